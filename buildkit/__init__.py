@@ -1,0 +1,1 @@
+"""Values to images: frontend, solver, store and command line of pybuild."""

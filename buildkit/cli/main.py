@@ -1,0 +1,219 @@
+"""The `pybuild` command: finds the command that is meant, runs it, turns errors into exit codes.
+
+In: the arguments. Out: an exit status: 0; 1 a build or command failed; 2 usage or Dockerfile
+error; 4 an export failed while the image is fine; 125 a fault of pybuild itself; 128+n ended by
+signal n; `run` gives the status of what ran. No command word means build, as in
+`pybuild -f Dockerfile -t app .`.
+
+A command is a module of this package with `add_arguments(parser)` and `command(args) -> int`,
+imported only when it is called: start-up time is a feature.
+"""
+
+import gc
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    import argparse
+
+VERSION = "0.1.0"
+
+
+class Command(NamedTuple):
+    """Where a command lives (a module of `buildkit.cli`) and what the overview says of it."""
+
+    module: str
+    summary: str
+
+
+COMMANDS: Mapping[str, Command] = {
+    "build": Command("build", "build an image from a Dockerfile (the default command)"),
+    "run": Command("run", "run a command in a new container"),
+    "base": Command("base", "make a base image from this machine or from Debian packages"),
+    "images": Command("images", "list images"),
+    "tag": Command("tag", "give an image a further name"),
+    "rmi": Command("rmi", "remove image names, and images without any"),
+    "inspect": Command("inspect", "show an image's configuration as JSON"),
+    "history": Command("history", "show how an image was made, layer by layer"),
+    "save": Command("save", "write images to an archive"),
+    "load": Command("load", "read images from an archive"),
+    "prune": Command("prune", "remove what nothing uses"),
+    "fsck": Command("fsck", "check the store, and repair it with --repair"),
+    "doctor": Command("doctor", "say what this kernel and user can do, and why not"),
+}
+
+_HARMLESS = frozenset(
+    {
+        "PYTHONUNBUFFERED",
+        "PYTHONDONTWRITEBYTECODE",
+        "PYTHONPYCACHEPREFIX",
+        "PYTHONHASHSEED",
+        "PYTHONFAULTHANDLER",
+        "PYTHONNODEBUGRANGES",
+    }
+)
+
+
+def entry() -> None:
+    """Run `pybuild` as a program: never returns.
+
+    Leaves by `os._exit` after flushing, since tearing the interpreter down costs milliseconds and
+    does nothing that the kernel does not.
+    """
+    gc.disable()
+    _open_standard_descriptors()
+    _isolate()
+    status = main(sys.argv[1:])
+    try:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except OSError:
+        status = status or 1
+    os._exit(status)
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run the command that `argv` (without the program's name) asks for; return the exit status."""
+    root, rest = _leading_options(list(argv))
+    if rest and rest[0] in ("-h", "--help", "help"):
+        if len(rest) > 1 and rest[1] in COMMANDS:
+            return _guarded(rest[1], ["--help"], root)
+        sys.stdout.write(overview())
+        return 0
+    if rest and rest[0] in ("--version", "version"):
+        sys.stdout.write(f"pybuild {VERSION}\n")
+        return 0
+    if rest and rest[0] in COMMANDS:
+        return _guarded(rest[0], rest[1:], root)
+    if not rest:
+        sys.stderr.write(overview())
+        return 2
+    if mistaken := _mistaken_command(rest):
+        sys.stderr.write(mistaken)
+        return 2
+    return _guarded("build", rest, root)
+
+
+def overview() -> str:
+    """Return the text of `pybuild --help`."""
+    width = max(map(len, COMMANDS))
+    lines = [f"  {name:<{width}}  {command.summary}" for name, command in COMMANDS.items()]
+    return (
+        "usage: pybuild [--root DIR] [build] [OPTIONS] CONTEXT\n"
+        "       pybuild [--root DIR] COMMAND [OPTIONS] ...\n\n"
+        "Builds Dockerfiles into OCI images and runs them: one command, no daemon.\n\n"
+        "commands:\n" + "\n".join(lines) + "\n\n"
+        "options:\n"
+        "  --root DIR  where images and the cache are kept (PYBUILD_ROOT; else\n"
+        "              /var/lib/pybuild as root, $XDG_DATA_HOME/pybuild otherwise)\n"
+        "  --version   print the version\n\n"
+        "'pybuild COMMAND --help' tells the options of a command.\n"
+    )
+
+
+def _leading_options(argv: list[str]) -> tuple[str | None, list[str]]:
+    """Take `--root DIR` from in front of the command word."""
+    if argv and argv[0] == "--root" and len(argv) > 1:
+        return argv[1], argv[2:]
+    if argv and argv[0].startswith("--root="):
+        return argv[0][7:], argv[1:]
+    return None, argv
+
+
+def _mistaken_command(rest: Sequence[str]) -> str:
+    """Return a message when the only word of `rest` looks like a command and is no directory."""
+    word = rest[0]
+    if word.startswith("-") or "/" in word or ":" in word or os.path.lexists(word):
+        return ""
+    from difflib import get_close_matches  # needed for a mistake only
+
+    close = get_close_matches(word, COMMANDS, n=1)
+    if len(rest) > 1 or close:
+        hint = f"did you mean {close[0]}?" if close else "'pybuild --help' lists the commands"
+        return f"ERROR: no command and no build context is called {word!r}\nhint: {hint}\n"
+    return ""
+
+
+def _guarded(name: str, argv: Sequence[str], root: str | None) -> int:
+    """Run command `name`; whatever goes wrong becomes a message and a status."""
+    from importlib import import_module
+
+    from buildkit.cli.report import describe
+
+    try:
+        module = import_module(f"buildkit.cli.{COMMANDS[name].module}")
+        return _run(name, module.add_arguments, module.command, argv, root)
+    except SystemExit as left:  # argparse: 0 after --help, 2 for usage
+        return left.code if isinstance(left.code, int) else 2
+    except BrokenPipeError:
+        _mute_stdout()
+        return 1
+    except BaseException as error:  # noqa: BLE001 - the one place that turns any error into text
+        status, text = describe(error, run=name == "run")
+        sys.stderr.write(text)
+        return status
+
+
+def _run(
+    name: str,
+    add_arguments: "Callable[[argparse.ArgumentParser], None]",
+    command: "Callable[[argparse.Namespace], int]",
+    argv: Sequence[str],
+    root: str | None,
+) -> int:
+    from buildkit.cli.options import parser_for
+
+    parser = parser_for(name, COMMANDS[name].summary)
+    add_arguments(parser)
+    args = parser.parse_args(list(argv))
+    args.root = args.root or root
+    return command(args)
+
+
+def _open_standard_descriptors() -> None:
+    """Put /dev/null where descriptor 0, 1 or 2 is closed, so that no file of ours lands there."""
+    for number in (0, 1, 2):
+        try:
+            os.fstat(number)
+        except OSError:
+            opened = os.open("/dev/null", os.O_RDWR)
+            if opened != number:  # a lower one was closed too and is filled already
+                os.dup2(opened, number)
+                os.close(opened)
+    if sys.stdout is None:
+        sys.stdout = open(1, "w", closefd=False)  # noqa: SIM115 - lives as long as the process
+    if sys.stderr is None:
+        sys.stderr = open(2, "w", closefd=False)  # noqa: SIM115
+
+
+def _isolate() -> None:
+    """Start over without PYTHON* variables and with UTF-8 names when the environment differs.
+
+    A `PYTHONPATH` with an empty entry would import modules from the build context, and a locale
+    that is not UTF-8 would give file names other bytes than the Dockerfile has (guarantee S31).
+    Costs nothing in the usual case, where there is nothing to undo.
+    """
+    foreign = [name for name in os.environ if name.startswith("PYTHON") and name not in _HARMLESS]
+    if not foreign and sys.getfilesystemencoding() == "utf-8":
+        return
+    if sys.flags.ignore_environment and sys.flags.utf8_mode:
+        return
+    package = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+    program = (
+        f"import sys; sys.path.append({package!r}); from buildkit.cli.main import entry; entry()"
+    )
+    python = sys.executable
+    os.execv(python, [python, "-E", "-P", "-X", "utf8", "-c", program, *sys.argv[1:]])
+
+
+def _mute_stdout() -> None:
+    """Point standard output to /dev/null after its reader has gone, so that nothing complains."""
+    null = os.open("/dev/null", os.O_WRONLY)
+    os.dup2(null, 1)
+    os.close(null)
+
+
+if __name__ == "__main__":
+    entry()

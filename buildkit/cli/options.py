@@ -1,0 +1,62 @@
+"""What the commands share of the command line: the parser's manner and where the store is.
+
+In: parsed arguments and the environment. Out: a parser; a path; an open store.
+"""
+
+import argparse
+import os
+from typing import NoReturn
+
+from buildkit.errors import UsageError
+from buildkit.state.root import StateRoot
+
+
+class _Parser(argparse.ArgumentParser):
+    """An argument parser whose errors look like all the others."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raise UsageError with argparse's message."""
+        raise UsageError(message, hint=f"'{self.prog} --help' tells the options")
+
+
+def parser_for(name: str, summary: str) -> argparse.ArgumentParser:
+    """Return the parser of command `name`, with what every command takes."""
+    parser = _Parser(prog=f"pybuild {name}", description=summary, allow_abbrev=False, add_help=True)
+    parser.add_argument("--root", metavar="DIR", help="where images and the cache are kept")
+    return parser
+
+
+def state_path(root: str | None) -> str:
+    """Return the absolute path of the state root: `root`, PYBUILD_ROOT, or the user's default.
+
+    Raises UsageError when there is no place: not root, and neither XDG_DATA_HOME nor HOME set.
+    """
+    chosen = root or os.environ.get("PYBUILD_ROOT")
+    if chosen:
+        return os.path.abspath(chosen)
+    if os.getuid() == 0:
+        return "/var/lib/pybuild"
+    data = os.environ.get("XDG_DATA_HOME", "")
+    if data.startswith("/"):
+        return os.path.join(data, "pybuild")
+    home = os.environ.get("HOME", "")
+    if home.startswith("/"):
+        return os.path.join(home, ".local/share/pybuild")
+    raise UsageError(
+        "no place for images and the cache: neither XDG_DATA_HOME nor HOME is set",
+        hint="give one with --root DIR or PYBUILD_ROOT",
+    )
+
+
+def open_root(args: argparse.Namespace) -> StateRoot:
+    """Enter the builder's own namespaces and open the store that `args` mean.
+
+    After this the process is uid 0 of its own user namespace when it was not root before, and
+    mounts it makes are seen by nobody else (decision 6 of ARCHITECTURE.md). Must be called
+    before any thread is started.
+    """
+    path = state_path(args.root)
+    from runtime import rootless  # ctypes, 2 ms: only commands that touch the store
+
+    rootless.enter()
+    return StateRoot.open(path)

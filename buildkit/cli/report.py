@@ -1,0 +1,79 @@
+"""How an error is told: the text on standard error and the exit status.
+
+In: the exception that ended a command. Out: text and status. Text that came from Dockerfiles,
+registries or file names has its control characters escaped (guarantee S27).
+"""
+
+import errno
+import os
+
+from buildkit.errors import BuildError, Cancelled, StepError
+from buildkit.progress.escape import visible
+
+
+def describe(error: BaseException, *, run: bool = False) -> tuple[int, str]:
+    """Return exit status and message for `error`; `run`: own faults are 125, as with docker run."""
+    if isinstance(error, Cancelled):
+        return 128 + error.signal, "ERROR: cancelled\n"
+    if isinstance(error, KeyboardInterrupt):
+        return 130, "ERROR: cancelled\n"
+    if isinstance(error, BuildError):
+        status = 125 if run else error.exit_code
+        return status, _build_error(error)
+    hint = getattr(error, "hint", None)
+    if isinstance(hint, str):  # errors of grammar and runtime carry one too
+        return (125 if run else 1), _message(str(error), hint)
+    if isinstance(error, OSError):
+        return (125 if run else 1), _os_error(error)
+    if isinstance(error, MemoryError):
+        return 125, _message("out of memory", "")
+    return 125, _internal(error)
+
+
+def _build_error(error: BuildError) -> str:
+    """Return the message of one of our own errors, with the log's tail and the excerpt if any."""
+    head = (
+        "".join(f"{visible(line)}\n" for line in error.log) if isinstance(error, StepError) else ""
+    )
+    if head:
+        head = f"------\n > {visible(error.step)}:\n{head}------\n"  # type: ignore[attr-defined]
+    excerpt = getattr(error, "excerpt", "")
+    return head + excerpt + _message(error.message, error.hint)
+
+
+def _message(message: str, hint: str) -> str:
+    text = f"ERROR: {visible(message, keep_newlines=True)}\n"
+    return text + (f"hint: {visible(hint, keep_newlines=True)}\n" if hint else "")
+
+
+def _os_error(error: OSError) -> str:
+    """Return what the kernel said, with the path it said it of, and what helps against it."""
+    reason = os.strerror(error.errno) if error.errno else str(error)
+    place = f"{os.fsdecode(error.filename)}: " if error.filename not in (None, -1) else ""
+    hints = {
+        errno.ENOSPC: "free some space ('pybuild prune' removes what nothing uses) and try again",
+        errno.EDQUOT: "the disk quota is used up; 'pybuild prune' removes what nothing uses",
+        errno.EROFS: "the file system is read-only; give a writable place with --root DIR",
+        errno.EACCES: "this user may not; another place can be given with --root DIR",
+        errno.EMFILE: "too many open files; raise 'ulimit -n'",
+    }
+    return _message(f"{place}{reason.lower()}", hints.get(error.errno or 0, ""))
+
+
+def _internal(error: BaseException) -> str:
+    """Return a short account of a fault of pybuild; the traceback only when asked for."""
+    if os.environ.get("PYBUILD_TRACEBACK"):
+        import traceback  # only for a fault of ours
+
+        return "".join(traceback.format_exception(error))
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    place = ""
+    if trace is not None:
+        code = trace.tb_frame.f_code
+        place = f" at {os.path.basename(code.co_filename)}:{trace.tb_lineno}"
+    return _message(
+        f"internal fault: {type(error).__name__}: {error}{place}",
+        "this is a defect of pybuild; PYBUILD_TRACEBACK=1 shows where",
+    )

@@ -1,0 +1,86 @@
+"""What can go wrong in a build, as exceptions.
+
+    BuildError                    base: message, hint, exit code
+    ├── UsageError                the command line asks for something impossible         (2)
+    ├── DefinitionError           the Dockerfile is at fault, with a place in it         (2)
+    ├── StepError                 a step failed, with its place and the tail of its log  (1)
+    ├── StoreError                the state root is damaged, full, foreign or read-only  (1)
+    ├── ContextError              the build context is missing or moved while it was read (1)
+    ├── ImageError                an image, archive or document is not what it says      (1)
+    └── Cancelled                 a signal came in                                       (128+n)
+
+Messages say what is the case, in lower case and without a full stop; hints say what to do next.
+"""
+
+from typing import ClassVar
+
+
+class BuildError(Exception):
+    """`message` says what is the case, `hint` what to do next (may be empty)."""
+
+    exit_code: ClassVar[int] = 1
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+class UsageError(BuildError):
+    """The command line asks for something impossible."""
+
+    exit_code = 2
+
+
+class DefinitionError(BuildError):
+    """The Dockerfile is at fault.
+
+    `lines` are the first and last line of the instruction (1-based, inclusive), None when no
+    single place is to blame.
+    """
+
+    exit_code = 2
+
+    def __init__(
+        self, message: str, *, lines: tuple[int, int] | None = None, hint: str = ""
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.lines = lines
+
+
+class StepError(BuildError):
+    """A step failed. `lines` as in `DefinitionError`, `log` the tail of what the step printed."""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        step: str = "",
+        lines: tuple[int, int] | None = None,
+        log: tuple[str, ...] = (),
+        hint: str = "",
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.step = step
+        self.lines = lines
+        self.log = log
+
+
+class StoreError(BuildError):
+    """The state root is damaged, full, foreign or read-only."""
+
+
+class ContextError(BuildError):
+    """The build context is missing, unreadable, or moved while it was read."""
+
+
+class ImageError(BuildError):
+    """An image, an archive or a document is missing or not what it says."""
+
+
+class Cancelled(BuildError):  # noqa: N818 - not an error of anyone: the user asked for it
+    """A signal came in; `signal` is its number."""
+
+    def __init__(self, signal: int) -> None:
+        super().__init__("cancelled")
+        self.signal = signal

@@ -1,0 +1,1 @@
+"""The build graph: what is done, and on what."""

@@ -1,0 +1,38 @@
+"""Digests. Source: image-spec descriptor.md, "Digests"; sha256 only."""
+
+import hashlib
+import re
+from typing import NewType, Self
+
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+
+Fingerprint = NewType("Fingerprint", str)
+"""xxh3-128 in hex: fast and not collision-proof, so it never names a blob nor decides alone."""
+
+
+class Digest(str):
+    """A sha256 content address in its wire form, `sha256:` and 64 lower-case hex digits.
+
+    A `str`, so that it is a JSON value, a dictionary key and a database value as it stands.
+    Made by `parse` or `of` only: one that exists is well-formed, which is what makes `hex`
+    safe to use as a file name.
+    """
+
+    __slots__ = ()
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Return `text` as a digest. Raises ValueError when it is not one."""
+        if not _DIGEST.fullmatch(text):
+            raise ValueError(f"not a sha256 digest: {text!r}")
+        return cls(text)
+
+    @classmethod
+    def of(cls, data: bytes) -> Self:
+        """Return the digest of `data`."""
+        return cls("sha256:" + hashlib.sha256(data).hexdigest())
+
+    @property
+    def hex(self) -> str:
+        """The 64 hex digits."""
+        return self[7:]

@@ -1,0 +1,26 @@
+"""Making foreign text safe to print. Guarantee S27: no control sequence reaches the terminal."""
+
+import re
+
+_CONTROL = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]|[\ud800-\udfff]"
+)
+_CONTROL_AND_BREAKS = re.compile(
+    "[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]|[\ud800-\udfff]"
+)
+
+
+def visible(text: str, *, keep_newlines: bool = False) -> str:
+    r"""Return `text` with control and bidi characters and lone surrogates as `\xNN`, `\uNNNN`.
+
+    Tabs and newlines stay when `keep_newlines`.
+    """
+    pattern = _CONTROL if keep_newlines else _CONTROL_AND_BREAKS
+    return pattern.sub(_escape, text)
+
+
+def _escape(match: "re.Match[str]") -> str:
+    code = ord(match.group())
+    if 0xDC80 <= code <= 0xDCFF:  # a byte that was no UTF-8 (surrogateescape)
+        return f"\\x{code - 0xDC00:02x}"
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"

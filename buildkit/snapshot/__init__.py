@@ -1,0 +1,1 @@
+"""File system trees as stacks of layers."""

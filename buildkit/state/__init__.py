@@ -1,0 +1,1 @@
+"""The state root: layout, database, leases and locks."""
