@@ -1,0 +1,148 @@
+"""Puts the calling process into namespaces of its own, before it starts threads.
+
+In: the process as the user started it. Out: the same process as root of its mount namespace,
+as the machine's root or as root of a user namespace; nothing it mounts is seen outside, and a
+crash leaves no mount behind. No re-exec: a helper forked before the unshare writes the maps.
+Source: user_namespaces(7), mount_namespaces(7); security.md S1.
+"""
+
+import errno
+import os
+from typing import Literal, NamedTuple
+
+from runtime import idmap, syscalls
+from runtime.errors import UnsupportedError
+from runtime.idmap import IdMap
+
+_SYS_ADMIN = 1 << 21
+
+
+class Identity(NamedTuple):
+    """As whom the process goes on.
+
+    `root`: the machine's root, or root of a user namespace it was already in. `subordinate`:
+    root of a new user namespace with many ids. `single`: likewise with one id only, so that
+    ownership cannot be kept; `reason` says why. `uid` and `gid` are those outside.
+    """
+
+    kind: Literal["root", "subordinate", "single"]
+    uid: int
+    gid: int
+    ids: IdMap | None = None
+    reason: str = ""
+
+
+def enter() -> Identity:
+    """Enter a mount namespace, and a user namespace where that is needed for it.
+
+    The caller must be single-threaded. Raises UnsupportedError where user namespaces are not
+    to be had.
+    """
+    uid, gid = os.geteuid(), os.getegid()
+    if syscalls.capget()[0] & _SYS_ADMIN:
+        try:
+            syscalls.unshare(syscalls.CLONE_NEWNS)
+        except OSError as error:
+            raise _unsupported(error) from error
+        make_private()
+        return Identity("root", uid, gid)
+    ids = idmap.of_user(uid, gid)
+    identity = _enter_user_namespace(uid, gid, ids)
+    make_private()
+    return identity
+
+
+def make_private() -> None:
+    """Cut the propagation of mounts and unmounts, both ways."""
+    syscalls.mount("none", "/", None, syscalls.MS_REC | syscalls.MS_PRIVATE)
+
+
+def _enter_user_namespace(uid: int, gid: int, ids: IdMap) -> Identity:
+    if ids.is_single:
+        reason = "there are no subordinate ids for this user in /etc/subuid and /etc/subgid"
+        return _enter_single(uid, gid, ids, reason)
+    missing = [name for name in ("newuidmap", "newgidmap") if idmap.program(name) is None]
+    if missing:
+        return _enter_single(uid, gid, ids, f"{' and '.join(missing)} is not installed")
+    helper = _MapHelper(ids)
+    try:
+        syscalls.unshare(syscalls.CLONE_NEWUSER | syscalls.CLONE_NEWNS)
+    except OSError as error:
+        helper.cancel()
+        raise _unsupported(error) from error
+    failure = helper.write()
+    if failure:
+        # One write is all a map allows, but none has happened: newuidmap checks first.
+        idmap.write_single_maps(ids)
+        return Identity("single", uid, gid, _first_only(ids), failure)
+    _become_root()
+    return Identity("subordinate", uid, gid, ids)
+
+
+def _enter_single(uid: int, gid: int, ids: IdMap, reason: str) -> Identity:
+    try:
+        syscalls.unshare(syscalls.CLONE_NEWUSER | syscalls.CLONE_NEWNS)
+        idmap.write_single_maps(ids)
+    except OSError as error:
+        raise _unsupported(error) from error
+    return Identity("single", uid, gid, _first_only(ids), reason)
+
+
+def _first_only(ids: IdMap) -> IdMap:
+    return IdMap(users=ids.users[:1], groups=ids.groups[:1])
+
+
+def _become_root() -> None:
+    """Take all three ids of root; the kernel has mapped only what we were."""
+    os.setresgid(0, 0, 0)
+    os.setresuid(0, 0, 0)
+
+
+def _unsupported(error: OSError) -> UnsupportedError:
+    hints = {
+        errno.EPERM: "an administrator may have switched them off: look at the sysctls "
+        "kernel.unprivileged_userns_clone, kernel.apparmor_restrict_unprivileged_userns, and at "
+        "the seccomp profile if this is a container",
+        errno.ENOSPC: "raise the sysctl user.max_user_namespaces",
+        errno.EUSERS: "user namespaces are nested too deep here",
+        errno.EINVAL: "the kernel has no user namespaces, or the process has threads already",
+    }
+    return UnsupportedError(
+        "user namespaces",
+        (error.strerror or str(error)).lower(),
+        hint=hints.get(error.errno or 0, "run as root, or let pybuild doctor explain"),
+    )
+
+
+class _MapHelper:
+    """A child from before the unshare, which may write maps of more than one id."""
+
+    def __init__(self, ids: IdMap) -> None:
+        parent = os.getpid()
+        go_read, self._go = os.pipe2(os.O_CLOEXEC)
+        self._answer, answer_write = os.pipe2(os.O_CLOEXEC)
+        self._pid = os.fork()
+        if self._pid == 0:
+            os.close(self._go)
+            failure = "interrupted"
+            try:
+                if os.read(go_read, 1):
+                    failure = idmap.write_maps(parent, ids)
+                os.write(answer_write, failure.encode())
+            finally:
+                os._exit(0)
+        os.close(go_read)
+        os.close(answer_write)
+
+    def write(self) -> str:
+        """Let the maps be written; return what went wrong."""
+        os.write(self._go, b"g")
+        answer = b"".join(iter(lambda: os.read(self._answer, 4096), b""))
+        self.cancel()
+        return answer.decode()
+
+    def cancel(self) -> None:
+        """End the helper."""
+        os.close(self._go)
+        os.close(self._answer)
+        os.waitpid(self._pid, 0)
