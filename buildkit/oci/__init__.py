@@ -1,1 +1,1 @@
-"""OCI documents and names as values."""
+"""OCI documents and names as values, and their encodings; a module a document."""

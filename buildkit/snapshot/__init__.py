@@ -1,1 +1,1 @@
-"""File system trees as stacks of layers."""
+"""Snapshots: trees as stacks of layers. `snapshot.py` has the values, `store.py` the seam."""

@@ -1,0 +1,90 @@
+"""Platforms: `os/architecture/variant`, with the aliases that people and kernels use.
+
+Source: image-spec image-index.md ("platform"); the normalisation of containerd/platforms.
+"""
+
+import os
+import re
+from typing import NamedTuple, Self
+
+_PART = re.compile(r"[A-Za-z0-9_.-]+")
+
+_SYSTEMS = ("linux", "windows", "darwin", "freebsd", "netbsd", "openbsd", "wasip1")
+_ARCHITECTURES = (
+    *("amd64", "arm64", "arm", "386", "riscv64", "ppc64le", "s390x", "loong64"),
+    *("ppc64", "mips", "mipsle", "mips64", "mips64le", "wasm"),
+)
+_ALIASES = {
+    "x86_64": ("amd64", ""),
+    "x86-64": ("amd64", ""),
+    "aarch64": ("arm64", ""),
+    "i386": ("386", ""),
+    "i486": ("386", ""),
+    "i586": ("386", ""),
+    "i686": ("386", ""),
+    "armhf": ("arm", "v7"),
+    "armel": ("arm", "v6"),
+    "armv5l": ("arm", "v5"),
+    "armv6l": ("arm", "v6"),
+    "armv7l": ("arm", "v7"),
+    "armv8l": ("arm", "v7"),
+    "loongarch64": ("loong64", ""),
+}
+_DEFAULT_VARIANTS = {"arm": "v7"}
+_IMPLIED_VARIANTS = {"arm64": "v8", "amd64": "v1"}
+
+
+class Platform(NamedTuple):
+    """What an image runs on; `variant` is empty where the architecture has a usual one."""
+
+    os: str
+    architecture: str
+    variant: str = ""
+
+    def __str__(self) -> str:
+        return "/".join(part for part in self if part)
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Return the platform that `text` means: `linux/arm64/v8`, `linux`, or `arm64`.
+
+        What is left out comes from this machine. Raises ValueError.
+        """
+        parts = text.split("/")
+        if len(parts) > 3 or not all(_PART.fullmatch(part) for part in parts):
+            raise ValueError(f"not a platform: {text!r}")
+        if len(parts) == 1:
+            return cls._from_one_word(text)
+        return cls.normal(parts[0], parts[1], parts[2] if len(parts) == 3 else "")
+
+    @classmethod
+    def normal(cls, system: str, architecture: str, variant: str = "") -> Self:
+        """Return the platform with aliases resolved and implied variants left out."""
+        system = system.lower()
+        architecture = architecture.lower()
+        variant = variant.lower()
+        if system == "macos":
+            system = "darwin"
+        if architecture in _ALIASES:
+            architecture, implied = _ALIASES[architecture]
+            variant = variant or implied
+        if variant.isdecimal():
+            variant = f"v{variant}"
+        if variant == _IMPLIED_VARIANTS.get(architecture):
+            variant = ""
+        return cls(system, architecture, variant or _DEFAULT_VARIANTS.get(architecture, ""))
+
+    @classmethod
+    def host(cls) -> Self:
+        """Return the platform of this machine."""
+        return cls.normal("linux", os.uname().machine)
+
+    @classmethod
+    def _from_one_word(cls, word: str) -> Self:
+        lowered = word.lower()
+        if lowered in _SYSTEMS or lowered == "macos":
+            here = cls.host()
+            return cls.normal(lowered, here.architecture, here.variant)
+        if lowered in _ARCHITECTURES or lowered in _ALIASES:
+            return cls.normal("linux", lowered)
+        raise ValueError(f"neither an operating system nor an architecture: {word!r}")

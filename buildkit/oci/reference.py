@@ -1,0 +1,100 @@
+"""Image references: `[domain/]path[:tag][@digest]`.
+
+In: what a user wrote. Out: the reference with nothing left implicit, and its short form for
+showing. Source: distribution/reference (grammar.go, normalize.go). Every name is checked here
+before it is ever used as a path or as part of a URL (security guarantee S16).
+"""
+
+import re
+from typing import NamedTuple, Self
+
+from buildkit.oci.digest import Digest
+
+DEFAULT_DOMAIN = "docker.io"
+DEFAULT_TAG = "latest"
+_MAX_NAME = 255
+
+_LABEL = r"(?:[a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9-]*[a-zA-Z0-9])"
+_DOMAIN = re.compile(rf"(?:{_LABEL}(?:\.{_LABEL})*|\[[a-fA-F0-9:]+\])(?::[0-9]{{1,5}})?")
+_COMPONENT = r"[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*"
+_PATH = re.compile(rf"{_COMPONENT}(?:/{_COMPONENT})*")
+_TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
+_HEX64 = re.compile(r"[0-9a-f]{64}")
+
+
+class Reference(NamedTuple):
+    """An image's name. `tag` may be empty only when `digest` is given."""
+
+    domain: str
+    path: str
+    tag: str
+    digest: Digest | None = None
+
+    def __str__(self) -> str:
+        """The canonical form, `docker.io/library/app:latest`."""
+        return f"{self.repository}{self._suffix()}"
+
+    @property
+    def repository(self) -> str:
+        """Domain and path."""
+        return f"{self.domain}/{self.path}"
+
+    @property
+    def familiar(self) -> str:
+        """The short form, `app:latest`."""
+        if self.domain != DEFAULT_DOMAIN:
+            return str(self)
+        short = self.path.removeprefix("library/")
+        return f"{self.path if '/' in short else short}{self._suffix()}"
+
+    def _suffix(self) -> str:
+        tag = f":{self.tag}" if self.tag else ""
+        return tag if self.digest is None else f"{tag}@{self.digest}"
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Return the reference that `text` means. Raises ValueError saying what is wrong."""
+        if _HEX64.fullmatch(text):
+            raise ValueError(f"{text!r} is an image ID, not a name")
+        name, at, digest_text = text.partition("@")
+        digest = Digest.parse(digest_text) if at else None
+        name, tag = _split_tag(name)
+        domain, path = _split_domain(name)
+        _check(text, domain, path, tag)
+        return cls(domain, path, tag or ("" if digest else DEFAULT_TAG), digest)
+
+
+def _split_tag(name: str) -> tuple[str, str]:
+    """Split off what follows the last colon, unless that colon belongs to a port."""
+    head, colon, tail = name.rpartition(":")
+    if not colon or "/" in tail:
+        return name, ""
+    if not tail:
+        raise ValueError(f"empty tag in {name!r}")
+    return head, tail
+
+
+def _split_domain(name: str) -> tuple[str, str]:
+    head, slash, tail = name.partition("/")
+    is_domain = slash and (
+        "." in head or ":" in head or head == "localhost" or head != head.lower()
+    )
+    domain, path = (head, tail) if is_domain else (DEFAULT_DOMAIN, name)
+    if domain == "index.docker.io":
+        domain = DEFAULT_DOMAIN
+    if domain == DEFAULT_DOMAIN and "/" not in path:
+        path = f"library/{path}"
+    return domain, path
+
+
+def _check(text: str, domain: str, path: str, tag: str) -> None:
+    if not _DOMAIN.fullmatch(domain):
+        raise ValueError(f"{text!r} names an impossible registry host: {domain!r}")
+    if not _PATH.fullmatch(path):
+        lowered = path.lower()
+        why = "has upper-case letters" if _PATH.fullmatch(lowered) else "is not a repository path"
+        raise ValueError(f"{text!r} is not an image name: {path!r} {why}")
+    if len(domain) + len(path) + 1 > _MAX_NAME:
+        raise ValueError(f"image name longer than {_MAX_NAME} characters: {text[:40]!r}...")
+    if tag and not _TAG.fullmatch(tag):
+        raise ValueError(f"{text!r} has an impossible tag: {tag!r}")

@@ -1,0 +1,99 @@
+"""The seam to snapshots: what every store of them promises.
+
+Rules for all: a layer is named by its diff ID and never changes; every method may be called from
+any thread and by any number of processes on one root; a kill at any instruction leaves either
+the whole layer or nothing that later calls take for one. Errors are `StoreError` (disk, damage),
+`ImageError` (a foreign layer that is not what it says), `StepError` (a tree that no layer can
+express).
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
+from typing import Protocol, TypeAlias
+
+from buildkit.oci.digest import Digest, Fingerprint
+from buildkit.snapshot.snapshot import Active, Change, Committed, Snapshot
+
+Candidates: TypeAlias = Callable[[Fingerprint], Sequence[tuple[Digest, str]]]
+"""Earlier results on the same parent with this fingerprint: diff ID and RFC 3339 time of each."""
+
+Sink: TypeAlias = Callable[[bytes], object]
+"""Takes the next bytes of a stream; raises to stop it."""
+
+
+class Reader(Protocol):
+    """Gives the next bytes of a stream: at most `size`, perhaps fewer, none at the end."""
+
+    def read(self, size: int, /) -> bytes:
+        """Return up to `size` bytes, b"" at the end."""
+        ...
+
+
+class SnapshotStore(Protocol):
+    """Keeps layers, stacks them, takes new ones from directories and tars."""
+
+    def has(self, diff_ids: Iterable[Digest]) -> bool:
+        """Say whether all of `diff_ids` are here and to be trusted.
+
+        They are marked as in use by this command first, so that what was found stays. A layer
+        that was not synced before the machine went down does not count.
+        """
+        ...
+
+    def lowers(self, snapshot: Snapshot) -> tuple[str, ...]:
+        """Return the layers' directories, top-most first, absolute: overlayfs lower directories."""
+        ...
+
+    def view(self, snapshot: Snapshot) -> AbstractContextManager[int]:
+        """Give a descriptor of the merged tree, read-only, for use as `dir_fd`. Not for close."""
+        ...
+
+    def prepare(self, parent: Snapshot | None) -> Active:
+        """Make the directories for a new layer on `parent`. End with `commit` or `discard`."""
+        ...
+
+    def commit(
+        self,
+        active: Active,
+        *,
+        candidates: Candidates | None = None,
+        clamp: int | None = None,
+    ) -> Committed:
+        """Turn the upper directory into a layer; `active` is used up, also on failure.
+
+        What did not really change is dropped. If one of `candidates` has the same content in
+        all but times, the earlier layer is taken (`reused`). `clamp`: no time in the layer is
+        later than that (seconds since the epoch). Nothing may be running or mounted on it.
+        """
+        ...
+
+    def discard(self, active: Active) -> None:
+        """Throw a layer being made away. May be called twice."""
+        ...
+
+    def unpack(self, layer: Reader, expected: Digest | None = None) -> Digest:
+        """Take a layer from an uncompressed tar; return its diff ID.
+
+        The stream is read to its end. Nothing is kept when it is damaged, hostile, or its
+        sha256 is not `expected`.
+        """
+        ...
+
+    def pack(self, diff_id: Digest, sink: Sink) -> int:
+        """Write the layer's tar to `sink`, return its size; StoreError if it is not `diff_id`.
+
+        Only for layers that this store packed (`is_packed`); a foreign layer's tar is its blob.
+        """
+        ...
+
+    def is_packed(self, diff_id: Digest) -> bool:
+        """Say whether `pack` can make the tar of this layer."""
+        ...
+
+    def changes(self, diff_id: Digest) -> tuple[Change, ...]:
+        """Return what the layer holds; "added" stands for "changed" too, there being no parent."""
+        ...
+
+    def sync(self) -> None:
+        """Make every layer and blob so far survive a power cut. Called before an image is named."""
+        ...
