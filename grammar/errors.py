@@ -2,7 +2,8 @@
 
     GrammarError            message, span (where), hint (what to do)
     ├── DockerfileError     the file is no Dockerfile; shown as "dockerfile parse error on line N: "
-    └── ExpansionError      a word cannot be expanded, or a flag's value is none
+    ├── ExpansionError      a word cannot be expanded
+    └── FlagError           the value of a flag or argument, once expanded, means nothing
 
 Document: dockerfile.md chapter 14. Nothing that came from a file is printed raw: control
 characters are escaped.
@@ -56,7 +57,11 @@ class DockerfileError(GrammarError):
 
 
 class ExpansionError(GrammarError):
-    """A word with variables, or the value of a flag, that means nothing."""
+    """A word whose quotes or variables make no sense, or a variable that must be set."""
+
+
+class FlagError(GrammarError):
+    """A value that is none: a mount, a duration, a port, a signal, a mode."""
 
 
 def excerpt(source: Source, span: Span) -> str:

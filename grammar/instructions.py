@@ -258,10 +258,13 @@ class Healthcheck(NamedTuple):
 
 
 class Onbuild(NamedTuple):
-    """ONBUILD. `trigger` is the text that the image keeps, heredoc bodies included."""
+    """ONBUILD. `trigger` is the text that the image keeps, heredoc bodies included.
+
+    `instruction` is None for a trigger that will be refused when it runs; BuildKit lets it pass.
+    """
 
     trigger: str
-    instruction: "Trigger"
+    instruction: "Trigger | None"
     heredocs: tuple[Heredoc, ...]
     keyword: Word
     flags: tuple[Flag, ...]
