@@ -154,6 +154,12 @@ def pivot_root(new: Path, old: Path) -> None:
     _call(_number("pivot_root"), os.fsencode(new), os.fsencode(old), path=new)
 
 
+def syncfs(fd: int) -> None:
+    """syncfs(2): write out all of the file system that `fd` is on."""
+    if _libc.syncfs(fd):
+        raise _failed(None)
+
+
 def sethostname(name: str) -> None:
     """sethostname(2)."""
     data = name.encode()
