@@ -1,1 +1,1 @@
-"""The state root: layout, database, leases and locks."""
+"""The state root: `root.py` (layout), `database.py`, `schema.py`, `lease.py`, `locks.py`."""

@@ -1,1 +1,1 @@
-"""Files as values."""
+"""Files as values: `entry.py`, walking without paths, fingerprints."""

@@ -1,0 +1,99 @@
+"""An upper directory becomes a layer tar, in one pass: settled, fingerprinted, hashed.
+
+In: descriptors of the upper and of the tree below it. Out: the diff ID, the fingerprint and the
+listing, with the upper settled (`diff.py`). Each file is read once. And the proof that an upper
+is an earlier layer but for its times (decision 1 of the architecture: early cutoff).
+"""
+
+import os
+from typing import NamedTuple
+
+from buildkit.errors import StoreError
+from buildkit.oci.digest import Digest, Fingerprint
+from buildkit.snapshot.diff import Deleted, Found, Present, Settling
+from buildkit.snapshot.hashing import HashingSink
+from buildkit.snapshot.layer import LayerWriter, pack_directory
+from buildkit.snapshot.listing import change_of
+from buildkit.snapshot.snapshot import Change
+from buildkit.tree.entry import make, read_xattrs
+from buildkit.tree.fingerprint import Fingerprinter
+
+
+class Packed(NamedTuple):
+    """What an upper directory came to; `size` of the tar in bytes, `files` in number."""
+
+    diff_id: Digest
+    size: int
+    files: int
+    fingerprint: Fingerprint
+    changes: tuple[Change, ...]
+
+
+def pack_upper(
+    upper_fd: int,
+    lower_fd: int | None,
+    *,
+    seed: int,
+    clamp: int | None,
+    with_root: bool,
+) -> Packed:
+    """Settle the upper directory and return what its layer is.
+
+    `seed` of the fingerprint; `clamp`: no time later than that, in seconds; `with_root`: the
+    root's own attributes are a change.
+    """
+    fingerprinter = Fingerprinter(seed)
+    changes: list[Change] = []
+    with HashingSink() as hashing:
+        writer = LayerWriter(hashing, fingerprinter.update)
+        if with_root:
+            root = _root(upper_fd, clamp)
+            _add(root, writer, fingerprinter)
+            changes.append(change_of(root))
+        for found in Settling(upper_fd, lower_fd, clamp):
+            _add(found, writer, fingerprinter)
+            changes.append(change_of(found))
+        writer.finish()
+        return Packed(
+            diff_id=hashing.digest(),
+            size=hashing.size,
+            files=writer.files,
+            fingerprint=fingerprinter.result(),
+            changes=tuple(changes),
+        )
+
+
+def is_layer(upper_fd: int, earlier_fd: int, earlier: Digest, *, with_root: bool) -> bool:
+    """Say whether a settled upper, with the times of the layer in `earlier_fd`, is that layer.
+
+    The fingerprints have been found equal; here sha256 decides.
+    """
+    with HashingSink() as hashing:
+        try:
+            pack_directory(upper_fd, hashing, with_root=with_root, times=earlier_fd)
+        except StoreError:
+            # Other names: the fingerprints were equal by accident.
+            return False
+        return hashing.digest() == earlier
+
+
+def _root(fd: int, clamp: int | None) -> Present:
+    found = os.fstat(fd)
+    if clamp is not None and found.st_mtime_ns > clamp * 1_000_000_000:
+        os.utime(fd, (clamp, clamp))
+        found = os.fstat(fd)
+    return Present(make(b"", found, xattrs=read_xattrs(fd)), fd, is_new=False)
+
+
+def _add(found: Found, writer: LayerWriter, fingerprinter: Fingerprinter) -> None:
+    """Give one change to the tar and to the fingerprint."""
+    if isinstance(found, Present):
+        entry = found.entry
+        fingerprinter.add(b"+", entry, writer.link_of(entry) or b"")
+        writer.add(entry, found.fd)
+    elif isinstance(found, Deleted):
+        fingerprinter.mark(b"-", found.path)
+        writer.whiteout(found.path)
+    else:
+        fingerprinter.mark(b"o", found.path)
+        writer.opaque(found.path)

@@ -1,0 +1,131 @@
+"""The layer tar: entries in, bytes out, the same bytes for the same tree.
+
+In: entries in the order of `tree.walk`, with descriptors to read from. Out: blocks of about
+1 MiB to a sink. Deletions are empty files `.wh.NAME`, directories that hide what is below get
+`.wh..wh..opq` (image-spec layer.md, "Whiteouts"). Files with several names in the layer are hard
+links to the first of them. `pack_directory` makes the tar of a layer's directory, which holds
+all that the tar needs to know.
+"""
+
+import os
+import stat
+from collections.abc import Callable
+
+from buildkit.errors import StoreError
+from buildkit.snapshot.marks import is_opaque
+from buildkit.snapshot.store import Sink
+from buildkit.snapshot.tarheader import END, header, marker, padding
+from buildkit.tree.entry import Entry, text
+from buildkit.tree.walk import outline, walk
+
+WHITEOUT = b".wh."
+OPAQUE = b".wh..wh..opq"
+
+_WHOLE = 256 << 10
+_CHUNK = 1 << 20
+_SECOND = 1_000_000_000
+
+
+class LayerWriter:
+    """Writes one layer. `tap` also gets the content of files, uncut by headers."""
+
+    def __init__(self, sink: Sink, tap: Callable[[bytes], object] | None = None) -> None:
+        self.files = 0
+        self._sink = sink
+        self._tap = tap
+        self._parts: list[bytes] = []
+        self._held = 0
+        self._first: dict[tuple[int, int], bytes] = {}
+
+    def link_of(self, entry: Entry) -> bytes | None:
+        """Return the path under which this file is in the layer already."""
+        return None if entry.inode is None else self._first.get(entry.inode)
+
+    def add(self, entry: Entry, fd: int, mtime_ns: int | None = None) -> None:
+        """Write an entry; `fd` is read when it is a regular file. `mtime_ns` instead of its own."""
+        mtime = (entry.mtime_ns if mtime_ns is None else mtime_ns) // _SECOND
+        self.files += 1
+        if entry.inode is not None:
+            link = self._first.setdefault(entry.inode, entry.path)
+            if link != entry.path:
+                self._put(header(entry, mtime, link))
+                return
+        self._put(header(entry, mtime))
+        if entry.size:
+            self._content(entry, fd)
+
+    def whiteout(self, path: bytes) -> None:
+        """Write that the parent's `path` is deleted."""
+        parent, slash, name = path.rpartition(b"/")
+        self.files += 1
+        self._put(marker(parent + slash + WHITEOUT + name, 0))
+
+    def opaque(self, path: bytes) -> None:
+        """Write that nothing of what the parent has in the directory `path` shows."""
+        self._put(marker((path + b"/" if path else b"") + OPAQUE, 0))
+
+    def finish(self) -> None:
+        """Write the end of the tar."""
+        self._put(END)
+        self._flush()
+
+    def _put(self, data: bytes) -> None:
+        self._parts.append(data)
+        self._held += len(data)
+        if self._held >= _CHUNK:
+            self._flush()
+
+    def _flush(self) -> None:
+        if self._parts:
+            block = self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
+            self._parts = []
+            self._held = 0
+            self._sink(block)
+
+    def _content(self, entry: Entry, fd: int) -> None:
+        left = entry.size
+        while left:
+            data = os.read(fd, min(left, _CHUNK) if left > _WHOLE else left)
+            if not data:
+                raise StoreError(f"/{text(entry.path)} became shorter while it was packed")
+            left -= len(data)
+            if self._tap is not None:
+                self._tap(data)
+            self._put(data)
+        if entry.size & 511:
+            self._put(padding(entry.size))
+
+
+def pack_directory(
+    root_fd: int, sink: Sink, *, with_root: bool, times: int | None = None
+) -> LayerWriter:
+    """Write the tar of the layer in `root_fd`, return the finished writer.
+
+    `with_root`: the root's own attributes are part of the layer. `times`: the directory of
+    another layer with the same names, whose times are written instead. Raises StoreError when
+    the names differ.
+    """
+    writer = LayerWriter(sink)
+    others = None if times is None else outline(times)
+    for entry, fd in walk(root_fd):
+        mtime_ns = None
+        if others is not None:
+            other = next(others, None)
+            if other is None or other[0].path != entry.path:
+                raise StoreError(f"/{text(entry.path)} is not in the layer to compare with")
+            mtime_ns = other[0].mtime_ns
+        _pack_entry(writer, entry, fd, mtime_ns, with_root=with_root)
+    writer.finish()
+    return writer
+
+
+def _pack_entry(
+    writer: LayerWriter, entry: Entry, fd: int, mtime_ns: int | None, *, with_root: bool
+) -> None:
+    if stat.S_ISCHR(entry.mode) and entry.rdev == 0:
+        writer.whiteout(entry.path)
+        return
+    if entry.path or with_root:
+        writer.add(entry, fd, mtime_ns)
+    if stat.S_ISDIR(entry.mode) and is_opaque(fd):
+        writer.opaque(entry.path)

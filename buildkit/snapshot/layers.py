@@ -1,0 +1,150 @@
+"""The layers of a state root: directories named by diff ID, and what is known about them.
+
+`layers/<hex>/fs` is the upper directory of an overlay and never changes. Beside it stand signs,
+empty files: `root` (the attributes of `fs` itself are part of the layer), `hides` (the layer hides
+everything below it), `marks` (it has whiteouts or opaque directories, so that it cannot be
+looked at but through overlayfs).
+
+A layer is installed by one rename, its row follows. So a directory without a row is the work of
+a command that died between the two; it is replaced. Layers are not synced one by one: a row has
+the boot it was made in, and `synced` once a syncfs(2) came after it. A layer that was not synced
+before the machine went down is not trusted (engineering-facts, chapter 6).
+"""
+
+import os
+import time
+from collections.abc import Iterable
+from typing import Literal, NamedTuple
+
+from buildkit.oci.digest import Digest, Fingerprint
+from buildkit.state.locks import exclusive
+from buildkit.state.removal import remove_tree
+from buildkit.state.root import StateRoot
+from runtime import syscalls
+
+Sign = Literal["root", "hides", "marks"]
+
+
+class LayerRecord(NamedTuple):
+    """What is known about a layer; `size` of its tar in bytes, `created` RFC 3339."""
+
+    diff_id: Digest
+    size: int
+    files: int
+    fingerprint: Fingerprint
+    created: str
+    origin: Literal["packed", "foreign"]
+
+
+class Layers:
+    """The layer directories below one state root. Any thread may use it."""
+
+    def __init__(self, root: StateRoot) -> None:
+        self._root = root
+        self._found: set[Digest] = set()
+
+    def directory(self, diff_id: Digest) -> str:
+        """Return where the layer is, or would be."""
+        return self._root.path("layers", diff_id.hex)
+
+    def fs(self, diff_id: Digest) -> str:
+        """Return the layer's tree."""
+        return self.directory(diff_id) + "/fs"
+
+    def has(self, diff_ids: Iterable[Digest]) -> bool:
+        """Mark the layers as in use, then say whether all are here and to be trusted."""
+        new = set(diff_ids) - self._found
+        if not new:
+            return True
+        self._root.use("layer", *new)
+        for diff_id in new:
+            if not self._is_trusted(diff_id):
+                return False
+            self._found.add(diff_id)
+        return True
+
+    def origin(self, diff_id: Digest) -> str:
+        """Return 'packed', 'foreign', or '' for a layer that is not here."""
+        with self._root.reading():
+            row = (
+                self._root.database()
+                .execute("SELECT origin FROM layer WHERE diff_id=?", (diff_id,))
+                .fetchone()
+            )
+        return "" if row is None else str(row[0])
+
+    def has_sign(self, diff_id: Digest, sign: Sign) -> bool:
+        """Say whether a sign stands beside the layer's tree."""
+        try:
+            os.stat(f"{self.directory(diff_id)}/{sign}")
+        except FileNotFoundError:
+            return False
+        return True
+
+    def install(self, directory: str, record: LayerRecord) -> None:
+        """Make the layer in `directory` (`fs` and signs) the one called `record.diff_id`.
+
+        Where that layer is here already, nothing happens and `directory` stays with the caller.
+        """
+        self._root.use("layer", record.diff_id)
+        target = self.directory(record.diff_id)
+        with exclusive(self._root, "layers"), self._root.writing(f"layers/{record.diff_id.hex}"):
+            if self._is_trusted(record.diff_id):
+                self._found.add(record.diff_id)
+                return
+            stale = self._set_aside(target)
+            os.rename(directory, target)
+            self._insert(record)
+        self._found.add(record.diff_id)
+        if stale:
+            remove_tree(stale)
+
+    def sync(self) -> None:
+        """Make all layers installed so far survive a power cut."""
+        database = self._root.database()
+        boot = self._root.boot_id
+        with self._root.reading():
+            rows = database.execute(
+                "SELECT diff_id FROM layer WHERE synced=0 AND boot_id=?", (boot,)
+            ).fetchall()
+        if not rows:
+            return
+        fd = os.open(self._root.top, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            with self._root.writing():
+                syscalls.syncfs(fd)
+        finally:
+            os.close(fd)
+        with self._root.transaction() as transaction:
+            # A layer may have been replaced meanwhile, but not by one of another boot.
+            transaction.executemany(
+                "UPDATE layer SET synced=1 WHERE diff_id=? AND boot_id=?",
+                [(diff_id, boot) for (diff_id,) in rows],
+            )
+
+    def _is_trusted(self, diff_id: Digest) -> bool:
+        with self._root.reading():
+            row = (
+                self._root.database()
+                .execute("SELECT boot_id, synced FROM layer WHERE diff_id=?", (diff_id,))
+                .fetchone()
+            )
+        if row is None or not (row[1] or (row[0] and row[0] == self._root.boot_id)):
+            return False
+        return os.path.isdir(self.fs(diff_id))
+
+    def _set_aside(self, target: str) -> str:
+        """Move what must not be trusted out of the way; return where to, empty for nothing."""
+        if not os.path.lexists(target):
+            return ""
+        stale = self._root.tmp() + "/stale"
+        os.rename(target, stale)
+        return stale
+
+    def _insert(self, record: LayerRecord) -> None:
+        with self._root.transaction() as transaction:
+            transaction.execute(
+                "INSERT OR REPLACE INTO layer(diff_id, size, files, fingerprint, created, origin,"
+                " boot_id, synced, used) VALUES(?, ?, ?, ?, ?, ?, ?, 0, ?)",
+                (*record, self._root.boot_id, time.time()),
+            )

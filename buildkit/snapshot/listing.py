@@ -1,0 +1,30 @@
+"""What a layer changes, as lines to show: from the changes as they are found, or from its tree."""
+
+import stat
+from collections.abc import Iterator
+
+from buildkit.snapshot.diff import Deleted, Found, Present
+from buildkit.snapshot.marks import is_opaque
+from buildkit.snapshot.snapshot import Change
+from buildkit.tree.entry import text
+from buildkit.tree.walk import outline
+
+
+def change_of(found: Found) -> Change:
+    """Return the line of one change."""
+    if isinstance(found, Present):
+        entry = found.entry
+        return Change(text(entry.path), "added" if found.is_new else "changed", entry.size)
+    return Change(text(found.path), "deleted" if isinstance(found, Deleted) else "opaque", 0)
+
+
+def listing(root_fd: int, *, with_root: bool) -> Iterator[Change]:
+    """Yield the lines of the layer in `root_fd`; all that is there counts as added."""
+    for entry, fd in outline(root_fd):
+        if stat.S_ISCHR(entry.mode) and entry.rdev == 0:
+            yield Change(text(entry.path), "deleted", 0)
+            continue
+        if entry.path or with_root:
+            yield Change(text(entry.path), "added", entry.size)
+        if fd >= 0 and is_opaque(fd):
+            yield Change(text(entry.path), "opaque", 0)

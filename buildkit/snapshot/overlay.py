@@ -1,0 +1,263 @@
+"""Snapshots on overlayfs: the store of layers that everything else uses.
+
+In: uppers of finished steps, and layer tars from elsewhere. Out: layers by diff ID, stacks of
+them as overlayfs lowers or as a merged tree. A layer depends on nothing but its own tar, so any
+number of stacks share it. Contract: `store.py`; layout and durability: `layers.py`; what is a
+change: `diff.py`.
+"""
+
+import contextlib
+import os
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager
+
+from buildkit.errors import StoreError
+from buildkit.oci.digest import Digest
+from buildkit.snapshot import rootdir
+from buildkit.snapshot.commit import Packed, is_layer, pack_upper
+from buildkit.snapshot.hashing import HashingSink
+from buildkit.snapshot.layer import pack_directory
+from buildkit.snapshot.layers import LayerRecord, Layers
+from buildkit.snapshot.listing import listing
+from buildkit.snapshot.snapshot import Active, Change, Committed, Snapshot
+from buildkit.snapshot.store import Candidates, Reader, Sink
+from buildkit.snapshot.views import Views
+from buildkit.state.removal import remove_tree
+from buildkit.state.root import StateRoot
+
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+class OverlayStore:
+    """A `SnapshotStore` below one state root. `close` it before the root."""
+
+    def __init__(self, root: StateRoot) -> None:
+        self._root = root
+        self._layers = Layers(root)
+        self._views = Views(self._visible)
+        self._roots: dict[Digest, rootdir.RootAttributes] = {}
+        self._seed: int | None = None
+        self._empty = ""
+
+    def close(self) -> None:
+        """Close the views that were kept."""
+        self._views.close()
+
+    def has(self, diff_ids: Iterable[Digest]) -> bool:
+        """See `SnapshotStore`."""
+        return self._layers.has(diff_ids)
+
+    def is_packed(self, diff_id: Digest) -> bool:
+        """See `SnapshotStore`."""
+        return self._layers.origin(diff_id) == "packed"
+
+    def lowers(self, snapshot: Snapshot) -> tuple[str, ...]:
+        """See `SnapshotStore`."""
+        self._need(snapshot.diff_ids)
+        lowers = []
+        for diff_id in reversed(snapshot.diff_ids):
+            lowers.append(self._layers.fs(diff_id))
+            if self._layers.has_sign(diff_id, "hides"):
+                # overlayfs takes no opaque mark on the root of a layer.
+                break
+        return tuple(lowers)
+
+    def view(self, snapshot: Snapshot) -> AbstractContextManager[int]:
+        """See `SnapshotStore`."""
+        return self._views.view(snapshot)
+
+    def prepare(self, parent: Snapshot | None) -> Active:
+        """See `SnapshotStore`."""
+        attributes = self._root_of(parent)
+        directory = self._root.tmp()
+        active = Active(parent, directory, f"{directory}/layer/fs", f"{directory}/work")
+        with self._root.writing("tmp"):
+            for path in (f"{directory}/layer", active.upper, active.work):
+                os.mkdir(path, 0o700)
+            rootdir.write(active.upper, attributes)
+        return active
+
+    def discard(self, active: Active) -> None:
+        """See `SnapshotStore`."""
+        with self._root.writing("tmp"):
+            remove_tree(active.directory)
+
+    def commit(
+        self,
+        active: Active,
+        *,
+        candidates: Candidates | None = None,
+        clamp: int | None = None,
+    ) -> Committed:
+        """See `SnapshotStore`."""
+        try:
+            with self._root.writing("tmp"):
+                return self._commit(active, candidates, clamp)
+        finally:
+            self.discard(active)
+
+    def unpack(self, layer: Reader, expected: Digest | None = None) -> Digest:
+        """See `SnapshotStore`."""
+        raise NotImplementedError
+
+    def pack(self, diff_id: Digest, sink: Sink) -> int:
+        """See `SnapshotStore`."""
+        if not self.is_packed(diff_id):
+            raise StoreError(f"layer {diff_id} was not packed here, its tar cannot be made")
+        with HashingSink() as hashing, self._opened(diff_id) as fd:
+
+            def both(block: bytes) -> None:
+                hashing(block)
+                sink(block)
+
+            pack_directory(fd, both, with_root=self._layers.has_sign(diff_id, "root"))
+            found = hashing.digest()
+        if found != diff_id:
+            raise StoreError(
+                f"layer {diff_id} is damaged: its content is now {found}",
+                hint="pybuild fsck --full --repair drops it, then build again",
+            )
+        return hashing.size
+
+    def changes(self, diff_id: Digest) -> tuple[Change, ...]:
+        """See `SnapshotStore`."""
+        with self._opened(diff_id) as fd:
+            return tuple(listing(fd, with_root=self._layers.has_sign(diff_id, "root")))
+
+    def sync(self) -> None:
+        """See `SnapshotStore`."""
+        self._layers.sync()
+
+    def _commit(
+        self, active: Active, candidates: Candidates | None, clamp: int | None
+    ) -> Committed:
+        with _opened(active.upper) as fd:
+            with_root = rootdir.read(fd) != self._root_of(active.parent)
+            with self._below(fd, active.parent) as lower_fd:
+                packed = pack_upper(
+                    fd, lower_fd, seed=self._store_seed(), clamp=clamp, with_root=with_root
+                )
+            for earlier, created in () if candidates is None else candidates(packed.fingerprint):
+                if self._is_layer(fd, packed, earlier, with_root=with_root):
+                    packed = packed._replace(diff_id=earlier)
+                    return _committed(active, packed, created, reused=True)
+        created = _rfc3339(clamp)
+        self._install(f"{active.directory}/layer", packed, created, with_root=with_root)
+        return _committed(active, packed, created, reused=False)
+
+    def _install(self, directory: str, packed: Packed, created: str, *, with_root: bool) -> None:
+        if with_root:
+            _touch(f"{directory}/root")
+        if any(change.kind in ("deleted", "opaque") for change in packed.changes):
+            _touch(f"{directory}/marks")
+        record = LayerRecord(
+            diff_id=packed.diff_id,
+            size=packed.size,
+            files=packed.files,
+            fingerprint=packed.fingerprint,
+            created=created,
+            origin="packed",
+        )
+        self._layers.install(directory, record)
+
+    def _is_layer(self, upper_fd: int, packed: Packed, earlier: Digest, *, with_root: bool) -> bool:
+        """Whether the upper, with the times of the layer `earlier`, is that very layer."""
+        if not self.has((earlier,)) or not self.is_packed(earlier):
+            return False
+        if earlier == packed.diff_id:
+            return True
+        with self._opened(earlier) as fd:
+            return is_layer(upper_fd, fd, earlier, with_root=with_root)
+
+    @contextlib.contextmanager
+    def _below(self, upper_fd: int, parent: Snapshot | None) -> Iterator[int | None]:
+        """Give the tree below, None where there is none or nothing will be looked up in it."""
+        if parent is None or not os.listdir(upper_fd):
+            yield None
+            return
+        with self._views.view(parent) as fd:
+            yield fd
+
+    def _root_of(self, snapshot: Snapshot | None) -> rootdir.RootAttributes:
+        """Return the attributes of a snapshot's root: of the top-most layer that has them."""
+        if snapshot is None:
+            return rootdir.PLAIN
+        known = self._roots.get(snapshot.chain)
+        if known is not None:
+            return known
+        self._need(snapshot.diff_ids)
+        attributes = rootdir.PLAIN
+        for diff_id in reversed(snapshot.diff_ids):
+            if self._layers.has_sign(diff_id, "root"):
+                with self._opened(diff_id) as fd:
+                    attributes = rootdir.read(fd)
+                break
+        self._roots[snapshot.chain] = attributes
+        return attributes
+
+    def _visible(self, snapshot: Snapshot) -> tuple[str, ...]:
+        """Return what to stack for looking at; a single layer with marks needs a second one."""
+        lowers = self.lowers(snapshot)
+        if len(lowers) == 1 and self._layers.has_sign(snapshot.diff_ids[-1], "marks"):
+            if not self._empty:
+                self._empty = self._root.tmp()
+            return (*lowers, self._empty)
+        return lowers
+
+    def _need(self, diff_ids: Iterable[Digest]) -> None:
+        for diff_id in diff_ids:
+            if not self.has((diff_id,)):
+                raise StoreError(
+                    f"layer {diff_id} is not in the store",
+                    hint="pybuild fsck tells what is damaged",
+                )
+
+    def _opened(self, diff_id: Digest) -> AbstractContextManager[int]:
+        self._need((diff_id,))
+        return _opened(self._layers.fs(diff_id))
+
+    def _store_seed(self) -> int:
+        if self._seed is None:
+            with self._root.reading():
+                row = (
+                    self._root.database()
+                    .execute("SELECT value FROM store WHERE name='seed'")
+                    .fetchone()
+                )
+            self._seed = int(row[0], 16)
+        return self._seed
+
+
+def _committed(active: Active, packed: Packed, created: str, *, reused: bool) -> Committed:
+    return Committed(
+        snapshot=Snapshot.on(active.parent, packed.diff_id),
+        diff_id=packed.diff_id,
+        created=created,
+        reused=reused,
+        fingerprint=packed.fingerprint,
+        size=packed.size,
+        changes=packed.changes,
+    )
+
+
+@contextlib.contextmanager
+def _opened(path: str) -> Iterator[int]:
+    fd = os.open(path, _DIRECTORY)
+    try:
+        yield fd
+    finally:
+        os.close(fd)
+
+
+def _touch(path: str) -> None:
+    os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
+
+
+def _rfc3339(clamp: int | None) -> str:
+    """Return the time now, or `clamp` if that is earlier, to the microsecond."""
+    now = time.time()
+    if clamp is not None and clamp < now:
+        return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(clamp))
+    seconds, rest = divmod(int(now * 1_000_000), 1_000_000)
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds)) + f".{rest:06d}Z"

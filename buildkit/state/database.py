@@ -1,0 +1,76 @@
+"""The one SQLite file of a state root.
+
+In: its path. Out: connections (one a thread) in WAL mode, and transactions whose failures are
+StoreError. Writers wait for each other up to a minute; no transaction spans a step or the network.
+"""
+
+import contextlib
+import sqlite3
+from collections.abc import Iterator
+
+from buildkit.errors import StoreError
+from buildkit.state import schema
+
+_WAIT = 60.0
+
+
+def connect(path: str) -> sqlite3.Connection:
+    """Open the database at `path`, made if need be. For use by the calling thread only."""
+    with translated(path):
+        database = sqlite3.connect(path, timeout=_WAIT, isolation_level=None)
+        try:
+            # A crash loses at most the last transactions, never the file (SQLite, "WAL").
+            database.execute("PRAGMA synchronous=NORMAL")
+            found = schema.version(database)
+            if found == 0:
+                database.execute("PRAGMA journal_mode=WAL")
+                schema.create(database)
+                found = schema.version(database)
+        except BaseException:
+            database.close()
+            raise
+    if found != schema.VERSION:
+        database.close()
+        raise StoreError(
+            f"{path} has tables of version {found}, this pybuild knows {schema.VERSION}",
+            hint="use the pybuild that made it, or another --root",
+        )
+    return database
+
+
+@contextlib.contextmanager
+def transaction(database: sqlite3.Connection, path: str) -> Iterator[sqlite3.Connection]:
+    """One write transaction: all of the block or nothing. Not to be nested."""
+    with translated(path):
+        database.execute("BEGIN IMMEDIATE")
+        try:
+            yield database
+        except BaseException:
+            # After some errors (a full disk) SQLite has rolled back by itself.
+            if database.in_transaction:
+                database.execute("ROLLBACK")
+            raise
+        database.execute("COMMIT")
+
+
+@contextlib.contextmanager
+def translated(path: str) -> Iterator[None]:
+    """Turn SQLite's errors into StoreError naming `path`."""
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        raise StoreError(f"{path}: {error}", hint=_hint(str(error))) from error
+    except sqlite3.DatabaseError as error:
+        raise StoreError(
+            f"{path} is damaged: {error}", hint="pybuild fsck --repair makes a new one"
+        ) from error
+
+
+def _hint(message: str) -> str:
+    if "full" in message:
+        return "free some space, for example with pybuild prune"
+    if "locked" in message:
+        return "another pybuild has held the database for a minute; is it stopped?"
+    if "readonly" in message or "unable to open" in message:
+        return "is the state root writable by this user? --root names another one"
+    return ""

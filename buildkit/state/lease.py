@@ -1,0 +1,143 @@
+"""Leases: what a running command uses, so that collection leaves it alone.
+
+A lease is a file below `leases/`, locked by its command from the first moment to the last; the
+kernel lets go of the lock however the command ends. Its lines name what is in use
+(`layer sha256:…`). A mark is made under a shared lock of `gc.lock` and *before* the thing is
+looked up; collection takes that lock alone from reading the leases to taking things away. So
+either the lookup misses, or the thing stays. Everything half-made lies below `tmp/<lease>` and
+goes with the lease. Reliability guarantees R4, R5.
+"""
+
+import contextlib
+import errno
+import fcntl
+import os
+import threading
+from collections.abc import Iterable, Iterator
+
+from buildkit.state.removal import remove_tree
+
+
+class Lease:
+    """The lease of this process on one state root; any thread may use it."""
+
+    def __init__(self, top: str, name: str, fd: int, gate: int) -> None:
+        self.name = name
+        self._top = top
+        self._fd = fd
+        self._gate = gate
+        self._marks: set[tuple[str, str]] = set()
+        self._directories = 0
+        self._mutex = threading.Lock()
+
+    @classmethod
+    def acquire(cls, top: str) -> "Lease":
+        """Take a new lease on the state root at `top`."""
+        gate = os.open(f"{top}/locks/gc.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC
+        try:
+            while True:
+                name = f"{os.getpid()}-{os.urandom(8).hex()}"
+                fd = os.open(f"{top}/leases/{name}", flags, 0o600)
+                fcntl.flock(fd, fcntl.LOCK_EX)
+                if os.fstat(fd).st_nlink:
+                    return cls(top, name, fd, gate)
+                # A collector took the file for a dead one between the two calls above.
+                os.close(fd)
+        except BaseException:
+            os.close(gate)
+            raise
+
+    def use(self, kind: str, names: Iterable[str]) -> None:
+        """Mark things as in use until `release`. To be called before they are looked up."""
+        with self._mutex:
+            new = {(kind, name) for name in names} - self._marks
+            if not new:
+                return
+            lines = "".join(f"{kind} {name}\n" for kind, name in sorted(new))
+            fcntl.flock(self._gate, fcntl.LOCK_SH)
+            try:
+                if os.write(self._fd, lines.encode()) < len(lines):
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            finally:
+                fcntl.flock(self._gate, fcntl.LOCK_UN)
+            self._marks |= new
+
+    def directory(self) -> str:
+        """Make a new private directory that goes with the lease at the latest."""
+        base = _temporary(self._top, self.name)
+        with self._mutex:
+            if not self._directories:
+                os.mkdir(base, 0o700)
+            self._directories += 1
+            path = f"{base}/{self._directories}"
+        os.mkdir(path, 0o700)
+        return path
+
+    def release(self) -> None:
+        """Give everything up. May be called twice."""
+        with self._mutex:
+            if self._fd < 0:
+                return
+            if self._directories:
+                remove_tree(_temporary(self._top, self.name))
+            os.unlink(f"{self._top}/leases/{self.name}")
+            os.close(self._fd)
+            os.close(self._gate)
+            self._fd = self._gate = -1
+
+
+def collect_stale(top: str) -> int:
+    """Remove what dead commands left in `leases/` and `tmp/`; return how many there were.
+
+    A command makes its lease before its directory and removes the directory first, so a
+    directory without a lease is nobody's.
+    """
+    names = set(os.listdir(_temporary(top))) | set(os.listdir(f"{top}/leases"))
+    removed = 0
+    for name in names:
+        with _unless_held(f"{top}/leases/{name}") as dead:
+            if dead:
+                remove_tree(_temporary(top, name))
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(f"{top}/leases/{name}")
+                removed += 1
+    return removed
+
+
+def in_use(top: str) -> set[tuple[str, str]]:
+    """Return (kind, name) of all that running commands have marked; under `gc.lock` alone."""
+    marks: set[tuple[str, str]] = set()
+    for name in os.listdir(f"{top}/leases"):
+        try:
+            with open(f"{top}/leases/{name}", encoding="utf-8") as lines:
+                for line in lines:
+                    kind, _, thing = line.rstrip("\n").partition(" ")
+                    marks.add((kind, thing))
+        except FileNotFoundError:
+            continue
+    return marks
+
+
+def _temporary(top: str, *name: str) -> str:
+    return "/".join((top, "tmp", *name))
+
+
+@contextlib.contextmanager
+def _unless_held(path: str) -> Iterator[bool]:
+    """Say whether the lease at `path` is nobody's; if so it is held for the time of the block."""
+    try:
+        fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    except FileNotFoundError:
+        yield True
+        return
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(fd)
+        yield False
+        return
+    try:
+        yield True
+    finally:
+        os.close(fd)

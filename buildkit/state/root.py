@@ -1,0 +1,212 @@
+"""The state root: one directory that holds all that pybuild keeps.
+
+In: its path. Out: `StateRoot`, which knows the layout, this process's lease and database
+connections. Layout and what may be where: ARCHITECTURE.md. Closed to other users (security
+guarantee S29); everything half-made is below `tmp/`, on the same file system as its final place.
+"""
+
+import contextlib
+import errno
+import os
+import sqlite3
+import stat
+import threading
+from collections.abc import Iterator
+
+from buildkit.errors import StoreError
+from buildkit.state import database
+from buildkit.state.lease import Lease, collect_stale
+
+FORMAT = "pybuild-store 1\n"
+
+_PARTS = (
+    *("blobs", "blobs/sha256", "layers", "caches", "contexts", "logs"),
+    *("leases", "locks", "tmp", "containers", "volumes"),
+)
+
+
+class StateRoot:
+    """An open state root at the absolute path `top`. Any thread may use it; `close` once."""
+
+    def __init__(self, top: str) -> None:
+        self.top = top
+        self.boot_id = _boot_id()
+        self._local = threading.local()
+        self._connections: list[sqlite3.Connection] = []
+        self._mutex = threading.Lock()
+        self._lease: Lease | None = None
+
+    @classmethod
+    def open(cls, path: str) -> "StateRoot":
+        """Open the state root at `path`; make it if nothing or an empty directory is there.
+
+        Raises StoreError when it is of another format, of another user, or something else.
+        """
+        top = os.path.realpath(path)
+        with writing(top):
+            found = _read_format(top)
+            if found is None:
+                _create(top)
+            elif found != FORMAT:
+                raise StoreError(
+                    f"{top} is a state root of another format: {found[:40].strip()!r}",
+                    hint="use the pybuild that made it, or another --root",
+                )
+            _close_to_others(top)
+        return cls(top)
+
+    def path(self, *parts: str) -> str:
+        """Return the absolute path of something in the root."""
+        return "/".join((self.top, *parts))
+
+    def writing(self, what: str = "") -> contextlib.AbstractContextManager[None]:
+        """Turn what the disk says in the block into StoreError naming the root or a part of it."""
+        return writing(f"{self.top}/{what}" if what else self.top)
+
+    @property
+    def database_path(self) -> str:
+        """Where the database is."""
+        return f"{self.top}/state.db"
+
+    def database(self) -> sqlite3.Connection:
+        """Return the calling thread's connection (autocommit; see `transaction`)."""
+        try:
+            connection: sqlite3.Connection = self._local.connection
+        except AttributeError:
+            connection = database.connect(self.database_path)
+            self._local.connection = connection
+            with self._mutex:
+                self._connections.append(connection)
+        return connection
+
+    def transaction(self) -> contextlib.AbstractContextManager[sqlite3.Connection]:
+        """One write transaction on the calling thread's connection."""
+        return database.transaction(self.database(), self.database_path)
+
+    def reading(self) -> contextlib.AbstractContextManager[None]:
+        """Turn what SQLite says in the block into StoreError."""
+        return database.translated(self.database_path)
+
+    @property
+    def lease(self) -> Lease:
+        """This process's lease; when first asked for, leftovers of the dead are removed too."""
+        with self._mutex:
+            if self._lease is None:
+                with self.writing():
+                    collect_stale(self.top)
+                    self._lease = Lease.acquire(self.top)
+            return self._lease
+
+    def use(self, kind: str, *names: str) -> None:
+        """Mark things as in use by this command; before they are looked up."""
+        lease = self.lease
+        with self.writing("leases"):
+            lease.use(kind, names)
+
+    def tmp(self) -> str:
+        """Make a new private directory for things half-made; gone when this command ends."""
+        lease = self.lease
+        with self.writing("tmp"):
+            return lease.directory()
+
+    def close(self) -> None:
+        """Give the lease and the connections back. May be called twice."""
+        with self._mutex:
+            lease, self._lease = self._lease, None
+            connections, self._connections = self._connections, []
+        for connection in connections:
+            connection.close()
+        self._local = threading.local()
+        if lease is not None:
+            with self.writing():
+                lease.release()
+
+    def __enter__(self) -> "StateRoot":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+@contextlib.contextmanager
+def writing(path: str) -> Iterator[None]:
+    """Turn OSError in the block into StoreError; `path` is named where the error names none."""
+    try:
+        yield
+    except OSError as error:
+        raise disk_error(error, path) from error
+
+
+def disk_error(error: OSError, path: str) -> StoreError:
+    """Return what to tell the user about `error`, which happened at or below `path`."""
+    where = path
+    if isinstance(error.filename, (str, bytes)) and os.fsdecode(error.filename).startswith("/"):
+        where = os.fsdecode(error.filename)
+    hints = {
+        errno.ENOSPC: "free some space, for example with pybuild prune",
+        errno.EDQUOT: "free some space, for example with pybuild prune",
+        errno.EROFS: "put the state root elsewhere with --root or PYBUILD_ROOT",
+        errno.EACCES: "is the state root this user's? --root names another one",
+        errno.EPERM: "is the state root this user's? --root names another one",
+        errno.EMFILE: "raise the limit of open files (ulimit -n)",
+    }
+    message = (error.strerror or str(error)).lower()
+    return StoreError(f"{where}: {message}", hint=hints.get(error.errno or 0, ""))
+
+
+def _read_format(top: str) -> str | None:
+    try:
+        with open(f"{top}/format", encoding="ascii", errors="replace") as file:
+            return file.read(100)
+    except FileNotFoundError:
+        return None
+
+
+def _create(top: str) -> None:
+    """Make the layout; the format file comes last, so that what is cut short is made again."""
+    os.makedirs(top, 0o700, exist_ok=True)
+    known = {part for part in _PARTS if "/" not in part}
+    strange = [name for name in os.listdir(top) if name not in known and name[:7] != "format."]
+    if strange:
+        raise StoreError(
+            f"{top} is neither empty nor a state root: it holds {sorted(strange)[0]!r}",
+            hint="name an empty or a new directory with --root or PYBUILD_ROOT",
+        )
+    os.chmod(top, 0o700)
+    for part in _PARTS:
+        # mkdir's mode is subject to the umask, which could leave out our own bits.
+        with contextlib.suppress(FileExistsError):
+            os.mkdir(f"{top}/{part}", 0o700)
+            os.chmod(f"{top}/{part}", 0o700)
+    temporary = f"{top}/format.{os.getpid()}"
+    with open(temporary, "w", encoding="ascii") as file:
+        file.write(FORMAT)
+    os.rename(temporary, f"{top}/format")
+
+
+def _close_to_others(top: str) -> None:
+    found = os.stat(top)
+    if found.st_uid != os.geteuid():
+        raise StoreError(
+            f"{top} belongs to user {found.st_uid}, not to this one",
+            hint="name another state root with --root or PYBUILD_ROOT",
+        )
+    if stat.S_IMODE(found.st_mode) & 0o077:
+        os.chmod(top, 0o700)
+
+
+def _boot_id() -> str:
+    """Return what changes when the machine is started anew."""
+    try:
+        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
+            return file.read().strip()
+    except OSError:
+        return _boot_time()
+
+
+def _boot_time() -> str:
+    try:
+        with open("/proc/stat", encoding="ascii") as lines:
+            return next((line.strip() for line in lines if line.startswith("btime ")), "")
+    except OSError:
+        return ""

@@ -1,0 +1,85 @@
+"""A directory tree as entries, in the order of a layer.
+
+In: a descriptor of the root. Out: its entries, depth first, names sorted by bytes, a directory
+before what is in it, the root (empty path) first. `walk` reads attributes and opens files,
+`outline` only asks the kernel for what stat tells.
+"""
+
+import os
+import stat
+from collections.abc import Iterator
+
+from buildkit.tree.descent import Descent
+from buildkit.tree.entry import Entry, entry_of, make, read_xattrs
+
+FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+def walk(root_fd: int) -> Iterator[tuple[Entry, int]]:
+    """Yield each entry and, for regular files and directories, a descriptor to read it.
+
+    The descriptor (-1 for other types) is good until the next entry is asked for. Of the way
+    down everything is found by descriptor, so depth and length of paths do not matter.
+    """
+    for path, name, dir_fd, found, way in _names(root_fd):
+        mode = found.st_mode
+        if stat.S_ISREG(mode):
+            fd = os.open(name, FILE, dir_fd=dir_fd)
+            try:
+                yield make(path, found, xattrs=read_xattrs(fd)), fd
+            finally:
+                os.close(fd)
+        elif stat.S_ISDIR(mode):
+            yield make(path, found, xattrs=read_xattrs(way.fd)), way.fd
+        else:
+            yield entry_of(path, name, dir_fd, found), -1
+
+
+def outline(root_fd: int) -> Iterator[tuple[Entry, int]]:
+    """Yield each entry without attributes and targets; nothing but directories is opened.
+
+    With it a descriptor of the directory, -1 for other types.
+    """
+    for path, _, _, found, way in _names(root_fd):
+        yield make(path, found), way.fd if stat.S_ISDIR(found.st_mode) else -1
+
+
+def sorted_names(fd: int) -> list[bytes]:
+    """Return the names in the directory `fd`, sorted by bytes."""
+    return sorted(map(os.fsencode, os.listdir(fd)))
+
+
+def _names(root_fd: int) -> Iterator[tuple[bytes, bytes, int, os.stat_result, Descent]]:
+    """Yield path, name, parent, stat, way; for a directory the way has entered it."""
+    # The caller's descriptor may be one of O_PATH, which does not list.
+    fd = os.open(b".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=root_fd)
+    try:
+        with Descent(fd) as way:
+            yield b"", b"", fd, os.fstat(fd), way
+            yield from _names_below(way)
+    finally:
+        os.close(fd)
+
+
+def _names_below(way: Descent) -> Iterator[tuple[bytes, bytes, int, os.stat_result, Descent]]:
+    todo = [sorted_names(way.fd)[::-1]]
+    prefixes = [b""]
+    while True:
+        if not todo[-1]:
+            todo.pop()
+            prefixes.pop()
+            if not todo:
+                return
+            way.leave()
+            continue
+        name = todo[-1].pop()
+        dir_fd = way.fd
+        found = os.stat(name, dir_fd=dir_fd, follow_symlinks=False)
+        path = prefixes[-1] + name
+        if stat.S_ISDIR(found.st_mode):
+            inner = way.enter(name)
+            yield path, name, dir_fd, found, way
+            todo.append(sorted_names(inner)[::-1])
+            prefixes.append(path + b"/")
+        else:
+            yield path, name, dir_fd, found, way
