@@ -1,8 +1,8 @@
 """The build hook: generates `grammar/generated.py` from `grammar/dockerfile.lark`.
 
-The generated parser starts 50 ms faster than Lark does with the grammar, and a fully cached build
-takes 100. It runs for wheels and for editable installs; `python hatch_build.py` does the same in a
-checkout. The file is git-ignored; a test compares its digest with the grammar's.
+The generated parser starts 70 ms faster than Lark does with the grammar, and a fully cached build
+takes less than 100. It runs for wheels and for editable installs; `python hatch_build.py` does the
+same in a checkout. The file is git-ignored; a test compares its digest with the grammar's.
 """
 
 import hashlib
@@ -16,6 +16,41 @@ from lark.tools.standalone import gen_standalone
 
 GRAMMAR = "grammar/dockerfile.lark"
 GENERATED = "grammar/generated.py"
+
+# What Lark imports for logging, pickling and decorating takes as long to load as the parser itself,
+# and this parser needs none of it: each text on the left is replaced by the one on the right.
+LIGHTER = (
+    ("import logging\n", ""),
+    (
+        """logger: logging.Logger = logging.getLogger("lark")
+logger.addHandler(logging.StreamHandler())
+""",
+        """class logger:
+    debug = info = warning = exception = staticmethod(lambda *values: None)
+""",
+    ),
+    ("logger.setLevel(logging.CRITICAL)\n", ""),
+    (
+        "from dataclasses import dataclass\n",
+        """def dataclass(**options):
+    def decorate(cls):
+        def init(self, *values):
+            for name, value in zip(cls.__annotations__, values):
+                object.__setattr__(self, name, value)
+            self.__post_init__()
+        cls.__init__ = init
+        return cls
+    return decorate
+""",
+    ),
+    (
+        "from inspect import getmembers, getmro\n",
+        """def getmro(cls): return cls.__mro__
+def getmembers(cls): return [(name, getattr(cls, name)) for name in dir(cls)]
+""",
+    ),
+    ("import pickle, zlib, base64\n", ""),
+)
 
 
 class ParserHook(BuildHookInterface):  # type: ignore[type-arg,misc,unused-ignore]
@@ -39,8 +74,17 @@ def generate(root: pathlib.Path) -> None:
         return
     parser = Lark(text.decode(), parser="lalr", maybe_placeholders=False)
     out = io.StringIO()
-    gen_standalone(parser, out=out)
-    generated.write_text(out.getvalue() + ending, "utf-8")
+    gen_standalone(parser, out=out)  # type: ignore[no-untyped-call]
+    generated.write_text(lighter(out.getvalue()) + ending, "utf-8")
+
+
+def lighter(code: str) -> str:
+    """Return `code` with less to import, or as it is where Lark has changed."""
+    if any(code.count(heavy) != 1 for heavy, _ in LIGHTER):
+        return code
+    for heavy, light in LIGHTER:
+        code = code.replace(heavy, light)
+    return code
 
 
 if __name__ == "__main__":

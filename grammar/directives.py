@@ -15,7 +15,7 @@ from grammar.words import SPACE
 
 DEFAULT_ESCAPE = "\\"
 
-_DIRECTIVE = re.compile(r"([a-zA-Z][a-zA-Z0-9]*)\s*=\s*(.+?)\s*", re.ASCII)
+_DIRECTIVE = r"([a-zA-Z][a-zA-Z0-9]*)\s*=\s*(.+?)\s*"
 _NAMES = ("syntax", "escape", "check")
 _TRUE = frozenset(("1", "t", "T", "true", "True", "TRUE"))
 _FALSE = frozenset(("0", "f", "F", "false", "False", "FALSE"))
@@ -107,7 +107,7 @@ def _leading(path: str, text: str, comment: str) -> tuple[Directive, ...]:
         stripped = line.lstrip(SPACE)
         if not stripped.startswith(comment):
             break
-        match = _DIRECTIVE.fullmatch(stripped[len(comment) :].lstrip(SPACE))
+        match = re.fullmatch(_DIRECTIVE, stripped[len(comment) :].lstrip(SPACE), re.ASCII)
         name = match[1].lower() if match else ""
         if match is None or name not in _NAMES:
             break

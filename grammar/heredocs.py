@@ -12,8 +12,8 @@ from grammar.errors import DockerfileError
 from grammar.lines import LogicalLine
 from grammar.words import SPACE
 
-_OPENER = re.compile(r"([0-9]*)<<(-?)\s*([^<]*)", re.DOTALL)
-_INCOMPLETE = re.compile(r"[0-9]*<<-?")
+_OPENER = r"([0-9]*)<<(-?)\s*([^<]*)"
+_INCOMPLETE = r"[0-9]*<<-?"
 
 
 class Opener(NamedTuple):
@@ -32,9 +32,10 @@ def find_openers(line: LogicalLine) -> tuple[Opener, ...]:
     Raises DockerfileError if a delimiter's quotes do not match. Where other quotes do not, there
     are no heredocs: nobody can say what is a word then.
     """
+    pattern = re.compile(_OPENER)
     openers: list[Opener] = []
     for start, end, unclosed in _words(line.text):
-        match = _OPENER.fullmatch(line.text, start, end)
+        match = pattern.fullmatch(line.text, start, end)
         if unclosed and match is None:
             return ()
         if unclosed:
@@ -55,6 +56,7 @@ def _words(text: str) -> list[tuple[int, int, str]]:
 
     Blanks behind a bare `<<` or `<<-` belong to the word, so that `<< EOF` is one.
     """
+    incomplete = re.compile(_INCOMPLETE)
     words: list[tuple[int, int, str]] = []
     position, size, start = 0, len(text), -1
     quoted = ""
@@ -62,7 +64,7 @@ def _words(text: str) -> list[tuple[int, int, str]]:
     while position < size:
         char = text[position]
         if not quoted and char in SPACE:
-            waiting = waiting or _INCOMPLETE.fullmatch(text, max(start, 0), position) is not None
+            waiting = waiting or incomplete.fullmatch(text, max(start, 0), position) is not None
             if start >= 0 and not waiting:
                 words.append((start, position, ""))
                 start = -1

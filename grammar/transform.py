@@ -30,7 +30,7 @@ from grammar.statements import Statement
 from grammar.values import MILLISECOND, parse_duration, parse_integer
 from grammar.words import SPACE
 
-_STAGE_NAME = re.compile(r"[a-z][a-z0-9-_.]*")
+_STAGE_NAME = r"[a-z][a-z0-9-_.]*"
 _NETWORKS = ("default", "none", "host")
 _SECURITY = ("sandbox", "insecure")
 
@@ -58,7 +58,7 @@ class ToInstructions:
         common, options = _start(tokens)
         words = _all(tokens, "WORD")
         name = words[1] if len(words) > 1 else None
-        if name is not None and not _STAGE_NAME.fullmatch(name.text.lower()):
+        if name is not None and not re.fullmatch(_STAGE_NAME, name.text.lower()):
             raise DockerfileError(
                 f"invalid name for build stage: {quote(name.text)}, name can't start with a"
                 " number or contain symbols",
