@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import NamedTuple, Protocol
 
+from buildkit.cache.claim import Claim
 from buildkit.cache.key import CacheKey
 from buildkit.cache.result import Usage
 from buildkit.oci.digest import Digest, Fingerprint
@@ -26,12 +27,6 @@ class CachedStep(NamedTuple):
     seconds: float = 0.0
     usage: Usage = Usage()
     log: str = ""
-
-
-class Claim(NamedTuple):
-    """The right to make the result of a key; `waited`: somebody else had it in between."""
-
-    waited: bool
 
 
 class CacheStore(Protocol):

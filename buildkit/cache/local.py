@@ -1,0 +1,227 @@
+"""The cache of a state root: step records and manifests in its SQLite file.
+
+Implements `buildkit.cache.store.CacheStore`. A row is believed only when its document hashes to
+its key and every other field has its form (R1); anything else counts as not there and is replaced
+by the next `save`.
+"""
+
+import json
+import os
+import re
+import time
+import zlib
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
+
+from buildkit.cache.claim import Claim, claim
+from buildkit.cache.key import CacheKey, cache_key
+from buildkit.cache.result import Usage
+from buildkit.cache.store import CachedStep
+from buildkit.oci.digest import Digest, Fingerprint
+from buildkit.progress.cancel import Cancel
+from buildkit.state.root import StateRoot
+
+TOUCH_AFTER = 3600.0
+"""Seconds: a record's time of use is written at most once an hour, so a cached build reads only."""
+
+MANIFEST_LIMIT = 256 << 20
+"""A manifest longer than this is taken for damage."""
+
+_CANDIDATES = 8
+_CREATED = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?Z")
+_HEX = re.compile(r"[0-9a-f]+")
+_FIND = "SELECT document, parent, diff_id, fingerprint, created, record FROM step WHERE key=?"
+
+
+class LocalCacheStore:
+    """The cache in `root`; any number of these, in any processes, share it."""
+
+    def __init__(self, root: StateRoot) -> None:
+        self._root = root
+
+    def find(self, key: CacheKey) -> CachedStep | None:
+        """Return the record of `key`."""
+        with self._root.reading():
+            row = self._root.database().execute(_FIND, (key,)).fetchone()
+        return None if row is None else _parse(key, row)
+
+    def save(self, step: CachedStep, manifests: Mapping[str, bytes]) -> None:
+        """Remember `step` and `manifests`, in one transaction."""
+        packed = [(name, zlib.compress(text, 1)) for name, text in manifests.items()]
+        record = {"seconds": step.seconds, "usage": list(step.usage), "log": step.log}
+        row = (
+            step.key,
+            step.document,
+            step.parent,
+            step.diff_id,
+            step.fingerprint,
+            step.created,
+            json.dumps(record, separators=(",", ":")),
+            time.time(),
+        )
+        with self._root.transaction() as database:
+            database.execute("INSERT OR REPLACE INTO step VALUES(?,?,?,?,?,?,?,?)", row)
+            if packed:
+                database.executemany("INSERT OR REPLACE INTO selection VALUES(?,?)", packed)
+
+    def touch(self, keys: Iterable[CacheKey]) -> None:
+        """Note that the records of `keys` were used now; writes only what is an hour old."""
+        now = time.time()
+        with self._root.reading():
+            database = self._root.database()
+            stale = [
+                (now, key)
+                for key in keys
+                if database.execute(
+                    "SELECT 1 FROM step WHERE key=? AND used<?", (key, now - TOUCH_AFTER)
+                ).fetchone()
+            ]
+        if stale:
+            with self._root.transaction() as database:
+                database.executemany("UPDATE step SET used=? WHERE key=?", stale)
+
+    def candidates(self, parent: str, fingerprint: Fingerprint) -> Sequence[tuple[Digest, str]]:
+        """Return diff ID and time of earlier results on `parent` with `fingerprint`."""
+        with self._root.reading():
+            rows = (
+                self._root.database()
+                .execute(
+                    "SELECT diff_id, created FROM step WHERE parent=? AND fingerprint=? "
+                    "ORDER BY used DESC, key LIMIT ?",
+                    (parent, fingerprint, _CANDIDATES),
+                )
+                .fetchall()
+            )
+        found: dict[Digest, str] = {}
+        for diff_id, created in rows:
+            digest = _digest(diff_id)
+            if digest is not None and _is_time(created):
+                found.setdefault(digest, created)
+        return list(found.items())
+
+    def claim(self, key: CacheKey, cancel: Cancel) -> AbstractContextManager[Claim]:
+        """Hold the right to make the result of `key`; see `buildkit.cache.claim`."""
+        return claim(self._root.path("locks", "keys.lock"), key, cancel)
+
+    def document(self, key: CacheKey) -> str | None:
+        """Return the key document of `key`."""
+        found = self.find(key)
+        return None if found is None else found.document
+
+    def manifest(self, digest: str) -> bytes | None:
+        """Return the manifest saved under `digest`."""
+        with self._root.reading():
+            row = (
+                self._root.database()
+                .execute("SELECT manifest FROM selection WHERE id=?", (digest,))
+                .fetchone()
+            )
+        return None if row is None else _unpacked(row[0])
+
+    def remove(self, keys: Iterable[CacheKey]) -> None:
+        """Forget the records of `keys`, with their logs and the manifests that nobody needs then.
+
+        For garbage collection and repair; a build that has looked one up already is not disturbed.
+        """
+        gone = list(keys)
+        logs = [found.log for found in map(self.find, gone) if found is not None and found.log]
+        with self._root.transaction() as database:
+            database.executemany("DELETE FROM step WHERE key=?", [(key,) for key in gone])
+            wanted: set[str] = set()
+            for (document,) in database.execute("SELECT document FROM step"):
+                wanted.update(selections(document))
+            unused = [
+                row for row in database.execute("SELECT id FROM selection") if row[0] not in wanted
+            ]
+            database.executemany("DELETE FROM selection WHERE id=?", unused)
+        for log in logs:
+            _unlink(self._root.path("logs", log))
+
+
+def selections(document: str) -> frozenset[str]:
+    """Return the digests in the inputs of a key document under which manifests may be kept."""
+    try:
+        inputs = json.loads(document)["inputs"]
+    except (ValueError, KeyError, TypeError):
+        return frozenset()
+    if not isinstance(inputs, list):
+        return frozenset()
+    found: set[str] = set()
+    for one in inputs:
+        if isinstance(one, str):
+            found.add(one)
+        elif isinstance(one, dict):
+            found.update(value for value in one.values() if isinstance(value, str))
+    return frozenset(found)
+
+
+def _parse(key: CacheKey, row: tuple[object, ...]) -> CachedStep | None:
+    """Return a row's record, or None for one that is damaged."""
+    document, parent, diff_id, fingerprint, created, record = row
+    digest = _digest(diff_id)
+    if not isinstance(document, str) or digest is None or not _is_time(created):
+        return None
+    if not document.isascii() or cache_key(document) != key:
+        return None
+    if not isinstance(parent, str) or (parent and _digest(parent) is None):
+        return None
+    seconds, usage, log = _measured(record)
+    return CachedStep(
+        key=key,
+        document=document,
+        parent=parent,
+        diff_id=digest,
+        fingerprint=_fingerprint(fingerprint),
+        created=str(created),
+        seconds=seconds,
+        usage=usage,
+        log=log,
+    )
+
+
+def _measured(record: object) -> tuple[float, Usage, str]:
+    """Return seconds, usage and log of a record; they only inform, so damage makes them nothing."""
+    try:
+        fields = json.loads(record) if isinstance(record, str) else {}
+        cpu, memory, read, written = fields["usage"]
+        usage = Usage(cpu=float(cpu), memory=int(memory), read=int(read), written=int(written))
+        log = fields["log"]
+        if not isinstance(log, str) or "/" in log or log.startswith("."):
+            log = ""
+        return float(fields["seconds"]), usage, log
+    except (ValueError, KeyError, TypeError):
+        return 0.0, Usage(), ""
+
+
+def _digest(text: object) -> Digest | None:
+    try:
+        return Digest.parse(text) if isinstance(text, str) else None
+    except ValueError:
+        return None
+
+
+def _fingerprint(text: object) -> Fingerprint | None:
+    return Fingerprint(text) if isinstance(text, str) and _HEX.fullmatch(text) else None
+
+
+def _is_time(text: object) -> bool:
+    return isinstance(text, str) and _CREATED.fullmatch(text) is not None
+
+
+def _unpacked(packed: object) -> bytes | None:
+    """Return the manifest in a row, or None for one that is damaged."""
+    if not isinstance(packed, bytes):
+        return None
+    unpacker = zlib.decompressobj()
+    try:
+        text = unpacker.decompress(packed, MANIFEST_LIMIT)
+    except zlib.error:
+        return None
+    return text if unpacker.eof else None
+
+
+def _unlink(path: str) -> None:
+    try:
+        os.unlink(path)
+    except FileNotFoundError:
+        pass
