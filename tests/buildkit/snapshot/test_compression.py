@@ -1,0 +1,127 @@
+"""Compressing and decompressing layers."""
+
+import bz2
+import gzip
+import io
+import lzma
+import random
+import zlib
+
+import pytest
+import zstandard
+from hypothesis import given
+from hypothesis import strategies as st
+
+from buildkit.errors import ImageError
+from buildkit.oci.media_types import Compression
+from buildkit.snapshot.compression import (
+    CompressingSink,
+    DecompressingReader,
+    Format,
+    compressor,
+    detect,
+)
+
+DATA = random.Random(1).randbytes(30_000) + b"text " * 50_000
+
+
+def _compressed(compression: Compression, level: int | None, *blocks: bytes) -> bytes:
+    out: list[bytes] = []
+    sink = CompressingSink(compressor(compression, level), out.append)
+    for block in blocks:
+        sink(block)
+    sink.finish()
+    return b"".join(out)
+
+
+def _decompressed(data: bytes, form: Format, size: int = 10_000) -> bytes:
+    reader = DecompressingReader(io.BytesIO(data), form, "layer")
+    out = b""
+    while block := reader.read(size):
+        assert len(block) <= size
+        out += block
+    return out
+
+
+@pytest.mark.parametrize(
+    ("compression", "level"),
+    [("none", None), ("gzip", None), ("gzip", 6), ("zstd", None), ("zstd", 9)],
+)
+def test_what_is_compressed_decompresses_to_itself(
+    compression: Compression, level: int | None
+) -> None:
+    data = _compressed(compression, level, DATA)
+    assert detect(data) == compression or compression == "none"
+    assert _decompressed(data, compression) == DATA
+
+
+@pytest.mark.parametrize("compression", ["gzip", "zstd"])
+def test_the_bytes_do_not_depend_on_how_the_input_is_cut(compression: Compression) -> None:
+    data = DATA * 10
+    pieces = [data[n : n + 70_001] for n in range(0, len(data), 70_001)]
+    assert _compressed(compression, None, data) == _compressed(compression, None, *pieces)
+
+
+def test_gzip_names_neither_file_nor_time() -> None:
+    assert _compressed("gzip", None, b"x")[3:8] == bytes(5)
+
+
+def test_a_level_that_is_asked_for_gives_the_bytes_of_zlib() -> None:
+    stream = zlib.compressobj(6, wbits=31)
+    assert _compressed("gzip", 6, DATA) == stream.compress(DATA) + stream.flush()
+
+
+@pytest.mark.parametrize(
+    ("data", "form"),
+    [
+        (gzip.compress(DATA), "gzip"),
+        (gzip.compress(DATA[:1000]) + gzip.compress(DATA[1000:]), "gzip"),
+        (zstandard.compress(DATA), "zstd"),
+        (zstandard.compress(DATA[:1000]) + zstandard.compress(DATA[1000:]), "zstd"),
+        (bz2.compress(DATA), "bzip2"),
+        (lzma.compress(DATA), "xz"),
+        (DATA, "none"),
+    ],
+)
+def test_what_others_compressed_is_read(data: bytes, form: Format) -> None:
+    assert form in (detect(data), "none")
+    for size in (1000, 1 << 20):
+        assert _decompressed(data, form, size) == DATA
+
+
+@pytest.mark.parametrize("form", ["gzip", "zstd", "bzip2", "xz"])
+@pytest.mark.parametrize("damage", ["cut", "cut a little", "more", "changed", "nothing"])
+def test_damage_is_an_error(form: Format, damage: str) -> None:
+    data = {
+        "gzip": gzip.compress(DATA),
+        "zstd": zstandard.ZstdCompressor(write_checksum=True).compress(DATA),
+        "bzip2": bz2.compress(DATA),
+        "xz": lzma.compress(DATA),
+    }[form]
+    damaged = {
+        "cut": data[: len(data) // 2],
+        "cut a little": data[:-1],
+        "more": data + b"something else",
+        "changed": data[:1000] + bytes([data[1000] ^ 0xFF]) + data[1001:],
+        "nothing": b"",
+    }[damage]
+    with pytest.raises(ImageError, match="damaged"):
+        _decompressed(damaged, form)
+
+
+def test_a_bomb_is_handed_out_in_small_pieces() -> None:
+    for bomb, form in (
+        (zstandard.compress(bytes(1 << 26)), "zstd"),
+        (gzip.compress(bytes(1 << 26)), "gzip"),
+    ):
+        reader = DecompressingReader(io.BytesIO(bomb), form, "layer")  # type: ignore[arg-type]
+        assert len(reader.read(100)) == 100
+
+
+@given(st.binary(max_size=300), st.sampled_from(["gzip", "zstd", "bzip2", "xz"]))
+def test_noise_gives_bytes_or_an_image_error(noise: bytes, form: Format) -> None:
+    for data in (noise, gzip.compress(b"x")[:4] + noise):
+        try:
+            _decompressed(data, form)
+        except ImageError:
+            continue
