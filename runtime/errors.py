@@ -36,10 +36,14 @@ class UnsupportedError(SandboxError):
 class SetupError(SandboxError):
     """An action of the plan failed; nothing of the user's program has run."""
 
-    def __init__(self, action: str, cause: OSError | str, *, hint: str = "") -> None:
+    def __init__(
+        self, action: str, cause: OSError | str, *, hint: str = "", number: int = 0
+    ) -> None:
+        """`number` is the errno where `cause` is only its text."""
         super().__init__(f"cannot {action}: {explain(cause)}", hint=hint)
         self.action = action
         self.cause = cause
+        self.number = number
 
 
 class UserError(SetupError):

@@ -7,7 +7,7 @@ Source: kernel's filesystems/overlayfs.rst; engineering-facts chapter 6.
 
 import errno
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from runtime import syscalls
@@ -114,6 +114,26 @@ def overlay_fd(
         os.close(context)
         for fd in opened:
             os.close(fd)
+
+
+def file_system(kind: str, attributes: int, options: Mapping[str, str | None]) -> int:
+    """Return a detached mount of a new file system; an option of None is a flag."""
+    context = syscalls.fsopen(kind)
+    try:
+        for key, value in options.items():
+            command = syscalls.FSCONFIG_SET_FLAG if value is None else syscalls.FSCONFIG_SET_STRING
+            syscalls.fsconfig(context, command, key, value)
+        syscalls.fsconfig(context, syscalls.FSCONFIG_CMD_CREATE)
+        return syscalls.fsmount(context, attributes)
+    finally:
+        os.close(context)
+
+
+def takes_single_lowers() -> bool:
+    """Whether overlays can be told one lower after the other (Linux 6.7)."""
+    release = os.uname().release.split(".")
+    major, minor = release[0], release[1] if len(release) > 1 else "0"
+    return (int(major), int("".join(filter(str.isdigit, minor)) or 0)) >= (6, 7)
 
 
 def in_initial_user_namespace() -> bool:

@@ -90,7 +90,6 @@ class Bind(NamedTuple):
     readonly: bool = True
     recursive: bool = True
     flags: tuple[MountFlag, ...] = ()
-    propagation: Literal["private", "slave", "shared"] = "private"
 
 
 class BindFd(NamedTuple):
@@ -207,6 +206,8 @@ class Process(NamedTuple):
     groups: tuple[str, ...] = ()
     umask: int = 0o022
     terminal: bool = False
+    terminal_size: tuple[int, int] = (24, 80)
+    """Rows and columns."""
     rlimits: tuple[Rlimit, ...] = ()
 
 

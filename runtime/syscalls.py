@@ -72,9 +72,23 @@ SECCOMP_GET_ACTION_AVAIL = 2
 KEYCTL_JOIN_SESSION_KEYRING = 1
 
 _CAPABILITY_VERSION_3 = 0x20080522
-_GENERIC = {"pivot_root": 41, "capset": 91, "capget": 90, "keyctl": 219, "seccomp": 277}
+_GENERIC = {
+    "pivot_root": 41,
+    "capset": 91,
+    "capget": 90,
+    "keyctl": 219,
+    "seccomp": 277,
+    "rt_sigaction": 134,
+}
 _NUMBERS: dict[str, dict[str, int]] = {
-    "x86_64": {"pivot_root": 155, "capset": 126, "capget": 125, "keyctl": 250, "seccomp": 317},
+    "x86_64": {
+        "pivot_root": 155,
+        "capset": 126,
+        "capget": 125,
+        "keyctl": 250,
+        "seccomp": 317,
+        "rt_sigaction": 13,
+    },
     "aarch64": _GENERIC,
     "riscv64": _GENERIC,
 }
@@ -323,3 +337,16 @@ def seccomp_has(action: int) -> bool:
 def join_new_session_keyring() -> None:
     """Leave the caller's session keyring behind; keyctl(2)."""
     _call(_number("keyctl"), KEYCTL_JOIN_SESSION_KEYRING, None)
+
+
+def reset_signal(number: int) -> None:
+    """Give a signal its default action, also one that the C library keeps for itself."""
+    action = ctypes.create_string_buffer(64)
+    pointer = ctypes.cast(action, ctypes.c_void_p)
+    _call(_number("rt_sigaction"), number, pointer, None, 8)
+
+
+def unblock_signals() -> None:
+    """sigprocmask(2) to an empty set."""
+    if _libc.sigprocmask(2, ctypes.create_string_buffer(128), None):
+        raise _failed(None)

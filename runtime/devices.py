@@ -1,0 +1,119 @@
+"""The /dev of a sandbox: a tmpfs whose own nodes cannot be opened, with the usual ones bound.
+
+In: a detached or attached tmpfs. Out: it, filled. The nodes are bind mounts from the host, each
+checked to be the device it should be; so nothing that the sandbox makes with mknod works, as
+root of the machine just as rootless. Source: runtime-spec config-linux.md; security.md S5, S6.
+"""
+
+import errno
+import os
+import stat
+from typing import NamedTuple
+
+from runtime import mounts, syscalls
+from runtime.errors import SpecError
+from runtime.spec import Devices
+
+_TTY_GROUP = "5"
+_NODEV = syscalls.MOUNT_ATTR_NODEV
+_SAFE = syscalls.MOUNT_ATTR_NOSUID | syscalls.MOUNT_ATTR_NOEXEC
+
+
+class Node(NamedTuple):
+    """A character device every sandbox has."""
+
+    name: str
+    major: int
+    minor: int
+
+
+NULL = Node("null", 1, 3)
+_NODES = (
+    NULL,
+    Node("zero", 1, 5),
+    Node("full", 1, 7),
+    Node("random", 1, 8),
+    Node("urandom", 1, 9),
+    Node("tty", 5, 0),
+)
+_LINKS = (
+    ("fd", "/proc/self/fd"),
+    ("stdin", "/proc/self/fd/0"),
+    ("stdout", "/proc/self/fd/1"),
+    ("stderr", "/proc/self/fd/2"),
+    ("core", "/proc/kcore"),
+    ("ptmx", "pts/ptmx"),
+)
+
+
+def open_node(node: Node) -> int:
+    """Return an O_PATH descriptor of the host's device, checked to be that device."""
+    path = f"/dev/{node.name}"
+    fd = os.open(path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
+    status = os.fstat(fd)
+    number = os.makedev(node.major, node.minor)
+    if not stat.S_ISCHR(status.st_mode) or status.st_rdev != number:
+        os.close(fd)
+        raise OSError(errno.ENODEV, f"not device {node.major}:{node.minor}", path)
+    return fd
+
+
+def directory(nodev: int) -> int:
+    """Return a detached tmpfs for /dev."""
+    return mounts.file_system("tmpfs", _SAFE | nodev, {"mode": "0755", "size": "65536k"})
+
+
+def fill(place: int, wanted: Devices) -> None:
+    """Fill the attached tmpfs `place`."""
+    for node in _NODES:
+        fd = open_node(node)
+        _bind(place, node.name, fd)
+        os.close(fd)
+    for name, target in _LINKS:
+        os.symlink(target, name, dir_fd=place)
+    os.mkdir("pts", 0o755, dir_fd=place)
+    _attach(place, "pts", _terminals())
+    os.mkdir("shm", 0o1777, dir_fd=place)
+    options = {"mode": "1777", "size": str(wanted.shm_size)}
+    _attach(place, "shm", mounts.file_system("tmpfs", _SAFE | _NODEV, options))
+    os.mkdir("mqueue", 0o1777, dir_fd=place)
+    for device in wanted.extra:
+        name = device.target.removeprefix(f"{wanted.target}/")
+        if not name or "/" in name or name in ("..", "."):
+            raise SpecError(f"a device belongs into {wanted.target}, not at {device.target}")
+        fd = os.open(device.source, os.O_PATH | os.O_CLOEXEC)
+        _bind(place, name, fd)
+        os.close(fd)
+
+
+def bind_console(terminal: int) -> None:
+    """Show the terminal as /dev/console, from within the root that is already pivoted to."""
+    place = os.open("/dev", os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        _bind(place, "console", terminal)
+    finally:
+        os.close(place)
+
+
+def _bind(place: int, name: str, source: int) -> None:
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+    os.close(os.open(name, flags, 0o666, dir_fd=place))
+    _attach(place, name, mounts.pin(source))
+
+
+def _attach(place: int, name: str, tree: int) -> None:
+    try:
+        syscalls.move_mount(tree, place, name)
+    finally:
+        os.close(tree)
+
+
+def _terminals() -> int:
+    options = {"newinstance": None, "ptmxmode": "0666", "mode": "0620"}
+    try:
+        return mounts.file_system("devpts", _SAFE, {**options, "gid": _TTY_GROUP})
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
+    # The user namespace has no such group.
+    return mounts.file_system("devpts", _SAFE, options)

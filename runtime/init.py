@@ -1,0 +1,203 @@
+"""The process that becomes the sandboxed program: performs the plan, then executes.
+
+In: actions, descriptors, and a socket for what there is to say. Out: nothing; it ends as the
+program, or with a message on the socket. It is process 1 of a new pid namespace, in which there
+is nobody else yet, so nobody can look at the interpreter it still is. All modules are imported
+before the pivot; the standard library is out of reach after it.
+"""
+
+import os
+from collections.abc import Mapping
+from typing import Literal, NamedTuple, NoReturn, assert_never
+
+from runtime import capabilities, network, process, syscalls
+from runtime.accounts import Account
+from runtime.actions import (
+    Action,
+    BecomeUser,
+    DropBounding,
+    EnterDirectory,
+    Execute,
+    ForbidPrivileges,
+    JoinNetwork,
+    LeaveKeyring,
+    LimitCapabilities,
+    LoadFilter,
+    Mask,
+    MountRoot,
+    OpenTerminal,
+    Pivot,
+    Place,
+    Protect,
+    RaiseLoopback,
+    SealRoot,
+    SetHostname,
+    SetLimits,
+    Unshare,
+    WriteSysctls,
+    describe,
+)
+from runtime.channel import Channel, Failed, Ready
+from runtime.errors import SandboxError, SetupError, UserError, explain
+from runtime.rootfs import CgroupView, NewRoot
+from runtime.rootless import make_private
+
+_NAMESPACES = {
+    "mount": syscalls.CLONE_NEWNS,
+    "ipc": syscalls.CLONE_NEWIPC,
+    "uts": syscalls.CLONE_NEWUTS,
+    "cgroup": syscalls.CLONE_NEWCGROUP,
+    "network": syscalls.CLONE_NEWNET,
+}
+_STATUS_FD = 3
+
+
+class Given(NamedTuple):
+    """What the process has from its parent, beside the plan.
+
+    `fds` gives the descriptor for each number in the plan.
+    """
+
+    stdio: tuple[int, int, int]
+    fds: Mapping[int, int]
+    view: CgroupView
+
+
+def main(actions: tuple[Action, ...], given: Given, status: Channel) -> NoReturn:
+    """Perform `actions`. Never returns; `status` tells the parent how far it came."""
+    action: Action | None = None
+    try:
+        process.clean(*given.stdio)
+        making = _Making(given, status)
+        for action in actions:
+            making.perform(action)
+    except (OSError, SandboxError) as error:
+        status.send(_failure(action, error))
+    finally:
+        os._exit(125)
+
+
+class _Making:
+    """The sandbox as far as it has come."""
+
+    def __init__(self, given: Given, status: Channel) -> None:
+        self._given = given
+        self._status = status
+        self._root: NewRoot | None = None
+        self._account = Account(0, 0, (0,), "/")
+        self._terminal: tuple[int, int] | None = None
+
+    def perform(self, action: Action) -> None:
+        """Carry one action out. Raises OSError or SandboxError."""
+        match action:
+            case MountRoot() | Place() | WriteSysctls() | Mask() | Protect() | SealRoot() | Pivot():
+                self._perform_on_root(action)
+            case Unshare() | JoinNetwork() | RaiseLoopback() | SetHostname() | LeaveKeyring():
+                self._isolate(action)
+            case (
+                SetLimits()
+                | DropBounding()
+                | ForbidPrivileges()
+                | LoadFilter()
+                | LimitCapabilities()
+            ):
+                _restrict(action)
+            case OpenTerminal(rows, columns):
+                self._terminal = process.open_terminal(rows, columns)
+            case EnterDirectory(path):
+                process.enter_directory(path)
+            case BecomeUser(user, groups):
+                self._account = process.find_account(user, groups)
+                if self._terminal is not None:
+                    os.fchown(self._terminal[1], self._account.uid, -1)
+                process.become(self._account)
+            case Execute():
+                self._execute(action)
+            case _:
+                assert_never(action)
+
+    def _isolate(
+        self, action: Unshare | JoinNetwork | RaiseLoopback | SetHostname | LeaveKeyring
+    ) -> None:
+        match action:
+            case Unshare(namespaces):
+                flags = 0
+                for name in namespaces:
+                    flags |= _NAMESPACES[name]
+                syscalls.unshare(flags)
+                make_private()
+            case JoinNetwork(fd):
+                syscalls.setns(self._given.fds[fd], syscalls.CLONE_NEWNET)
+            case RaiseLoopback():
+                network.raise_loopback()
+            case SetHostname(name):
+                syscalls.sethostname(name)
+            case LeaveKeyring():
+                process.leave_keyring()
+
+    def _perform_on_root(
+        self, action: MountRoot | Place | WriteSysctls | Mask | Protect | SealRoot | Pivot
+    ) -> None:
+        if isinstance(action, MountRoot):
+            self._root = NewRoot(
+                action.root, self._given.fds, self._given.view, with_devices=action.devices
+            )
+            return
+        root = self._root
+        if root is None:
+            raise SetupError(describe(action), "there is no root yet")
+        match action:
+            case Place(mount, trusted):
+                root.place(mount, trusted=trusted)
+            case WriteSysctls(settings):
+                root.write_sysctls(settings)
+            case Mask(paths):
+                root.mask(paths)
+            case Protect(paths):
+                root.protect(paths)
+            case SealRoot():
+                root.seal()
+            case Pivot():
+                root.pivot()
+
+    def _execute(self, action: Execute) -> None:
+        """Hand out what has to outlive us, close the rest, and become the program."""
+        stubs = self._root.stubs if self._root is not None else None
+        parents = stubs.parents if stubs is not None else []
+        made = tuple(stubs.made) if stubs is not None else ()
+        terminal = [] if self._terminal is None else [self._terminal[0]]
+        self._status.send(Ready(made, terminal=bool(terminal)), [*parents, *terminal])
+        if self._status.fileno() != _STATUS_FD:
+            os.dup2(self._status.fileno(), _STATUS_FD, inheritable=False)
+            self._status = Channel.of(_STATUS_FD)
+        syscalls.close_range(_STATUS_FD + 1)
+        os.umask(action.umask)
+        failed = process.execute(action.args, action.env, self._account.home)
+        self._status.send(failed)
+        os._exit(failed.code)
+
+
+def _restrict(
+    action: SetLimits | DropBounding | ForbidPrivileges | LoadFilter | LimitCapabilities,
+) -> None:
+    match action:
+        case SetLimits(rlimits):
+            process.set_limits(rlimits)
+        case DropBounding(keep):
+            capabilities.drop_bounding(keep)
+        case ForbidPrivileges():
+            syscalls.prctl(syscalls.PR_SET_NO_NEW_PRIVS, 1)
+        case LoadFilter(program):
+            syscalls.seccomp_filter(program)
+        case LimitCapabilities(keep):
+            capabilities.limit(keep)
+
+
+def _failure(action: Action | None, error: OSError | SandboxError) -> Failed:
+    text = "prepare the process" if action is None else describe(action)
+    if isinstance(error, OSError):
+        return Failed("setup", text, error.errno or 0, explain(error), "")
+    if isinstance(error, SetupError):
+        kind: Literal["setup", "user"] = "user" if isinstance(error, UserError) else "setup"
+        return Failed(kind, error.action, 0, explain(error.cause), error.hint)
+    return Failed("setup", text, 0, error.message, error.hint)

@@ -1,0 +1,188 @@
+"""From a spec to the ordered actions that make the sandbox. Pure.
+
+In: `SandboxSpec` and `Host`, what the plan has to know of the machine. Out: actions for
+`init.py`, which performs them one after the other in the process that becomes the program.
+Source: runtime-spec config.md and config-linux.md; security.md S1-S8.
+"""
+
+import posixpath
+from typing import NamedTuple
+
+from runtime import capabilities, etc, seccomp
+from runtime.actions import (
+    Action,
+    BecomeUser,
+    DropBounding,
+    EnterDirectory,
+    Execute,
+    ForbidPrivileges,
+    JoinNetwork,
+    LeaveKeyring,
+    LimitCapabilities,
+    LoadFilter,
+    Mask,
+    MountRoot,
+    OpenTerminal,
+    Pivot,
+    Place,
+    Protect,
+    RaiseLoopback,
+    SealRoot,
+    SetHostname,
+    SetLimits,
+    Unshare,
+    WriteSysctls,
+)
+from runtime.errors import SpecError
+from runtime.spec import (
+    Bind,
+    Cgroup,
+    Devices,
+    File,
+    Mount,
+    Mqueue,
+    Proc,
+    Rlimit,
+    SandboxSpec,
+    Sysfs,
+)
+
+_RLIMITS = (
+    Rlimit("core", 0, -1),
+    Rlimit("cpu", -1, -1),
+    Rlimit("data", -1, -1),
+    Rlimit("fsize", -1, -1),
+    Rlimit("as", -1, -1),
+    Rlimit("stack", 8 << 20, -1),
+    Rlimit("nofile", 1024, 1 << 20),
+)
+_SYSCTLS = (
+    "kernel.msgmax",
+    "kernel.msgmnb",
+    "kernel.msgmni",
+    "kernel.sem",
+    "kernel.shmall",
+    "kernel.shmmax",
+    "kernel.shmmni",
+    "kernel.shm_rmid_forced",
+    "kernel.domainname",
+)
+
+
+class Host(NamedTuple):
+    """What a plan depends on beside the spec.
+
+    `resolv_conf` and `hosts` are the texts of the host's files.
+    """
+
+    machine: str
+    initial_user_namespace: bool = True
+    resolv_conf: str = ""
+    hosts: str = ""
+
+
+def plan(spec: SandboxSpec, host: Host) -> tuple[Action, ...]:
+    """Return the actions for `spec`. Raises SpecError where it makes no sense."""
+    trusted = spec.security == "insecure"
+    held = capabilities.NAMES if trusted else tuple(map(capabilities.parse, spec.capabilities))
+    keep = capabilities.mask(held)
+    process = spec.process
+    if not process.args or not process.args[0]:
+        raise SpecError("there is no program to run")
+    actions: list[Action] = [*_namespaces(spec)]
+    actions.append(MountRoot(spec.root, devices=trusted))
+    actions += [Place(mount, trusted) for mount in _mounts(spec, host)]
+    if spec.sysctls:
+        actions.append(WriteSysctls(_sysctls(spec)))
+    if not trusted:
+        actions += [Mask(spec.masked_paths), Protect(spec.readonly_paths)]
+    if spec.root.readonly:
+        actions.append(SealRoot())
+    actions.append(Pivot())
+    if process.terminal:
+        actions.append(OpenTerminal(*process.terminal_size))
+    actions.append(SetLimits(_rlimits(process.rlimits)))
+    actions += [LeaveKeyring(), EnterDirectory(process.cwd or "/"), DropBounding(keep)]
+    if spec.no_new_privs:
+        actions.append(ForbidPrivileges())
+    if spec.seccomp == "default" and not trusted:
+        # While the process still has CAP_SYS_ADMIN, which spares no_new_privs.
+        actions.append(LoadFilter(seccomp.assemble(held, host.machine)))
+    actions += [BecomeUser(process.user, process.groups), LimitCapabilities(keep)]
+    actions.append(Execute(process.args, process.env, process.umask))
+    return tuple(actions)
+
+
+def _namespaces(spec: SandboxSpec) -> list[Action]:
+    own = ["mount", "ipc", "uts", "cgroup"]
+    joined = spec.network == "default" and spec.network_fd is not None
+    if spec.network != "host" and not joined:
+        own.append("network")
+    actions: list[Action] = [Unshare(tuple(own))]
+    if joined and spec.network_fd is not None:
+        actions.append(JoinNetwork(spec.network_fd))
+    elif spec.network != "host":
+        actions.append(RaiseLoopback())
+    if spec.hostname:
+        actions.append(SetHostname(spec.hostname))
+    return actions
+
+
+def _mounts(spec: SandboxSpec, host: Host) -> tuple[Mount, ...]:
+    """Return all mounts, parents before what lies below them."""
+    own = [_checked(mount) for mount in spec.mounts]
+    taken = {mount.target for mount in own}
+    standard: list[Mount] = [
+        Proc(),
+        Devices(shm_size=spec.shm_size, extra=spec.devices),
+        # A sysfs shows the network of its mounter, who must own it.
+        Sysfs()
+        if spec.network != "host" or host.initial_user_namespace
+        else Bind("/sys", "/sys", readonly=True, flags=("nosuid", "noexec")),
+        Mqueue(),
+        Cgroup(),
+    ]
+    if spec.manage_etc:
+        standard += _etc_files(spec, host)
+    chosen = [mount for mount in standard if mount.target not in taken]
+    return tuple(sorted(chosen + own, key=lambda mount: mount.target.count("/")))
+
+
+def _checked(mount: Mount) -> Mount:
+    """Return the mount with a clean target."""
+    target = posixpath.normpath(mount.target)
+    if not target.startswith("/"):
+        raise SpecError(f"the mount target {mount.target} is not an absolute path")
+    # Two slashes at the start are kept by POSIX.
+    target = "/" + target.lstrip("/")
+    if target == "/":
+        raise SpecError("nothing can be mounted at /")
+    return mount._replace(target=target)
+
+
+def _etc_files(spec: SandboxSpec, host: Host) -> list[Mount]:
+    inside = host.hosts if spec.network == "host" else ""
+    hosts = etc.hosts(spec.hostname, spec.address, spec.extra_hosts, inside)
+    loopback = spec.network == "host"
+    resolver = etc.resolv_conf(host.resolv_conf, spec.resolver, loopback=loopback)
+    return [
+        File("/etc/hostname", f"{spec.hostname}\n".encode()),
+        File("/etc/hosts", hosts.encode()),
+        File("/etc/resolv.conf", resolver.encode()),
+    ]
+
+
+def _rlimits(wanted: tuple[Rlimit, ...]) -> tuple[Rlimit, ...]:
+    names = {rlimit.name for rlimit in wanted}
+    return tuple(rlimit for rlimit in _RLIMITS if rlimit.name not in names) + wanted
+
+
+def _sysctls(spec: SandboxSpec) -> tuple[tuple[str, str], ...]:
+    """Return the settings, if all of them belong to namespaces of the sandbox."""
+    for name, _value in spec.sysctls:
+        own_network = spec.network != "host" and name.startswith("net.")
+        if not (own_network or name.startswith("fs.mqueue.") or name in _SYSCTLS):
+            raise SpecError(f"the sysctl {name} is not the sandbox's own")
+        if "/" in name or ".." in name:
+            raise SpecError(f"{name} is no name of a sysctl")
+    return spec.sysctls

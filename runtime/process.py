@@ -1,0 +1,233 @@
+"""What turns a forked interpreter into a clean process, and then into the program.
+
+In: parts of a plan. Out: the state of the calling process. Works inside the sandbox's root,
+after the pivot, but for `clean`. Nothing of the caller leaks in: signals, groups, limits,
+descriptors, terminal, nice value. Source: security.md S7, S8; execve(2), the PATH rules of
+exec(3) and the exit codes of the shells.
+"""
+
+import errno
+import fcntl
+import os
+import resource
+import stat
+import struct
+import termios
+
+from runtime import accounts, devices, safepath, syscalls
+from runtime.accounts import Account
+from runtime.channel import Unstarted
+from runtime.errors import UserError
+from runtime.spec import Rlimit
+
+DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+_UNLOCK_TERMINAL = 0x40045431
+_OPEN_PEER = 0x5441
+_UNCHANGEABLE = (9, 19)
+"""SIGKILL and SIGSTOP."""
+_MULTIPLEXER = os.makedev(5, 2)
+
+
+def clean(stdin: int, stdout: int, stderr: int) -> None:
+    """Take standard descriptors, and drop what a process inherits without being asked.
+
+    Signals are as `reset_signals` has left them in the zygote.
+    """
+    os.setsid()
+    high = [fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 3) for fd in (stdin, stdout, stderr)]
+    for number, fd in enumerate(high):
+        os.dup2(fd, number)
+        os.close(fd)
+    os.umask(0o022)
+    try:
+        os.setpriority(os.PRIO_PROCESS, 0, 0)
+    except OSError:
+        # A raised nice value stays, where we may not lower it.
+        pass
+
+
+def reset_signals() -> None:
+    """Unblock all signals and give them their default action, as a shell's child has them."""
+    for number in range(1, 65):
+        if number not in _UNCHANGEABLE:
+            syscalls.reset_signal(number)
+    syscalls.unblock_signals()
+
+
+def set_limits(rlimits: tuple[Rlimit, ...]) -> None:
+    """Set each limit, clamped to the hard limit where the caller may not raise it."""
+    for rlimit in rlimits:
+        kind = getattr(resource, f"RLIMIT_{rlimit.name.upper()}")
+        try:
+            resource.setrlimit(kind, (rlimit.soft, rlimit.hard))
+        except (ValueError, OSError):
+            ceiling = resource.getrlimit(kind)[1]
+            hard = _lower(rlimit.hard, ceiling)
+            resource.setrlimit(kind, (_lower(rlimit.soft, hard), hard))
+
+
+def _lower(wanted: int, ceiling: int) -> int:
+    """Return the lower of two limits, of which -1 is the highest."""
+    if ceiling == resource.RLIM_INFINITY:
+        return wanted
+    return ceiling if wanted == resource.RLIM_INFINITY else min(wanted, ceiling)
+
+
+def open_terminal(rows: int, columns: int) -> tuple[int, int]:
+    """Return both ends, outer first, of a new terminal inside; it becomes ours.
+
+    The inner end is taken from the outer one and never by a path.
+    """
+    root = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    outer = safepath.open_beneath(root, "/dev/pts/ptmx", os.O_RDWR | os.O_NOCTTY)
+    os.close(root)
+    status = os.fstat(outer)
+    if not stat.S_ISCHR(status.st_mode) or status.st_rdev != _MULTIPLEXER:
+        raise OSError(errno.ENODEV, "not a terminal multiplexer", "/dev/pts/ptmx")
+    fcntl.ioctl(outer, _UNLOCK_TERMINAL, struct.pack("i", 0))
+    inner = fcntl.ioctl(outer, _OPEN_PEER, os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC)
+    fcntl.ioctl(inner, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+    devices.bind_console(inner)
+    fcntl.ioctl(inner, termios.TIOCSCTTY, 0)
+    for number in range(3):
+        os.dup2(inner, number)
+    return outer, inner
+
+
+def enter_directory(path: str) -> None:
+    """Make `path` if it is missing, go there, and make sure that it lies inside."""
+    root = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    flags = os.O_PATH | os.O_DIRECTORY
+    try:
+        fd = safepath.open_beneath(root, path, flags)
+    except FileNotFoundError:
+        make_directories(root, safepath.resolve(root, path))
+        fd = safepath.open_beneath(root, path, flags)
+    os.close(root)
+    os.fchdir(fd)
+    os.close(fd)
+    # Python's getcwd() raises where the kernel says `(unreachable)`.
+    if not os.getcwd().startswith("/"):
+        raise OSError(errno.EXDEV, "it is outside of the root", path)
+
+
+def make_directories(root: int, path: str) -> None:
+    """Make the directories of a canonical path, 0755 and owned by root."""
+    parent = os.open(".", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=root)
+    for name in filter(None, path.split("/")):
+        try:
+            os.mkdir(name, 0o755, dir_fd=parent)
+        except FileExistsError:
+            pass
+        flags = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+        child = os.open(name, flags, dir_fd=parent)
+        os.close(parent)
+        parent = child
+    os.close(parent)
+
+
+def find_account(user: str, groups: tuple[str, ...]) -> Account:
+    """Look the user up in the files of the root."""
+    root = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        return accounts.lookup(root, user, groups)
+    finally:
+        os.close(root)
+
+
+def become(account: Account) -> None:
+    """Take the ids of an account, all of them."""
+    try:
+        os.setgroups(account.groups)
+    except PermissionError:
+        # A user namespace of a single id forbids it; there are no other groups to have.
+        if set(account.groups) - {0}:
+            raise _unmapped(account) from None
+    except OSError as error:
+        raise (_unmapped(account) if error.errno == errno.EINVAL else error) from None
+    try:
+        os.setresgid(account.gid, account.gid, account.gid)
+        os.setresuid(account.uid, account.uid, account.uid)
+    except OSError as error:
+        raise (_unmapped(account) if error.errno == errno.EINVAL else error) from None
+
+
+def _unmapped(account: Account) -> UserError:
+    return UserError(
+        f"become user {account.uid} with groups {' '.join(map(str, account.groups))}",
+        "the ids are not mapped into the user namespace",
+        hint="give the caller more subordinate ids in /etc/subuid and /etc/subgid",
+    )
+
+
+def execute(args: tuple[str, ...], env: tuple[tuple[str, str], ...], home: str) -> Unstarted:
+    """Become the program, searched in the PATH of `env`.
+
+    Returns only where that was not possible, with 127 if the program was not found and 126 if
+    it cannot be executed.
+    """
+    variables = dict(env)
+    variables.setdefault("HOME", home)
+    program = args[0]
+    if "/" in program:
+        candidates = [program]
+    else:
+        search = variables.get("PATH", DEFAULT_PATH)
+        candidates = [f"{directory or '.'}/{program}" for directory in search.split(":")]
+    worst: OSError | None = None
+    for candidate in candidates:
+        try:
+            os.execve(candidate, args, variables)
+        except OSError as error:
+            error.filename = candidate
+            if error.errno not in (errno.ENOENT, errno.ENOTDIR) or _exists(candidate):
+                worst = worst or error
+    if worst is None:
+        where = "" if "/" in program else " in the PATH"
+        return Unstarted(127, f"{program}: not found{where}")
+    return _why(worst)
+
+
+def _exists(path: str) -> bool:
+    try:
+        return not stat.S_ISDIR(os.stat(path).st_mode)
+    except OSError:
+        return False
+
+
+def _why(error: OSError) -> Unstarted:
+    path = str(error.filename)
+    if error.errno == errno.ENOENT:
+        interpreter = _interpreter(path)
+        return Unstarted(127, f"{path}: its interpreter {interpreter}is not in the image")
+    reason = (error.strerror or "").lower()
+    if error.errno == errno.ENOEXEC:
+        reason = "not a program of this architecture, nor a script with a #! line"
+    elif error.errno == errno.EACCES and stat.S_ISDIR(os.stat(path).st_mode):
+        reason = "is a directory"
+    elif error.errno == errno.E2BIG:
+        reason = "arguments and environment are too long"
+    return Unstarted(126, f"{path}: {reason}")
+
+
+def _interpreter(path: str) -> str:
+    """Return the interpreter named by a script, with a space behind it, or nothing."""
+    try:
+        with open(path, "rb") as file:
+            first = file.readline(256)
+    except OSError:
+        return ""
+    if not first.startswith(b"#!"):
+        return ""
+    words = first[2:].split()
+    return f"{words[0].decode(errors='replace')} " if words else ""
+
+
+def leave_keyring() -> None:
+    """Take a new, empty session keyring where the kernel has keyrings to give."""
+    try:
+        syscalls.join_new_session_keyring()
+    except OSError:
+        # No keyrings in this kernel, or the user's quota is used up: the filter still keeps
+        # the program from keyctl.
+        return

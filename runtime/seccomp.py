@@ -1,0 +1,135 @@
+"""The filter in front of every sandboxed program: a policy as a BPF program.
+
+In: capabilities and a machine. Out: instructions of classic BPF, 8 bytes each, for
+`syscalls.seccomp_filter`. Pure. The architecture is checked first, so no other entry into the
+kernel goes round the filter; then a binary search over ranges of numbers.
+Source: seccomp(2), the kernel's seccomp_filter.rst; security.md S4.
+"""
+
+import struct
+from collections.abc import Iterable
+from typing import Literal, NamedTuple, TypeAlias
+
+from runtime import seccomp_numbers, seccomp_policy
+from runtime.errors import UnsupportedError
+
+_LOAD, _JUMP, _EQUAL, _NOT_BELOW, _ANY_BIT, _RETURN = 0x20, 0x05, 0x15, 0x35, 0x45, 0x06
+_NUMBER_OFFSET, _ARCH_OFFSET, _ARGUMENT_OFFSET = 0, 4, 16
+
+_ALLOW = 0x7FFF0000
+_ERRNO = 0x00050000
+_KILL_PROCESS = 0x80000000
+_EPERM, _ENOSYS = 1, 38
+
+_AUDIT_X86_64, _AUDIT_I386, _AUDIT_ARM64 = 0xC000003E, 0x40000003, 0xC00000B7
+
+Verdict: TypeAlias = Literal["allow", "refuse", "absent", "clone", "socket", "personality"]
+
+Instruction: TypeAlias = tuple[int, int, int, int]
+"""Code, jump if true, jump if false, operand."""
+
+
+class Entry(NamedTuple):
+    """One way into the kernel: its audit number and the calls it has."""
+
+    arch: int
+    table: str
+
+
+_MACHINES = {
+    "x86_64": (
+        Entry(_AUDIT_X86_64, seccomp_numbers.X86_64),
+        Entry(_AUDIT_I386, seccomp_numbers.I386),
+    ),
+    "aarch64": (Entry(_AUDIT_ARM64, seccomp_numbers.ARM64),),
+}
+
+
+def assemble(capabilities: Iterable[str], machine: str) -> bytes:
+    """Return the program for a process that has `capabilities` (full names).
+
+    A call through an entry that the machine has and we do not know kills the process.
+    """
+    entries = _MACHINES.get(machine)
+    if entries is None:
+        raise UnsupportedError(
+            "seccomp",
+            f"there is no filter for the machine {machine}",
+            hint="run with --security-opt seccomp=unconfined",
+        )
+    held = frozenset(capabilities)
+    program: list[Instruction] = [(_LOAD, 0, 0, _ARCH_OFFSET)]
+    for entry in entries:
+        block = _entry(entry, held)
+        program.append((_EQUAL, 1, 0, entry.arch))
+        program.append((_JUMP, 0, 0, len(block)))
+        program += block
+    program.append((_RETURN, 0, 0, _KILL_PROCESS))
+    return b"".join(struct.pack("=HBBI", *instruction) for instruction in program)
+
+
+def verdicts(table: str, capabilities: Iterable[str]) -> dict[str, Verdict]:
+    """Return what becomes of each call of a table."""
+    held = frozenset(capabilities)
+    allowed = set(seccomp_policy.ALWAYS.split())
+    for capability, names in seccomp_policy.WITH_CAPABILITY.items():
+        if capability in held:
+            allowed.update(names.split())
+    result: dict[str, Verdict] = {
+        name: "allow" if name in allowed else "refuse" for name in seccomp_numbers.numbers(table)
+    }
+    special: dict[str, Verdict] = dict.fromkeys(seccomp_policy.NOT_THERE.split(), "absent")
+    special |= {"clone": "clone", "socket": "socket", "personality": "personality"}
+    for name, verdict in special.items():
+        if name in result and name not in allowed:
+            result[name] = verdict
+    return result
+
+
+def _entry(entry: Entry, held: frozenset[str]) -> list[Instruction]:
+    """Return the block for one entry; it always ends in a return."""
+    numbers = seccomp_numbers.numbers(entry.table)
+    by_number = {numbers[name]: verdict for name, verdict in verdicts(entry.table, held).items()}
+    ranges: list[tuple[int, Verdict]] = []
+    for number in range(max(by_number) + 2):
+        verdict = by_number.get(number, "absent")
+        if not ranges or ranges[-1][1] != verdict:
+            ranges.append((number, verdict))
+    return [(_LOAD, 0, 0, _NUMBER_OFFSET), *_search(ranges)]
+
+
+def _search(ranges: list[tuple[int, Verdict]]) -> list[Instruction]:
+    """Return a binary search over ranges, each given by its first number."""
+    if len(ranges) == 1:
+        return _leaf(ranges[0][1])
+    middle = len(ranges) // 2
+    below, above = _search(ranges[:middle]), _search(ranges[middle:])
+    first = ranges[middle][0]
+    if len(below) < 256:
+        return [(_NOT_BELOW, len(below), 0, first), *below, *above]
+    return [(_NOT_BELOW, 0, 1, first), (_JUMP, 0, 0, len(below)), *below, *above]
+
+
+def _leaf(verdict: Verdict) -> list[Instruction]:
+    allow = (_RETURN, 0, 0, _ALLOW)
+    refuse = (_RETURN, 0, 0, _ERRNO | _EPERM)
+    argument = (_LOAD, 0, 0, _ARGUMENT_OFFSET)
+    match verdict:
+        case "allow":
+            return [allow]
+        case "refuse":
+            return [refuse]
+        case "absent":
+            return [(_RETURN, 0, 0, _ERRNO | _ENOSYS)]
+        case "clone":
+            return [argument, (_ANY_BIT, 0, 1, seccomp_policy.NAMESPACE_FLAGS), refuse, allow]
+        case "socket":
+            return [argument, *_any_of(seccomp_policy.REFUSED_FAMILIES), allow, refuse]
+        case "personality":
+            return [argument, *_any_of(seccomp_policy.PERSONALITIES), refuse, allow]
+
+
+def _any_of(values: tuple[int, ...]) -> list[Instruction]:
+    """Skip the next instruction after these if the argument is one of `values`."""
+    last = len(values)
+    return [(_EQUAL, last - position, 0, value) for position, value in enumerate(values)]

@@ -1,0 +1,47 @@
+"""Values to bytes and back, between processes of one pybuild.
+
+In: NamedTuples of this package, tuples, text, bytes, numbers. Out: bytes of `marshal`, in which
+a NamedTuple is a tuple that starts with a mark and its name. Both ends are the same interpreter
+and trust each other; nothing from a disk or a network is ever read with this.
+"""
+
+import marshal
+from collections.abc import Mapping
+from typing import Any, TypeAlias, cast
+
+Value: TypeAlias = Any
+"""A value of the kinds named above; what a reader expects, it says with `cast`."""
+
+_MARK = "\0value"
+
+
+def dumps(value: Value) -> bytes:
+    """Return `value` as bytes."""
+    return marshal.dumps(_lower(value))
+
+
+def loads(data: bytes, types: Mapping[str, type]) -> Value:
+    """Return the value again; `types` are the NamedTuples it may hold, by name."""
+    return _raise(marshal.loads(data), types)  # noqa: S302 - from our own process
+
+
+def named(*types: type) -> dict[str, type]:
+    """Return a table for `loads`."""
+    return {kind.__name__: kind for kind in types}
+
+
+def _lower(value: Value) -> Value:
+    if not isinstance(value, tuple):
+        return value
+    parts = tuple([_lower(part) for part in value])
+    if type(value) is tuple:
+        return parts
+    return (_MARK, type(value).__name__, *parts)
+
+
+def _raise(value: Value, types: Mapping[str, type]) -> Value:
+    if not isinstance(value, tuple):
+        return value
+    if value[:1] == (_MARK,):
+        return cast("Any", types[value[1]])(*[_raise(part, types) for part in value[2:]])
+    return tuple([_raise(part, types) for part in value])
