@@ -1,1 +1,1 @@
-"""Blobs by digest."""
+"""Blobs by digest: `store.py` is the seam, `local.py` keeps them in files."""

@@ -11,9 +11,9 @@ import os
 import stat
 from collections.abc import Callable
 
+from buildkit.content.streams import Sink
 from buildkit.errors import StoreError
 from buildkit.snapshot.marks import is_opaque
-from buildkit.snapshot.store import Sink
 from buildkit.snapshot.tarheader import END, header, marker, padding
 from buildkit.tree.entry import Entry, text
 from buildkit.tree.walk import outline, walk

@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
 
+from buildkit.content.streams import Reader, Sink
 from buildkit.errors import StoreError
 from buildkit.oci.digest import Digest
 from buildkit.snapshot import rootdir
@@ -21,7 +22,7 @@ from buildkit.snapshot.layer import pack_directory
 from buildkit.snapshot.layers import LayerRecord, Layers
 from buildkit.snapshot.listing import listing
 from buildkit.snapshot.snapshot import Active, Change, Committed, Snapshot
-from buildkit.snapshot.store import Candidates, Reader, Sink
+from buildkit.snapshot.store import Candidates
 from buildkit.snapshot.views import Views
 from buildkit.state.removal import remove_tree
 from buildkit.state.root import StateRoot

@@ -11,22 +11,12 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol, TypeAlias
 
+from buildkit.content.streams import Reader, Sink
 from buildkit.oci.digest import Digest, Fingerprint
 from buildkit.snapshot.snapshot import Active, Change, Committed, Snapshot
 
 Candidates: TypeAlias = Callable[[Fingerprint], Sequence[tuple[Digest, str]]]
 """Earlier results on the same parent with this fingerprint: diff ID and RFC 3339 time of each."""
-
-Sink: TypeAlias = Callable[[bytes], object]
-"""Takes the next bytes of a stream; raises to stop it."""
-
-
-class Reader(Protocol):
-    """Gives the next bytes of a stream: at most `size`, perhaps fewer, none at the end."""
-
-    def read(self, size: int, /) -> bytes:
-        """Return up to `size` bytes, b"" at the end."""
-        ...
 
 
 class SnapshotStore(Protocol):
