@@ -3,6 +3,7 @@
 In: names such as `CAP_CHOWN` or `chown`. Out: bit masks. Source: capabilities(7), security.md S3.
 """
 
+import errno
 from collections.abc import Iterable
 
 from runtime import syscalls
@@ -102,16 +103,16 @@ def select(
 
 def drop_bounding(keep: int) -> None:
     """Cut the bounding set to `keep`; needs CAP_SETPCAP."""
-    number = 0
-    while True:
+    for number in range(64):
+        if keep >> number & 1:
+            continue
         try:
-            present = syscalls.prctl(syscalls.PR_CAPBSET_READ, number)
-        except OSError:
-            # EINVAL: past the last capability of this kernel.
-            return
-        if present and not keep >> number & 1:
             syscalls.prctl(syscalls.PR_CAPBSET_DROP, number)
-        number += 1
+        except OSError as error:
+            if error.errno == errno.EINVAL:
+                # Past the last capability of this kernel.
+                return
+            raise
 
 
 def limit(keep: int) -> None:

@@ -139,10 +139,13 @@ def takes_single_lowers() -> bool:
 def in_initial_user_namespace() -> bool:
     """Whether ids are the host's own, so that overlays may use `trusted.` attributes."""
     try:
-        with open("/proc/self/uid_map", encoding="ascii") as lines:
-            return lines.read().split() == ["0", "0", "4294967295"]
+        fd = os.open("/proc/self/uid_map", os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
         return True
+    try:
+        return os.read(fd, 4096).split() == [b"0", b"0", b"4294967295"]
+    finally:
+        os.close(fd)
 
 
 def _set_path(context: int, key: str, path: str, opened: list[int]) -> None:

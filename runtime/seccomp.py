@@ -6,6 +6,7 @@ kernel goes round the filter; then a binary search over ranges of numbers.
 Source: seccomp(2), the kernel's seccomp_filter.rst; security.md S4.
 """
 
+import functools
 import struct
 from collections.abc import Iterable
 from typing import Literal, NamedTuple, TypeAlias
@@ -45,7 +46,8 @@ _MACHINES = {
 }
 
 
-def assemble(capabilities: Iterable[str], machine: str) -> bytes:
+@functools.cache
+def assemble(capabilities: tuple[str, ...], machine: str) -> bytes:
     """Return the program for a process that has `capabilities` (full names).
 
     A call through an entry that the machine has and we do not know kills the process.

@@ -97,8 +97,11 @@ _OPEN_TREE, _MOVE_MOUNT, _FSOPEN, _FSCONFIG, _FSMOUNT = 428, 429, 430, 431, 432
 _CLOSE_RANGE, _OPENAT2, _MOUNT_SETATTR = 436, 437, 442
 
 _libc = ctypes.CDLL(None, use_errno=True)
+# A void pointer takes numbers, bytes and structures alike, and is as wide as a register.
+_libc.syscall.argtypes = [ctypes.c_long] + [ctypes.c_void_p] * 6
 _libc.syscall.restype = ctypes.c_long
 _MACHINE = os.uname().machine
+_ZEROS = (0, 0, 0, 0, 0, 0)
 
 Path = str | bytes
 
@@ -110,12 +113,9 @@ def _failed(filename: Path | None) -> OSError:
     return OSError(number, os.strerror(number), os.fsdecode(filename))
 
 
-def _call(
-    number: int, *args: int | bytes | ctypes.c_void_p | None, path: Path | None = None
-) -> int:
+def _call(number: int, *args: object, path: Path | None = None) -> int:
     """Make a system call with word-sized arguments."""
-    words = [ctypes.c_long(arg) if isinstance(arg, int) else arg for arg in args]
-    result = int(_libc.syscall(ctypes.c_long(number), *words))
+    result = int(_libc.syscall(number, *args, *_ZEROS[len(args) :]))
     if result == -1:
         raise _failed(path)
     return result
@@ -248,7 +248,7 @@ def mount_setattr(fd: int, set_: int, clear: int = 0, propagation: int = 0, flag
         fd,
         b"",
         AT_EMPTY_PATH | flags,
-        ctypes.cast(ctypes.byref(attr), ctypes.c_void_p),
+        ctypes.byref(attr),
         size,
     )
 
@@ -264,7 +264,7 @@ class _OpenHow(ctypes.Structure):
 def openat2(fd: int, path: Path, flags: int, mode: int, resolve: int) -> int:
     """openat2(2), close-on-exec."""
     how = _OpenHow(flags | os.O_CLOEXEC, mode, resolve)
-    pointer = ctypes.cast(ctypes.byref(how), ctypes.c_void_p)
+    pointer = ctypes.byref(how)
     return _call(_OPENAT2, fd, os.fsencode(path), pointer, ctypes.sizeof(how), path=path)
 
 
@@ -295,8 +295,8 @@ def capset(effective: int, permitted: int, inheritable: int) -> None:
     )
     _call(
         _number("capset"),
-        ctypes.cast(header, ctypes.c_void_p),
-        ctypes.cast(data, ctypes.c_void_p),
+        header,
+        data,
     )
 
 
@@ -306,8 +306,8 @@ def capget() -> tuple[int, int, int]:
     data = (ctypes.c_uint32 * 6)()
     _call(
         _number("capget"),
-        ctypes.cast(header, ctypes.c_void_p),
-        ctypes.cast(data, ctypes.c_void_p),
+        header,
+        data,
     )
     return (data[0] | data[3] << 32, data[1] | data[4] << 32, data[2] | data[5] << 32)
 
@@ -319,14 +319,14 @@ class _Program(ctypes.Structure):
 def seccomp_filter(program: bytes) -> None:
     """Install a BPF program (8 bytes an instruction) with seccomp(2)."""
     value = _Program(len(program) // 8, program)
-    pointer = ctypes.cast(ctypes.byref(value), ctypes.c_void_p)
+    pointer = ctypes.byref(value)
     _call(_number("seccomp"), SECCOMP_SET_MODE_FILTER, 0, pointer)
 
 
 def seccomp_has(action: int) -> bool:
     """Whether seccomp(2) knows an action, which also says whether there is seccomp at all."""
     value = ctypes.c_uint32(action)
-    pointer = ctypes.cast(ctypes.byref(value), ctypes.c_void_p)
+    pointer = ctypes.byref(value)
     try:
         _call(_number("seccomp"), SECCOMP_GET_ACTION_AVAIL, 0, pointer)
     except OSError:
@@ -342,7 +342,7 @@ def join_new_session_keyring() -> None:
 def reset_signal(number: int) -> None:
     """Give a signal its default action, also one that the C library keeps for itself."""
     action = ctypes.create_string_buffer(64)
-    pointer = ctypes.cast(action, ctypes.c_void_p)
+    pointer = action
     _call(_number("rt_sigaction"), number, pointer, None, 8)
 
 
