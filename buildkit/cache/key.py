@@ -66,7 +66,7 @@ def key_document(
         {
             "version": KEY_VERSION,
             "op": _value(op),
-            "inputs": [dict(one) if isinstance(one, Mapping) else one for one in inputs],
+            "inputs": [one if one is None or isinstance(one, str) else dict(one) for one in inputs],
             "parts": dict(parts),
         }
     )
@@ -80,12 +80,11 @@ def cache_key(document: str) -> CacheKey:
 def _value(value: tuple[Any, ...]) -> dict[str, object]:
     """Return a named tuple of `buildkit.llb.op` as a JSON object."""
     kind = type(value)
-    left_out = LEFT_OUT.get(kind, frozenset())
-    fields: dict[str, object] = {
-        name: _item(item)
-        for name, item in zip(kind._fields, value, strict=True)  # type: ignore[attr-defined]
-        if name not in left_out
-    }
+    fields: dict[str, object] = dict(
+        zip(kind._fields, map(_item, value), strict=True)  # type: ignore[attr-defined]
+    )
+    for name in LEFT_OUT.get(kind, ()):
+        del fields[name]
     fields["type"] = TYPES[kind]
     if isinstance(value, ops.ExecOp):
         fields["env"] = sorted(value.env)
@@ -96,8 +95,9 @@ def _value(value: tuple[Any, ...]) -> dict[str, object]:
 
 def _item(item: object) -> object:
     """Return a field: named tuples become objects, other tuples lists of such."""
-    if type(item) in TYPES:
+    kind = type(item)
+    if kind is tuple:
+        return [_item(one) for one in item]  # type: ignore[attr-defined]
+    if kind in TYPES:
         return _value(item)  # type: ignore[arg-type]
-    if isinstance(item, tuple):
-        return [_item(one) for one in item]
     return item

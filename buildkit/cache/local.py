@@ -8,6 +8,7 @@ by the next `save`.
 import json
 import os
 import re
+import sqlite3
 import time
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
@@ -30,7 +31,7 @@ MANIFEST_LIMIT = 256 << 20
 _CANDIDATES = 8
 _CREATED = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?Z")
 _HEX = re.compile(r"[0-9a-f]+")
-_FIND = "SELECT document, parent, diff_id, fingerprint, created, record FROM step WHERE key=?"
+_FIND = "SELECT document, parent, diff_id, fingerprint, created, record, used FROM step WHERE key=?"
 
 
 class LocalCacheStore:
@@ -38,12 +39,22 @@ class LocalCacheStore:
 
     def __init__(self, root: StateRoot) -> None:
         self._root = root
+        self._stale: set[CacheKey] = set()
+        self._touch_before = time.time() - TOUCH_AFTER
 
     def find(self, key: CacheKey) -> CachedStep | None:
         """Return the record of `key`."""
-        with self._root.reading():
+        try:  # what `reading` does, without the price of a context manager for each step
             row = self._root.database().execute(_FIND, (key,)).fetchone()
-        return None if row is None else _parse(key, row)
+        except sqlite3.Error as error:
+            with self._root.reading():
+                raise error
+        if row is None:
+            return None
+        *fields, used = row
+        if not isinstance(used, float) or used < self._touch_before:
+            self._stale.add(key)
+        return _parse(key, fields)
 
     def save(self, step: CachedStep, manifests: Mapping[str, bytes]) -> None:
         """Remember `step` and `manifests`, in one transaction."""
@@ -65,20 +76,18 @@ class LocalCacheStore:
                 database.executemany("INSERT OR REPLACE INTO selection VALUES(?,?)", packed)
 
     def touch(self, keys: Iterable[CacheKey]) -> None:
-        """Note that the records of `keys` were used now; writes only what is an hour old."""
-        now = time.time()
-        with self._root.reading():
-            database = self._root.database()
-            stale = [
-                (now, key)
-                for key in keys
-                if database.execute(
-                    "SELECT 1 FROM step WHERE key=? AND used<?", (key, now - TOUCH_AFTER)
-                ).fetchone()
-            ]
+        """Note that the records of `keys`, which were found here, were used now.
+
+        Writes only what is an hour old.
+        """
+        stale = self._stale.intersection(keys)
         if stale:
+            now = time.time()
             with self._root.transaction() as database:
-                database.executemany("UPDATE step SET used=? WHERE key=?", stale)
+                database.executemany(
+                    "UPDATE step SET used=? WHERE key=?", [(now, key) for key in sorted(stale)]
+                )
+            self._stale -= stale
 
     def candidates(self, parent: str, fingerprint: Fingerprint) -> Sequence[tuple[Digest, str]]:
         """Return diff ID and time of earlier results on `parent` with `fingerprint`."""
@@ -155,27 +164,19 @@ def selections(document: str) -> frozenset[str]:
     return frozenset(found)
 
 
-def _parse(key: CacheKey, row: tuple[object, ...]) -> CachedStep | None:
+def _parse(key: CacheKey, row: Sequence[object]) -> CachedStep | None:
     """Return a row's record, or None for one that is damaged."""
     document, parent, diff_id, fingerprint, created, record = row
     digest = _digest(diff_id)
-    if not isinstance(document, str) or digest is None or not _is_time(created):
+    if digest is None or not (isinstance(document, str) and isinstance(parent, str)):
         return None
-    if not document.isascii() or cache_key(document) != key:
+    if not document.isascii() or cache_key(document) != key or not _is_time(created):
         return None
-    if not isinstance(parent, str) or (parent and _digest(parent) is None):
+    if parent and _digest(parent) is None:
         return None
     seconds, usage, log = _measured(record)
     return CachedStep(
-        key=key,
-        document=document,
-        parent=parent,
-        diff_id=digest,
-        fingerprint=_fingerprint(fingerprint),
-        created=str(created),
-        seconds=seconds,
-        usage=usage,
-        log=log,
+        key, document, parent, digest, _fingerprint(fingerprint), str(created), seconds, usage, log
     )
 
 

@@ -48,7 +48,7 @@ class CacheStore(Protocol):
         ...
 
     def touch(self, keys: Iterable[CacheKey]) -> None:
-        """Note that the records of `keys` were used now (for garbage collection by age)."""
+        """Note that the records of `keys`, found before, were used (for collection by age)."""
         ...
 
     def candidates(self, parent: str, fingerprint: Fingerprint) -> Sequence[tuple[Digest, str]]:

@@ -100,7 +100,7 @@ def decode(text: object) -> BuildRecord | None:
         steps = tuple(_step(one) for one in fields.pop("steps"))
         record = BuildRecord(**fields, steps=steps)
         return record if _is_sound(record) else None
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, AttributeError):
         return None
 
 

@@ -1,6 +1,7 @@
 """What became of a vertex, as its `StepRecord`. Pure."""
 
 from buildkit.cache.key import TYPES, CacheKey, cache_key
+from buildkit.cache.result import Usage
 from buildkit.llb.graph import Vertex
 from buildkit.records.record import StepOutcome, StepRecord
 from buildkit.snapshot.snapshot import Snapshot
@@ -10,17 +11,20 @@ from buildkit.solver.step import Broken, Hit, Made, note_of
 def of_hit(vertex: Vertex, hit: Hit, begun: float) -> StepRecord:
     """Return the record of a step that was found; `begun`: when it was begun to be looked for."""
     record = hit.record
-    if record is None:
-        layers = hit.ref.diff_ids if isinstance(hit.ref, Snapshot) else ()
-        return _base(vertex, "cached", hit.key)._replace(
-            diff_id=layers[-1] if layers else "", started=begun, document=hit.document
-        )
-    return _base(vertex, "cached", hit.key)._replace(
-        diff_id=record.diff_id,
+    layers = hit.ref.diff_ids if isinstance(hit.ref, Snapshot) else ("",)
+    return StepRecord(
+        number=vertex.number,
+        name=vertex.label,
+        stage=vertex.stage,
+        kind=TYPES[type(vertex.op)],
+        outcome="cached",
+        key=hit.key,
+        diff_id=layers[-1],
         started=begun,
-        cost=record.seconds,
-        usage=record.usage,
-        log=record.log,
+        cost=record.seconds if record else 0.0,
+        usage=record.usage if record else Usage(),
+        log=record.log if record else "",
+        document="" if record else hit.document,
     )
 
 

@@ -41,8 +41,6 @@ class Causes:
         self._builds: Sequence[BuildRecord] | None = None
         self._index: Earlier | None = None
         self._siblings: dict[str, set[str]] = {}
-        for vertex in vertices:
-            self._siblings.setdefault(vertex.stage, set()).add(instruction(vertex.label))
 
     def seconds(self) -> dict[str, float]:
         """Return what running each vertex took when it was last run, as far as that is known."""
@@ -106,6 +104,8 @@ class Causes:
         )
         if self._index is None:
             self._index = Earlier(self._loaded())
+            for one in self._vertices.values():
+                self._siblings.setdefault(one.stage, set()).add(instruction(one.label))
         return self._index.of(step, self._siblings[vertex.stage])
 
     def _loaded(self) -> Sequence[BuildRecord]:

@@ -127,7 +127,7 @@ class _Solver:
             self._begun[vertex.id] = now = time.time()
             self._step.say(vertex, StepStarted(vertex.number, vertex.label, now))
         inputs = tuple(None if one is None else self._refs[one] for one in vertex.inputs)
-        if isinstance(vertex.op, HttpOp | GitOp):
+        if isinstance(vertex.op, (HttpOp, GitOp)):
             self._pool().start(vertex.id, lambda: self._step.look(vertex, inputs))
         else:
             self._ended(vertex, self._step.look(vertex, inputs))
