@@ -9,9 +9,9 @@ an error (security guarantee S19). Source: RFC 1952, RFC 8878.
 
 import sys
 import zlib
-from collections.abc import Callable
-from typing import Any, Literal, NamedTuple, Protocol, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias
 
+from buildkit.content.streams import Reader, Sink
 from buildkit.errors import ImageError, UsageError
 from buildkit.oci.media_types import Compression
 
@@ -54,14 +54,6 @@ _MAGIC: tuple[tuple[bytes, Format], ...] = (
 )
 
 
-class Reader(Protocol):
-    """Gives the next bytes of a stream: at most `size`, perhaps fewer, none at the end."""
-
-    def read(self, size: int, /) -> bytes:
-        """Return up to `size` bytes, b"" at the end."""
-        ...
-
-
 class Compressor(NamedTuple):
     """A way to compress; `name` tells two apart that write different bytes."""
 
@@ -97,7 +89,7 @@ def compressor(compression: Compression, level: int | None = None) -> Compressor
 class CompressingSink:
     """A sink (call it with bytes) that gives compressed bytes to `sink`; end with `finish`."""
 
-    def __init__(self, how: Compressor, sink: Callable[[bytes], object]) -> None:
+    def __init__(self, how: Compressor, sink: Sink) -> None:
         self._sink = sink
         self._stream = _compressing(how)
         self._held: list[bytes] = []
@@ -147,12 +139,9 @@ class DecompressingReader:
         """Return up to `size` bytes, b"" at the end. Raises ImageError for damage."""
         while self._given == len(self._ready):
             self._given = 0
-            try:
-                if not self._more(size):
-                    self._ready = b""
-                    return b""
-            except _errors() as error:
-                raise ImageError(f"{self._name} is damaged: {self._form}: {error}") from error
+            if not self._more(size):
+                self._ready = b""
+                return b""
         data = self._ready[self._given : self._given + size]
         self._given += len(data)
         return data
@@ -168,9 +157,15 @@ class DecompressingReader:
         if not self._input and self._wants_input():
             self._input = self._source.read(_READ)
             if not self._input:
-                raise EOFError("cut short")
-        self._ready = self._decompress(size)
+                raise self._damaged("cut short")
+        try:
+            self._ready = self._decompress(size)
+        except _errors() as error:
+            raise self._damaged(error) from error
         return True
+
+    def _damaged(self, why: object) -> ImageError:
+        return ImageError(f"{self._name} is damaged: {self._form}: {why}")
 
     def _wants_input(self) -> bool:
         return bool(getattr(self._stream, "needs_input", True))
@@ -197,7 +192,7 @@ class DecompressingReader:
         if not self._input:
             return False
         if detect(self._input) != self._form:
-            raise ValueError("something follows its end")
+            raise self._damaged("something follows its end")
         self._stream = _decompressing(self._form)
         return True
 

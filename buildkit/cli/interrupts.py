@@ -1,0 +1,34 @@
+"""Signals that end a command: the first becomes an exception, so that everything is undone.
+
+Exit status 130, 143 or 129 follows from it (`Cancelled`). What comes after the first signal
+finds it ignored: cleaning up has begun, and a second Ctrl-C must not tear it.
+"""
+
+import contextlib
+import signal
+from collections.abc import Iterator
+from types import FrameType
+
+from buildkit.errors import Cancelled
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+@contextlib.contextmanager
+def cancellable() -> Iterator[None]:
+    """Raise Cancelled in the block when a signal asks the command to end."""
+    before = {number: signal.getsignal(number) for number in _SIGNALS}
+
+    def stop(number: int, _frame: FrameType | None) -> None:
+        for other in _SIGNALS:
+            signal.signal(other, signal.SIG_IGN)
+        raise Cancelled(number)
+
+    for number, handler in before.items():
+        if handler != signal.SIG_IGN:  # nohup, and background jobs of a shell
+            signal.signal(number, stop)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

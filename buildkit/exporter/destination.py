@@ -1,0 +1,110 @@
+"""Where an output goes: a file that appears when it is whole, or standard output.
+
+In: a path, or `-`. Out: a sink. Reliability guarantee R6: written beside its place under another
+name, synced, renamed; what is cut short never gets the name.
+"""
+
+import contextlib
+import os
+import stat
+import sys
+from collections.abc import Iterator
+
+from buildkit.content.streams import Sink
+from buildkit.errors import BuildError, UsageError
+from buildkit.state.removal import remove_tree
+
+STDOUT = "-"
+
+
+class OutputError(BuildError):
+    """An output could not be written; the image itself is fine."""
+
+    exit_code = 4
+
+
+@contextlib.contextmanager
+def output_file(dest: str) -> Iterator[Sink]:
+    """Give a sink for the file `dest`, which has its name once the block ends well."""
+    if dest == STDOUT:
+        if os.isatty(1):
+            raise UsageError(
+                "an archive does not go to a terminal", hint="name a file, or redirect to one"
+            )
+        with _failing("standard output"):
+            sys.stdout.flush()
+            yield _writer(1)
+        return
+    with _failing(dest):
+        opened = _special(dest)
+        if opened is not None:
+            with open(opened, "wb", buffering=0) as file:
+                yield _writer(file.fileno())
+            return
+        with _beside(dest) as temporary, open(temporary, "xb", buffering=0) as file:
+            yield _writer(file.fileno())
+            os.fsync(file.fileno())
+
+
+@contextlib.contextmanager
+def output_directory(dest: str) -> Iterator[str]:
+    """Give a new directory that becomes `dest` once the block ends well.
+
+    Raises OutputError when something is at `dest` already, but for an empty directory.
+    """
+    place = os.path.abspath(dest)
+    with _failing(dest):
+        if os.path.lexists(place) and not (os.path.isdir(place) and not os.listdir(place)):
+            raise OutputError(f"{dest} exists already", hint="name a directory that does not")
+        os.makedirs(os.path.dirname(place), exist_ok=True)
+        with _beside(place) as temporary:
+            os.mkdir(temporary)
+            yield temporary
+
+
+@contextlib.contextmanager
+def _beside(dest: str) -> Iterator[str]:
+    """Give a free name beside `dest`; rename what is there then, or remove it on failure."""
+    place = os.path.abspath(dest)
+    directory, name = os.path.split(place)
+    temporary = os.path.join(directory, f".{name[:200]}.{os.urandom(6).hex()}")
+    try:
+        yield temporary
+        os.rename(temporary, place)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            remove_tree(temporary)
+        raise
+
+
+def _special(dest: str) -> int | None:
+    """Open `dest` if it is something that is written in place: a device, a pipe."""
+    try:
+        found = os.stat(dest).st_mode
+    except FileNotFoundError:
+        return None
+    if stat.S_ISDIR(found):
+        raise UsageError(f"{dest} is a directory", hint="name a file")
+    return None if stat.S_ISREG(found) else os.open(dest, os.O_WRONLY | os.O_CLOEXEC)
+
+
+def _writer(fd: int) -> Sink:
+    def write(block: bytes) -> None:
+        view = memoryview(block)
+        while view:
+            view = view[os.write(fd, view) :]
+
+    return write
+
+
+@contextlib.contextmanager
+def _failing(what: str) -> Iterator[None]:
+    """Turn what the kernel says of the output into OutputError; a closed pipe stays one."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        hint = "free some space, or name a place elsewhere" if error.errno == 28 else ""
+        reason = (error.strerror or str(error)).lower()
+        raise OutputError(f"{what} cannot be written: {reason}", hint=hint) from error
