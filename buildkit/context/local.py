@@ -1,0 +1,160 @@
+"""A build context that is a directory of this machine.
+
+In: its path, and that of the Dockerfile, which may bring an ignore file of its own. Out: a `Tree`
+that shows what the ignore file leaves, and the listings of `pybuild context`. The directory is
+opened once and never left: all else goes by descriptor (S12). Source: dockerfile.md chapter 11.
+"""
+
+import os
+import stat
+from collections.abc import Iterator
+from typing import NamedTuple, Self
+
+from buildkit.context.ignore import NO_RULE, Patterns, Rule
+from buildkit.context.paths import join, within
+from buildkit.context.rows import open_file
+from buildkit.context.tree import Memory, Missing, Tree
+from buildkit.errors import ContextError
+
+IGNORE_FILE = ".dockerignore"
+
+_LIMIT = 16 << 20
+
+
+class Listed(NamedTuple):
+    """One path of a context: does a build see it, and its size (of files, in bytes)."""
+
+    path: str
+    seen: bool
+    directory: bool
+    size: int
+
+
+class LocalContext:
+    """An open build context. `ignore_file` is the one in use as a user would name it, or empty."""
+
+    def __init__(self, tree: Tree, patterns: Patterns, ignore_file: str) -> None:
+        self.tree = tree
+        self.patterns = patterns
+        self.ignore_file = ignore_file
+
+    @classmethod
+    def open(
+        cls,
+        path: str,
+        *,
+        dockerfile: str | None = None,
+        name: str = "context",
+        memory: Memory | None = None,
+        plain_modes: bool = False,
+    ) -> Self:
+        """Open the directory `path`. Raises ContextError when it is none.
+
+        `dockerfile` is a path of this machine, None when the text came from elsewhere. `name` is
+        what the context is called in messages.
+        """
+        try:
+            root = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            raise ContextError(f'unable to prepare context: path "{path}" not found') from None
+        except NotADirectoryError:
+            raise ContextError(
+                f'unable to prepare context: path "{path}" is not a directory'
+            ) from None
+        except OSError as error:
+            raise ContextError(f'unable to prepare context: "{path}": {error.strerror}') from error
+        try:
+            ignore_file, data = _ignore_file(root, dockerfile)
+            patterns = Patterns.parse(data, ignore_file)
+        except BaseException:
+            os.close(root)
+            raise
+        tree = Tree(
+            root,
+            name,
+            place=path,
+            ignore_file=ignore_file,
+            patterns=patterns,
+            memory=memory,
+            special=False,
+            plain_modes=plain_modes,
+        )
+        return cls(tree, patterns, ignore_file)
+
+    def close(self) -> None:
+        """Close the directory."""
+        self.tree.close()
+        os.close(self.tree.root_fd)
+
+    def read(self, path: str) -> bytes | None:
+        """Return a file of the context, hidden or not, None when there is none. At most 16 MiB."""
+        return _read_inside(self.tree.root_fd, path)
+
+    def why(self, path: str) -> Rule | None:
+        """Return the rule that decides about `path`, None when none speaks of it."""
+        return self.patterns.rule_for(within(path))
+
+    def list(self) -> Iterator[Listed]:
+        """Yield all paths in order, with a directory before what is in it.
+
+        Below a hidden directory nothing is listed unless an exception can bring it back.
+        """
+        todo = [("", NO_RULE)]
+        while todo:
+            path, state = todo.pop()
+            inner: list[tuple[str, int]] = []
+            for row in self.tree.directory(path).rows:
+                full = join(path, row[0])
+                after = self.patterns.step(state, full)
+                directory = stat.S_ISDIR(row[1])
+                seen = not self.patterns.hides(after)
+                yield Listed(full, seen, directory, 0 if directory else row[2])
+                if directory and self.tree.shows(full, after, directory=True):
+                    inner.append((full, after))
+            todo += reversed(inner)
+
+
+def _ignore_file(root: int, dockerfile: str | None) -> tuple[str, bytes]:
+    """Return name and bytes of the ignore file that counts; empty when there is none."""
+    if dockerfile is not None:
+        beside = dockerfile + IGNORE_FILE
+        data = _read(beside, None)
+        if data is not None:
+            return beside, data
+    data = _read_inside(root, IGNORE_FILE)
+    return (IGNORE_FILE, data) if data is not None else ("", b"")
+
+
+def _read_inside(root: int, path: str) -> bytes | None:
+    """Return a file below `root`, links followed inside it."""
+    tree = Tree(root, "context")
+    try:
+        place = tree.find(within(path))
+        if not stat.S_ISREG(place.row[1]):
+            return None
+        above, _, name = place.path.rpartition("/")
+        return _read(name, tree.open_directory(above))
+    except Missing:
+        return None
+    finally:
+        tree.close()
+
+
+def _read(path: str, directory: int | None) -> bytes | None:
+    """Return a regular file of at most 16 MiB, None when there is none."""
+    try:
+        if directory is None:
+            fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        else:
+            fd = open_file(path, directory)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        raise ContextError(f"cannot read {path}: {error.strerror}") from error
+    with open(fd, "rb") as file:
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            raise ContextError(f"{path} is not a regular file")
+        data = file.read(_LIMIT + 1)
+    if len(data) > _LIMIT:
+        raise ContextError(f"{path} is larger than {_LIMIT >> 20} MiB")
+    return data

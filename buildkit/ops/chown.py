@@ -1,0 +1,56 @@
+"""`--chown`: who owns what a COPY makes.
+
+In: `user[:group]` as written and the file system of the stage. Out: numbers. Names are looked up in
+its /etc/passwd and /etc/group, opened inside its root. Source: dockerfile.md 9.3: a name alone
+brings its primary group, a number alone is also the group, numbers need no files, an unknown name
+is an error.
+"""
+
+from typing import NamedTuple
+
+from buildkit.errors import StepError
+from runtime import accounts
+from runtime.errors import UserError
+
+
+class Owner(NamedTuple):
+    """A user and a group as numbers."""
+
+    uid: int
+    gid: int
+
+
+def needs_names(chown: str) -> bool:
+    """Say whether `chown` can only be understood with the files of the stage."""
+    user, _, group = chown.partition(":")
+    return _number(user) is None or (group != "" and _number(group) is None)
+
+
+def find_owner(chown: str, view: int | None) -> Owner:
+    """Return the owner that `chown` names in the tree `view` (a descriptor; None: empty).
+
+    Raises StepError for names that are not there and numbers that are none.
+    """
+    user, _, group = chown.partition(":")
+    if not user:
+        raise StepError(f"invalid --chown={chown}: it has no user", hint="write user[:group]")
+    uid, gid = _number(user), _number(group)
+    if uid is not None and (gid is not None or not group):
+        return Owner(uid, uid if gid is None else gid)
+    try:
+        passwd = accounts.read_file(view, "/etc/passwd") if view is not None else ""
+        groups = accounts.read_file(view, "/etc/group") if view is not None else ""
+        found = accounts.find(passwd, groups, chown)
+    except UserError as error:
+        raise StepError(f"invalid --chown={chown}: {error.message}", hint=error.hint) from error
+    except OSError as error:
+        raise StepError(f"--chown={chown}: cannot read the stage's users: {error}") from error
+    return Owner(found.uid if uid is None else uid, found.gid)
+
+
+def _number(text: str) -> int | None:
+    """Return a decimal id, None for what is none."""
+    if not (text.isascii() and text.isdecimal()) or len(text) > 10:
+        return None
+    number = int(text)
+    return number if number <= accounts.MAX_ID else None

@@ -1,0 +1,219 @@
+"""What lies in a root of a COPY: its files, one by one, in order.
+
+In: a root, the tree it lies in, and what to leave out. Out: rows, and from them entries. A
+directory comes before what is in it, names are ordered by their bytes. Three lists of patterns may
+have a say: the ignore file (paths of the context), --exclude and the pattern of --parents (paths
+below the root). A directory that is not taken itself comes all the same when something in it is.
+"""
+
+import os
+import stat
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+from buildkit.context.glob import BadPattern
+from buildkit.context.ignore import NO_RULE, Patterns
+from buildkit.context.paths import join
+from buildkit.context.rows import Row, Xattrs
+from buildkit.context.tree import Missing, Tree
+from buildkit.errors import ContextError, DefinitionError
+from buildkit.llb.op import CopyOp
+from buildkit.ops.selection import Entry, Kind, Root
+
+_KINDS: dict[int, Kind] = {
+    stat.S_IFREG: "file",
+    stat.S_IFDIR: "dir",
+    stat.S_IFLNK: "link",
+    stat.S_IFCHR: "char",
+    stat.S_IFBLK: "block",
+    stat.S_IFIFO: "fifo",
+}
+_OCTAL = frozenset("01234567")
+
+
+class _State(NamedTuple):
+    """Where a path stands in each of the lists."""
+
+    ignore: int
+    exclude: int
+    include: int
+
+
+class _Frame(NamedTuple):
+    """A directory being listed: `path` below the root; `held`: its own row, not yet yielded."""
+
+    path: str
+    rows: Iterator[Row]
+    state: _State
+    held: list[Row]
+
+
+class Listing:
+    """Lists the roots of one op in one tree."""
+
+    def __init__(self, op: CopyOp, tree: Tree) -> None:
+        self._tree = tree
+        self._exclude = _patterns(op.exclude)
+        self._keep_owner = op.keep_owner and not op.chown
+        self._keep_mode = not op.chmod or not _OCTAL.issuperset(op.chmod)
+
+    def directories(self, root: Root) -> Iterator[str]:
+        """Yield the paths (in the tree) of all directories that `rows` would look into."""
+        judge = self._judge(root)
+        todo = [("", _start(root))]
+        while todo:
+            path, state = todo.pop()
+            full = join(root.path, path)
+            yield full
+            for row in reversed(self._tree.directory(full).rows):
+                if stat.S_ISDIR(row[1]):
+                    inner = join(path, row[0])
+                    walked, _, after = judge(state, inner, True)  # noqa: FBT003
+                    if walked:
+                        todo.append((inner, after))
+
+    def rows(self, root: Root) -> Iterator[tuple[str, Row]]:
+        """Yield path below the root, and row, of what is taken from a directory."""
+        judge = self._judge(root)
+        frames = [self._frame(root, "", _start(root), [])]
+        while frames:
+            frame = frames[-1]
+            for row in frame.rows:
+                path = join(frame.path, row[0])
+                directory = stat.S_ISDIR(row[1])
+                walked, taken, state = judge(frame.state, path, directory)
+                if taken and self._is_copied(row):
+                    for above in frames:
+                        if above.held:
+                            yield above.path, above.held.pop()
+                    yield path, row
+                if directory and walked:
+                    frames.append(self._frame(root, path, state, [] if taken else [row]))
+                    break
+            else:
+                frames.pop()
+
+    def entries(self, root: Root) -> tuple[Entry, ...]:
+        """Return the entries of `root`. Reads what is not known."""
+        if not root.directory:
+            if self._exclude is not None and self._exclude.excludes(root.name):
+                return ()
+            return (self._entry(root.path.rpartition("/")[0], "", self._row(root), {}),)
+        inodes: dict[tuple[int, int], list[int]] = {}
+        entries = [
+            self._entry(join(root.path, path.rpartition("/")[0]), path, row, inodes, number)
+            for number, (path, row) in enumerate(self.rows(root))
+        ]
+        groups = (numbers for numbers in inodes.values() if len(numbers) > 1)
+        for same, numbers in enumerate(groups, start=1):
+            for number in numbers:
+                entries[number] = entries[number]._replace(same=same)
+        return tuple(entries)
+
+    def _row(self, root: Root) -> Row:
+        """Return the row of a root that is no directory."""
+        try:
+            row = self._tree.find(root.path).row
+        except Missing:
+            raise self._tree.moved(root.path) from None
+        if not self._is_copied(row):
+            raise ContextError(
+                f"{self._tree.label}: {root.path!r} is neither a file nor a directory nor a link",
+                hint="sockets, and devices and FIFOs of a build context, are never copied",
+            )
+        return row
+
+    def _frame(self, root: Root, path: str, state: _State, held: list[Row]) -> _Frame:
+        rows = self._tree.directory(join(root.path, path)).rows
+        return _Frame(path, iter(rows), state, held)
+
+    def _is_copied(self, row: Row) -> bool:
+        """Say whether a COPY knows what to do with a file of this kind."""
+        kind = _KINDS.get(stat.S_IFMT(row[1]))
+        if kind in ("file", "dir", "link"):
+            return True
+        # A 0/0 device is overlayfs's mark of a deletion and nothing that may be made (S18).
+        return self._tree.special and kind is not None and not (kind == "char" and row[9] == 0)
+
+    def _judge(self, root: Root) -> Callable[[_State, str, bool], tuple[bool, bool, _State]]:
+        """Return a function: state of a directory, path in it, is it a directory -> verdict.
+
+        The verdict: is it walked into, is it taken, its state.
+        """
+        ignore, exclude = self._tree.patterns, self._exclude
+        include = Patterns.of([f"!{root.include}"]) if root.include else None
+        if ignore is None and exclude is None and include is None:
+            return lambda state, _path, directory: (directory, True, state)
+
+        def judge(state: _State, path: str, directory: bool) -> tuple[bool, bool, _State]:  # noqa: FBT001
+            walked = taken = True
+            ignored, excluded, included = state
+            if ignore is not None:
+                full = join(root.path, path)
+                ignored = ignore.step(ignored, full)
+                if ignore.hides(ignored):
+                    taken = False
+                    walked = directory and ignore.may_match_below(full, ignored)
+            if exclude is not None and walked:
+                excluded = exclude.step(excluded, path)
+                if exclude.hides(excluded):
+                    taken = False
+                    walked = directory and exclude.may_match_below(path, excluded)
+            if include is not None and walked:
+                included = include.step(included, path)
+                if included == NO_RULE:
+                    taken = False
+                    walked = directory and include.may_match_below(path)
+            return walked and directory, taken, _State(ignored, excluded, included)
+
+        return judge
+
+    def _entry(
+        self,
+        parent: str,
+        path: str,
+        row: Row,
+        inodes: dict[tuple[int, int], list[int]],
+        number: int = 0,
+    ) -> Entry:
+        """Return the entry of `row`, which lies in the directory `parent` of the tree."""
+        name, raw, size, _, _, inode, links, uid, gid, rdev, device = row
+        kind = _KINDS[stat.S_IFMT(raw)]
+        content = ""
+        xattrs: Xattrs = ()
+        if kind in ("file", "link"):
+            content, xattrs = self._tree.content(parent, row)
+        elif kind == "dir":
+            xattrs = self._tree.directory(join(parent, name)).xattrs
+        elif kind in ("char", "block"):
+            content = f"{os.major(rdev)}:{os.minor(rdev)}"
+        if links > 1 and kind == "file":
+            inodes.setdefault((device, inode), []).append(number)
+        return Entry(
+            path=path,
+            kind=kind,
+            mode=self.mode(raw),
+            uid=uid if self._keep_owner else 0,
+            gid=gid if self._keep_owner else 0,
+            size=size if kind == "file" else 0,
+            content=content,
+            xattrs=xattrs,
+            same=0,
+        )
+
+    def mode(self, raw: int) -> int:
+        """Return the mode of an entry: 0 where it will not matter."""
+        if stat.S_ISLNK(raw):
+            return 0o777
+        return self._tree.mode(raw) if self._keep_mode else 0
+
+
+def _start(root: Root) -> _State:
+    return _State(ignore=root.state, exclude=NO_RULE, include=NO_RULE)
+
+
+def _patterns(texts: tuple[str, ...]) -> Patterns | None:
+    try:
+        return Patterns.of(texts) if texts else None
+    except (BadPattern, ValueError) as error:
+        raise DefinitionError(f"--exclude: {error}") from error

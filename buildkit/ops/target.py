@@ -1,0 +1,190 @@
+"""Where a COPY writes: an overlay's upper directory, with the parent's merged tree in view.
+
+In: the upper directory and (unless scratch or --link) a descriptor of the parent's tree. Out:
+directories of the upper to write into, each made the way overlayfs itself would copy it up, and the
+final attributes of them all at the end. No overlay is mounted.
+
+Paths are canonical (links were followed by `resolve`), relative, empty for the root. Nothing here
+goes through a link: both trees are walked by descriptors with O_NOFOLLOW (S13).
+"""
+
+import os
+import stat
+from typing import NamedTuple
+
+from buildkit.context.descent import Descent
+from buildkit.context.paths import within
+from buildkit.context.rows import Xattrs, read_xattrs
+from buildkit.errors import StepError
+from buildkit.ops.chown import Owner
+from runtime import safepath
+
+
+class Attributes(NamedTuple):
+    """What a directory gets in the end. `times`: access and change in ns, None to leave them."""
+
+    mode: int
+    owner: Owner
+    times: tuple[int, int] | None
+
+
+class Target:
+    """One upper directory being written. `close` it; call `finish` before, if all went well.
+
+    `owner` and `mode` are those of directories that have to be made on the way.
+    """
+
+    def __init__(self, upper: str, parent: int | None, *, owner: Owner, mode: int) -> None:
+        self._root = os.open(upper, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        self._upper = Descent(self._root)
+        self._parent = Descent(parent) if parent is not None else None
+        self._parent_fd = parent
+        self._made = Attributes(mode, owner, None)
+        found = os.fstat(self._root)
+        self._final = {"": _kept(found)}
+        self._shared = {"": parent is not None}
+
+    def close(self) -> None:
+        """Close what is open."""
+        self._upper.close()
+        if self._parent is not None:
+            self._parent.close()
+        os.close(self._root)
+
+    def resolve(self, path: str) -> str:
+        """Return `path` with all links in it followed inside the parent's tree."""
+        if self._parent_fd is None:
+            return within(path)
+        try:
+            return within(safepath.resolve(self._parent_fd, path))
+        except OSError as error:
+            raise StepError(f"cannot copy to {path}: {error.strerror}") from error
+
+    def is_directory(self, path: str) -> bool:
+        """Say whether `path` is a directory by now."""
+        if path in self._final:
+            return True
+        above, _, name = path.rpartition("/")
+        if above not in self._final:
+            return self._is_parents_directory(path)
+        found = _lstat(name, self._upper.go(above)) or self._in_parent(above, name)
+        return found is not None and stat.S_ISDIR(found.st_mode)
+
+    def directory(self, path: str) -> int:
+        """Return a descriptor of the directory `path` in the upper, made where it is missing.
+
+        Good until the next call. Raises StepError when something else is in the way.
+        """
+        if path not in self._final:
+            names = path.split("/")
+            for depth in range(1, len(names) + 1):
+                here = "/".join(names[:depth])
+                if here not in self._final:
+                    self._make("/".join(names[: depth - 1]), names[depth - 1], here)
+        return self._upper.go(path)
+
+    def vacate(self, directory: str, name: str) -> int:
+        """Make room for a file `name` in `directory`; return the directory's descriptor.
+
+        A file or link of that name gives way, a directory does not: StepError.
+        """
+        fd = self.directory(directory)
+        found = _lstat(name, fd)
+        if found is not None and not stat.S_ISDIR(found.st_mode):
+            os.unlink(name, dir_fd=fd)
+        self._refuse_directory(directory, name, found)
+        return fd
+
+    def expect_file(self, directory: str, name: str) -> int:
+        """Return the descriptor of `directory`, where a file `name` is about to be made.
+
+        As `vacate`, but for names that nothing made here has taken yet, which spares a look.
+        """
+        fd = self.directory(directory)
+        self._refuse_directory(directory, name, None)
+        return fd
+
+    def dress(self, path: str, attributes: Attributes, xattrs: Xattrs) -> None:
+        """Give the directory `path`, which was made, attributes of its own."""
+        self._final[path] = attributes
+        if xattrs:
+            set_xattrs(self._upper.go(path), xattrs)
+
+    def finish(self) -> None:
+        """Set the attributes of all directories, now that nothing is written into them any more."""
+        for path in sorted(self._final):
+            attributes = self._final[path]
+            set_attributes(self._upper.go(path), attributes)
+
+    def _make(self, above: str, name: str, path: str) -> None:
+        """Make the directory `path` in the upper, as the parent has it if it does."""
+        found = self._in_parent(above, name)
+        if found is not None and not stat.S_ISDIR(found.st_mode):
+            raise StepError(f"cannot copy to non-directory: /{path}")
+        fd = self._upper.go(above)
+        try:
+            os.mkdir(name, 0o700, dir_fd=fd)
+        except FileExistsError:
+            raise StepError(f"cannot copy to non-directory: /{path}") from None
+        self._shared[path] = found is not None
+        if found is None:
+            self._final[path] = self._made
+            return
+        self._final[path] = _kept(found)
+        assert self._parent is not None
+        xattrs = read_xattrs(self._parent.go(path))
+        if xattrs:
+            set_xattrs(self._upper.go(path), xattrs)
+
+    def _refuse_directory(self, directory: str, name: str, found: os.stat_result | None) -> None:
+        found = found or self._in_parent(directory, name)
+        if found is not None and stat.S_ISDIR(found.st_mode):
+            path = f"{directory}/{name}" if directory else name
+            raise StepError(f"cannot replace to directory /{path} with file")
+
+    def _in_parent(self, directory: str, name: str) -> os.stat_result | None:
+        """Return what the parent has as `name` in `directory`, which was made here."""
+        if self._parent is None or not self._shared[directory]:
+            return None
+        return _lstat(name, self._parent.go(directory))
+
+    def _is_parents_directory(self, path: str) -> bool:
+        if self._parent is None:
+            return False
+        try:
+            self._parent.go(path)
+        except OSError:
+            return False
+        return True
+
+
+def _kept(found: os.stat_result) -> Attributes:
+    return Attributes(
+        stat.S_IMODE(found.st_mode),
+        Owner(found.st_uid, found.st_gid),
+        (found.st_atime_ns, found.st_mtime_ns),
+    )
+
+
+def _lstat(name: str, directory: int) -> os.stat_result | None:
+    try:
+        return os.stat(name, dir_fd=directory, follow_symlinks=False)
+    except FileNotFoundError:
+        return None
+
+
+def set_attributes(fd: int, attributes: Attributes) -> None:
+    """Set owner, mode and times of an open file, in the order in which the kernel keeps them."""
+    os.fchown(fd, *attributes.owner)
+    os.fchmod(fd, attributes.mode)
+    if attributes.times is not None:
+        os.utime(fd, ns=attributes.times)
+
+
+def set_xattrs(fd: int | str, xattrs: Xattrs) -> None:
+    """Set extended attributes; those that the file system does not take are left out."""
+    for name, value in xattrs:
+        try:
+            os.setxattr(fd, name, value, follow_symlinks=not isinstance(fd, str))
+        except OSError:
+            continue
