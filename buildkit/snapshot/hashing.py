@@ -8,6 +8,7 @@ import hashlib
 import queue
 import threading
 
+from buildkit.content.streams import Reader
 from buildkit.oci.digest import Digest
 
 _IN_PLACE = 2 << 20
@@ -57,3 +58,23 @@ class HashingSink:
     def _run(self, blocks: "queue.Queue[bytes | None]") -> None:
         while (block := blocks.get()) is not None:
             self._hash.update(block)
+
+
+class HashingReader(HashingSink):
+    """Passes a stream on and hashes it. `failure` is what reading raised, if it did."""
+
+    def __init__(self, source: Reader) -> None:
+        super().__init__()
+        self._source = source
+        self.failure: OSError | None = None
+
+    def read(self, size: int, /) -> bytes:
+        """See `Reader`."""
+        try:
+            data = self._source.read(size)
+        except OSError as error:
+            self.failure = error
+            raise
+        if data:
+            self(data)
+        return data

@@ -1,9 +1,10 @@
 """The layers of a state root: directories named by diff ID, and what is known about them.
 
 `layers/<hex>/fs` is the upper directory of an overlay and never changes. Beside it stand signs,
-empty files: `root` (the attributes of `fs` itself are part of the layer), `hides` (the layer hides
-everything below it), `marks` (it has whiteouts or opaque directories, so that it cannot be
-looked at but through overlayfs).
+empty files but for the last: `root` (the attributes of `fs` itself are part of the layer), `hides`
+(the layer hides everything below it), `marks` (it has whiteouts or opaque directories, so that it
+cannot be looked at but through overlayfs), `implied` (paths, each with a NUL, of directories whose
+attributes are not part of the layer), and `on/<chain>/fs` for them (see `adapted.py`).
 
 A layer is installed by one rename, its row follows. So a directory without a row is the work of
 a command that died between the two; it is replaced. Layers are not synced one by one: a row has
@@ -22,7 +23,7 @@ from buildkit.state.removal import remove_tree
 from buildkit.state.root import StateRoot
 from runtime import syscalls
 
-Sign = Literal["root", "hides", "marks"]
+Sign = Literal["root", "hides", "marks", "implied"]
 
 
 class LayerRecord(NamedTuple):
@@ -42,6 +43,7 @@ class Layers:
     def __init__(self, root: StateRoot) -> None:
         self._root = root
         self._found: set[Digest] = set()
+        self._signs: dict[Digest, frozenset[str]] = {}
 
     def directory(self, diff_id: Digest) -> str:
         """Return where the layer is, or would be."""
@@ -75,11 +77,11 @@ class Layers:
 
     def has_sign(self, diff_id: Digest, sign: Sign) -> bool:
         """Say whether a sign stands beside the layer's tree."""
-        try:
-            os.stat(f"{self.directory(diff_id)}/{sign}")
-        except FileNotFoundError:
-            return False
-        return True
+        signs = self._signs.get(diff_id)
+        if signs is None:
+            with self._root.writing("layers"):
+                signs = self._signs[diff_id] = frozenset(os.listdir(self.directory(diff_id)))
+        return sign in signs
 
     def install(self, directory: str, record: LayerRecord) -> None:
         """Make the layer in `directory` (`fs` and signs) the one called `record.diff_id`.
@@ -148,3 +150,13 @@ class Layers:
                 " boot_id, synced, used) VALUES(?, ?, ?, ?, ?, ?, ?, 0, ?)",
                 (*record, self._root.boot_id, time.time()),
             )
+
+
+def make_signs(directory: str, signs: Iterable[Sign], implied: Iterable[bytes] = ()) -> None:
+    """Put signs beside the tree of a layer that is not installed yet."""
+    for sign in signs:
+        os.close(os.open(f"{directory}/{sign}", os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    paths = b"".join(path + b"\0" for path in implied)
+    if paths:
+        with open(f"{directory}/implied", "xb") as file:
+            file.write(paths)

@@ -13,17 +13,20 @@ from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
 
 from buildkit.content.streams import Reader, Sink
-from buildkit.errors import StoreError
-from buildkit.oci.digest import Digest
+from buildkit.errors import ImageError, StoreError
+from buildkit.oci.digest import Digest, Fingerprint
 from buildkit.snapshot import rootdir
+from buildkit.snapshot.adapted import adapt, differing
 from buildkit.snapshot.commit import Packed, is_layer, pack_upper
+from buildkit.snapshot.foreign import unpack_foreign
 from buildkit.snapshot.hashing import HashingSink
 from buildkit.snapshot.layer import pack_directory
-from buildkit.snapshot.layers import LayerRecord, Layers
+from buildkit.snapshot.layers import LayerRecord, Layers, Sign, make_signs
 from buildkit.snapshot.listing import listing
 from buildkit.snapshot.snapshot import Active, Change, Committed, Snapshot
 from buildkit.snapshot.store import Candidates
 from buildkit.snapshot.views import Views
+from buildkit.state.locks import exclusive
 from buildkit.state.removal import remove_tree
 from buildkit.state.root import StateRoot
 
@@ -57,11 +60,14 @@ class OverlayStore:
         """See `SnapshotStore`."""
         self._need(snapshot.diff_ids)
         lowers = []
-        for diff_id in reversed(snapshot.diff_ids):
+        for depth in range(len(snapshot.diff_ids), 0, -1):
+            diff_id = snapshot.diff_ids[depth - 1]
             lowers.append(self._layers.fs(diff_id))
             if self._layers.has_sign(diff_id, "hides"):
                 # overlayfs takes no opaque mark on the root of a layer.
                 break
+            if depth > 1 and self._layers.has_sign(diff_id, "implied"):
+                lowers[-1] = self._adapted(diff_id, snapshot.diff_ids[: depth - 1])
         return tuple(lowers)
 
     def view(self, snapshot: Snapshot) -> AbstractContextManager[int]:
@@ -100,7 +106,27 @@ class OverlayStore:
 
     def unpack(self, layer: Reader, expected: Digest | None = None) -> Digest:
         """See `SnapshotStore`."""
-        raise NotImplementedError
+        directory = self._root.tmp()
+        try:
+            foreign = unpack_foreign(layer, f"{directory}/layer")
+            if expected is not None and foreign.diff_id != expected:
+                raise ImageError(
+                    f"a layer is not what its image says: diff ID {expected} is announced, "
+                    f"{foreign.diff_id} came"
+                )
+            record = LayerRecord(
+                diff_id=foreign.diff_id,
+                size=foreign.size,
+                files=foreign.files,
+                fingerprint=Fingerprint(""),
+                created=_rfc3339(None),
+                origin="foreign",
+            )
+            self._layers.install(f"{directory}/layer", record)
+            return foreign.diff_id
+        finally:
+            with self._root.writing("tmp"):
+                remove_tree(directory)
 
     def pack(self, diff_id: Digest, sink: Sink) -> int:
         """See `SnapshotStore`."""
@@ -130,6 +156,28 @@ class OverlayStore:
         """See `SnapshotStore`."""
         self._layers.sync()
 
+    def _adapted(self, diff_id: Digest, below: tuple[Digest, ...]) -> str:
+        """Return the tree of a layer with implied directories, as it is on the layers `below`."""
+        parent = Snapshot.of(below)
+        assert parent is not None
+        own = self._layers.directory(diff_id)
+        target = f"{own}/on/{parent.chain.hex}"
+        if os.path.isdir(target):
+            return f"{target}/fs"
+        with self._root.writing("layers"), self.view(parent) as parent_fd:
+            with open(f"{own}/implied", "rb") as file:
+                paths = differing(file.read().split(b"\0")[:-1], parent_fd)
+            if not paths:
+                return f"{own}/fs"
+            made = self._root.tmp()
+            with _opened(f"{own}/fs") as fd:
+                adapt(fd, parent_fd, paths, f"{made}/fs")
+            os.makedirs(f"{own}/on", 0o700, exist_ok=True)
+            with exclusive(self._root, "layers"):
+                if not os.path.isdir(target):
+                    os.rename(made, target)
+        return f"{target}/fs"
+
     def _commit(
         self, active: Active, candidates: Candidates | None, clamp: int | None
     ) -> Committed:
@@ -148,10 +196,9 @@ class OverlayStore:
         return _committed(active, packed, created, reused=False)
 
     def _install(self, directory: str, packed: Packed, created: str, *, with_root: bool) -> None:
-        if with_root:
-            _touch(f"{directory}/root")
-        if any(change.kind in ("deleted", "opaque") for change in packed.changes):
-            _touch(f"{directory}/marks")
+        marked = any(change.kind in ("deleted", "opaque") for change in packed.changes)
+        signs: dict[Sign, bool] = {"root": with_root, "marks": marked}
+        make_signs(directory, [sign for sign, wanted in signs.items() if wanted])
         record = LayerRecord(
             diff_id=packed.diff_id,
             size=packed.size,
@@ -249,10 +296,6 @@ def _opened(path: str) -> Iterator[int]:
         yield fd
     finally:
         os.close(fd)
-
-
-def _touch(path: str) -> None:
-    os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
 
 
 def _rfc3339(clamp: int | None) -> str:
