@@ -48,7 +48,7 @@ def read_tree(root: Path, *, times: bool = False) -> list[str]:
     found: list[str] = []
     for directory, names, files in os.walk(root):
         for name in names + files:
-            found.append(os.path.relpath(os.path.join(directory, name), root))
+            found.append(os.path.relpath(os.path.join(directory, name), root))  # noqa: PERF401
     return [_read(root, path, seen, times) for path in sorted(found)]
 
 
