@@ -138,8 +138,6 @@ def create(resources: Resources, where: Layout, name: str) -> Group | None:
     Raises UnsupportedError for a limit that cannot hold.
     """
     needed = _needed(resources)
-    if not needed and not resources.account:
-        return None
     try:
         if needed <= frozenset(where.legacy) and where.legacy:
             return _create_legacy(resources, where, name, needed)
@@ -321,9 +319,24 @@ def collect_stale(where: Layout) -> None:
                 continue
 
 
-def name_of(maker: str, number: int) -> str:
-    """Return the name of the group of one sandbox; `maker` is a process id."""
-    return f"{_PREFIX}{maker}-{number}"
+class Maker:
+    """Makes groups for the sandboxes of one process; looks at the machine at first use."""
+
+    def __init__(self) -> None:
+        self._layout: Layout | None = None
+        self._made = 0
+
+    def make(self, resources: Resources) -> Group | None:
+        """Make a group as `create` does."""
+        if not resources.limits and not resources.account:
+            return None
+        if self._layout is None:
+            self._layout = here()
+            collect_stale(self._layout)
+        self._made += 1
+        # Our number in the namespace of /proc, by which others can see whether we live.
+        maker = os.readlink("/proc/self")
+        return create(resources, self._layout, f"{_PREFIX}{maker}-{self._made}")
 
 
 def _remove(directory: str) -> None:

@@ -50,6 +50,7 @@ _NAMESPACES = {
     "network": syscalls.CLONE_NEWNET,
 }
 _STATUS_FD = 3
+_KILL = 9
 
 
 class Given(NamedTuple):
@@ -63,12 +64,20 @@ class Given(NamedTuple):
     view: CgroupView
 
 
-def main(actions: tuple[Action, ...], given: Given, status: Channel) -> NoReturn:
-    """Perform `actions`. Never returns; `status` tells the parent how far it came."""
+def main(
+    actions: tuple[Action, ...], given: Given, status: Channel, *, dies_with_parent: bool
+) -> NoReturn:
+    """Perform `actions`. Never returns; `status` tells the parent how far it came.
+
+    With `dies_with_parent` the kernel kills the program when the parent dies; the zygote takes
+    its whole pid namespace with it anyway.
+    """
     action: Action | None = None
     try:
+        if dies_with_parent:
+            process.reset_signals()
         process.clean(*given.stdio)
-        making = _Making(given, status)
+        making = _Making(given, status, dies_with_parent=dies_with_parent)
         for action in actions:
             making.perform(action)
     except (OSError, SandboxError) as error:
@@ -80,7 +89,8 @@ def main(actions: tuple[Action, ...], given: Given, status: Channel) -> NoReturn
 class _Making:
     """The sandbox as far as it has come."""
 
-    def __init__(self, given: Given, status: Channel) -> None:
+    def __init__(self, given: Given, status: Channel, *, dies_with_parent: bool) -> None:
+        self._dies_with_parent = dies_with_parent
         self._given = given
         self._status = status
         self._root: NewRoot | None = None
@@ -162,11 +172,16 @@ class _Making:
 
     def _execute(self, action: Execute) -> None:
         """Hand out what has to outlive us, close the rest, and become the program."""
+        if self._dies_with_parent:
+            # Any change of user would have cleared it. Whether the parent died before this, the
+            # status channel tells.
+            syscalls.prctl(syscalls.PR_SET_PDEATHSIG, _KILL)
         stubs = self._root.stubs if self._root is not None else None
         parents = stubs.parents if stubs is not None else []
         made = tuple(stubs.made) if stubs is not None else ()
         terminal = [] if self._terminal is None else [self._terminal[0]]
-        self._status.send(Ready(made, terminal=bool(terminal)), [*parents, *terminal])
+        if not self._status.send(Ready(made, terminal=bool(terminal)), [*parents, *terminal]):
+            os._exit(125)
         if self._status.fileno() != _STATUS_FD:
             os.dup2(self._status.fileno(), _STATUS_FD, inheritable=False)
             self._status = Channel.of(_STATUS_FD)

@@ -1,8 +1,7 @@
 """Running sandboxes: hands plans to the zygote and waits.
 
-In: `SandboxSpec` values and descriptors. Out: `ExitStatus` values. `Zygote.start` spawns a
-fresh interpreter, for callers with threads; `Zygote.fork` forks the caller, for `pybuild run`,
-which has no threads and saves the start.
+In: `SandboxSpec` values and descriptors. Out: `ExitStatus` values. For callers with threads;
+`terminal.py` is for the foreground.
 """
 
 import os
@@ -120,23 +119,6 @@ class Zygote:
         theirs.close()
         return cls(ours, pid)
 
-    @classmethod
-    def fork(cls) -> Self:
-        """Fork a zygote from the caller, which must be single-threaded."""
-        ours, theirs = Channel.pair()
-        pid = os.fork()
-        if pid == 0:
-            try:
-                # Imported by the caller already where that matters; the spawned one does it alone.
-                from runtime import zygote
-
-                ours.close()
-                zygote.main(theirs.fileno())
-            finally:
-                os._exit(125)
-        theirs.close()
-        return cls(ours, pid)
-
     def begin(
         self,
         spec: SandboxSpec,
@@ -151,7 +133,7 @@ class Zygote:
         used up, and closed. Raises SpecError where the spec makes no sense.
         """
         actions = plan.plan(spec, self._host)
-        used_up = _descriptors(spec)
+        used_up = descriptors(spec)
         numbers = used_up if spec.network_fd is None else (*used_up, spec.network_fd)
         ours, theirs = Channel.pair()
         null = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC) if stdin is None else None
@@ -200,7 +182,7 @@ class Zygote:
         self.close()
 
 
-def _descriptors(spec: SandboxSpec) -> tuple[int, ...]:
+def descriptors(spec: SandboxSpec) -> tuple[int, ...]:
     """Return the detached mounts that a spec uses up."""
     found: list[int] = []
     for mount in spec.mounts:

@@ -10,21 +10,15 @@ Source: pid_namespaces(7); engineering-facts chapter 10; security.md S9.
 import gc
 import os
 import select
-import sys
-import time
-from typing import NoReturn, cast
+from typing import NamedTuple, NoReturn, cast
 
-from runtime import actions, cgroups, init, process, spec, stubs, syscalls, wire
+from runtime import actions, cgroups, child, init, process, spec, syscalls, wire
 from runtime.actions import Action
-from runtime.channel import Channel, Failed, Ready, Run, Signal, Unstarted, from_memory
+from runtime.channel import Channel, Ready, Run, Signal, from_memory
+from runtime.child import KILL, Child
 from runtime.errors import SandboxError
 from runtime.rootfs import CgroupView
-from runtime.spec import ExitStatus, Resources
-from runtime.stubs import Stub
-
-_KILL = 9
-_DEADLY = (1, 2, 3, 15)
-"""SIGHUP, SIGINT, SIGQUIT, SIGTERM: process 1 ignores them unless it handles them."""
+from runtime.spec import Resources
 
 _TYPES = {
     name: kind
@@ -43,129 +37,26 @@ def main(control_fd: int) -> NoReturn:
     # A Ctrl-C at the terminal is for the caller, who decides what it means.
     os.setsid()
     process.reset_signals()
-    syscalls.prctl(syscalls.PR_SET_PDEATHSIG, _KILL)
+    syscalls.prctl(syscalls.PR_SET_PDEATHSIG, KILL)
     syscalls.unshare(syscalls.CLONE_NEWPID)
-    child = os.fork()
-    if child:
+    pid = os.fork()
+    if pid:
         os.close(control_fd)
-        os.waitpid(child, 0)
+        os.waitpid(pid, 0)
         os._exit(0)
     try:
-        syscalls.prctl(syscalls.PR_SET_PDEATHSIG, _KILL)
+        syscalls.prctl(syscalls.PR_SET_PDEATHSIG, KILL)
         gc.freeze()
         _Zygote(Channel.of(control_fd)).serve()
     finally:
         os._exit(0)
 
 
-class _Sandbox:
-    """One sandbox that is being made, or runs."""
+class _Running(NamedTuple):
+    """A sandbox and the channel to whoever asked for it."""
 
-    def __init__(self, caller: Channel, status: Channel, pid: int) -> None:
-        self.caller = caller
-        self.status = status
-        self.pid = pid
-        self.pidfd = os.pidfd_open(pid)
-        self.started = time.monotonic()
-        self.group: cgroups.Group | None = None
-        self.failed: Failed | None = None
-        self.unstarted: Unstarted | None = None
-        self.stubs: tuple[Stub, ...] = ()
-        self.parents: list[int] = []
-        self.asked_to_end_by: int | None = None
-
-    def signal(self, number: int) -> None:
-        """Send a signal; one that process 1 would ignore by default kills it instead."""
-        if number in _DEADLY and not self._handles(number):
-            self.asked_to_end_by = number
-            number = _KILL
-        try:
-            os.kill(self.pid, number)
-        except ProcessLookupError:
-            return
-
-    def _handles(self, number: int) -> bool:
-        """Whether the program catches, ignores or blocks a signal."""
-        bit = 1 << (number - 1)
-        try:
-            # /proc is the caller's and knows other numbers than our namespace.
-            with open(f"/proc/self/fdinfo/{self.pidfd}", encoding="ascii") as lines:
-                pid = next(line.split()[1] for line in lines if line.startswith("Pid:"))
-            with open(f"/proc/{pid}/status", encoding="utf-8", errors="replace") as lines:
-                masks = dict(line.split()[:2] for line in lines if line.startswith("Sig"))
-        except (OSError, StopIteration):
-            return True
-        return any(int(masks[key], 16) & bit for key in ("SigBlk:", "SigIgn:", "SigCgt:"))
-
-    def hear(self) -> None:
-        """Take in what the process says while it makes the sandbox."""
-        while True:
-            try:
-                received = self.status.receive(wait=False)
-            except BlockingIOError:
-                return
-            if received is None:
-                return
-            self._take(*received)
-
-    def _take(self, message: object, fds: list[int]) -> None:
-        match message:
-            case Ready(made, terminal):
-                outer = [fds.pop()] if terminal else []
-                self.stubs, self.parents = made, fds
-                self.caller.send(Ready((), terminal), outer)
-                for fd in outer:
-                    os.close(fd)
-            case Unstarted():
-                self.unstarted = message
-            case Failed():
-                self.failed = message
-            case _:
-                raise AssertionError(message)
-
-    def finish(self) -> None:
-        """Reap it, tidy up, and tell the caller."""
-        _pid, status, usage = os.wait4(self.pid, 0)
-        wall = time.monotonic() - self.started
-        self.hear()
-        stubs.remove(self.stubs, self.parents)
-        used = cgroups.Usage()
-        if self.group is not None:
-            used = self.group.usage()
-            self.group.remove()
-        if self.failed is not None:
-            self.caller.send(self.failed)
-        else:
-            result = ExitStatus(
-                code=0,
-                user_seconds=usage.ru_utime,
-                system_seconds=usage.ru_stime,
-                wall_seconds=wall,
-                peak_memory=used.peak_memory or usage.ru_maxrss * 1024,
-                read_bytes=used.read_bytes or usage.ru_inblock * 512,
-                written_bytes=used.written_bytes or usage.ru_oublock * 512,
-            )
-            self.caller.send(self._judge(os.waitstatus_to_exitcode(status), used, result))
-        self.close()
-
-    def _judge(self, code: int, used: cgroups.Usage, result: ExitStatus) -> ExitStatus:
-        """Fill in how it ended; a negative `code` is a signal."""
-        if self.unstarted is not None:
-            missing = self.unstarted
-            return result._replace(code=missing.code, started=False, reason=missing.reason)
-        signal = -code if code < 0 else None
-        if signal == _KILL and self.asked_to_end_by is not None:
-            signal = self.asked_to_end_by
-        code = code if signal is None else 128 + signal
-        oom = used.oom_kills > 0 and code != 0
-        reason = f"out of memory, peak {used.peak_memory} bytes" if oom else ""
-        return result._replace(code=code, signal=signal, oom=oom, reason=reason)
-
-    def close(self) -> None:
-        """Close what belongs to it."""
-        self.caller.close()
-        self.status.close()
-        os.close(self.pidfd)
+    child: Child
+    caller: Channel
 
 
 class _Zygote:
@@ -174,13 +65,10 @@ class _Zygote:
     def __init__(self, control: Channel) -> None:
         self._control = control
         self._namespace = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
-        self._maker = os.readlink("/proc/self")
-        self._layout = cgroups.here()
+        self._maker = cgroups.Maker()
         self._poll = select.poll()
         self._poll.register(control.fileno(), select.POLLIN)
-        self._by_fd: dict[int, _Sandbox] = {}
-        self._numbers = 0
-        cgroups.collect_stale(self._layout)
+        self._by_fd: dict[int, _Running] = {}
 
     def serve(self) -> None:
         """Start, watch and finish sandboxes until the caller is gone."""
@@ -195,89 +83,75 @@ class _Zygote:
                 elif fd in self._by_fd:
                     self._attend(fd, self._by_fd[fd])
 
-    def _attend(self, fd: int, sandbox: _Sandbox) -> None:
+    def _attend(self, fd: int, running: _Running) -> None:
+        sandbox, caller = running
         if fd == sandbox.pidfd:
-            self._forget(sandbox)
-            sandbox.finish()
-        elif fd == sandbox.status.fileno():
-            sandbox.hear()
-            # Either all has been said, or the process is about to end.
-            self._poll.unregister(fd)
-            del self._by_fd[fd]
+            self._finish(running)
+        elif fd == sandbox.status_fd:
+            heard_all = not sandbox.hear()
+            if sandbox.ready:
+                self._tell_ready(running)
+            if heard_all or sandbox.ready:
+                # What is said after that waits until the end.
+                self._forget(fd)
         else:
-            received = sandbox.caller.receive()
+            received = caller.receive()
             if received is not None:
                 sandbox.signal(cast("Signal", received[0]).number)
                 return
-            sandbox.signal(_KILL)
-            self._poll.unregister(fd)
-            del self._by_fd[fd]
+            sandbox.signal(KILL)
+            self._forget(fd)
 
     def _start(self, run: Run, fds: list[int]) -> None:
         caller = Channel.of(fds[0])
         data = from_memory(fds[1])
         plan, resources = cast("tuple[tuple[Action, ...], Resources]", wire.loads(data, _TYPES))
-        self._numbers += 1
         try:
-            name = cgroups.name_of(self._maker, self._numbers)
-            group = cgroups.create(resources, self._layout, name)
-            view = CgroupView() if group is None else group.view
+            group = self._maker.make(resources)
             given = init.Given(
                 stdio=(fds[2], fds[3], fds[4]),
                 fds=dict(zip(run.numbers, fds[5:], strict=True)),
-                view=view,
+                view=CgroupView() if group is None else group.view,
             )
-            self._fork(caller, plan, given, group)
+            started = child.start(plan, given, group, self._namespace, dies_with_parent=False)
         except (OSError, SandboxError) as error:
-            caller.send(_refusal(error))
+            caller.send(child.refusal(error))
             caller.close()
+        else:
+            running = _Running(started, caller)
+            for fd in (started.pidfd, started.status_fd, caller.fileno()):
+                self._by_fd[fd] = running
+                self._poll.register(fd, select.POLLIN)
         for fd in fds[2:]:
             os.close(fd)
 
-    def _fork(
-        self,
-        caller: Channel,
-        plan: tuple[Action, ...],
-        given: init.Given,
-        group: cgroups.Group | None,
-    ) -> None:
-        ours, theirs = Channel.pair()
-        syscalls.unshare(syscalls.CLONE_NEWPID)
-        pid = os.fork()
-        if pid == 0:
-            try:
-                if group is not None:
-                    group.join()
-                init.main(plan, given, theirs)
-            finally:
-                os._exit(125)
-        syscalls.setns(self._namespace, syscalls.CLONE_NEWPID)
-        theirs.close()
-        sandbox = _Sandbox(caller, ours, pid)
-        sandbox.group = group
-        for fd in (sandbox.pidfd, ours.fileno(), caller.fileno()):
-            self._by_fd[fd] = sandbox
-            self._poll.register(fd, select.POLLIN)
+    def _tell_ready(self, running: _Running) -> None:
+        """Tell the caller that the program is about to run, and hand its terminal on."""
+        outer = running.child.terminal
+        running.caller.send(Ready((), terminal=outer is not None), [outer] if outer else [])
+        if outer is not None:
+            os.close(outer)
+            running.child.terminal = None
 
-    def _forget(self, sandbox: _Sandbox) -> None:
-        for fd in (sandbox.pidfd, sandbox.status.fileno(), sandbox.caller.fileno()):
-            if self._by_fd.pop(fd, None) is not None:
-                self._poll.unregister(fd)
+    def _finish(self, running: _Running) -> None:
+        sandbox, caller = running
+        was_ready = sandbox.ready
+        for fd in (sandbox.pidfd, sandbox.status_fd, caller.fileno()):
+            self._forget(fd)
+        result = sandbox.finish()
+        if sandbox.ready and not was_ready:
+            self._tell_ready(running)
+        caller.send(result)
+        caller.close()
+
+    def _forget(self, fd: int) -> None:
+        if self._by_fd.pop(fd, None) is not None:
+            self._poll.unregister(fd)
 
     def _end_all(self) -> None:
         """Kill what still runs, and tidy up after it."""
         remaining = set(self._by_fd.values())
-        for sandbox in remaining:
-            sandbox.signal(_KILL)
-        for sandbox in remaining:
-            sandbox.finish()
-
-
-def _refusal(error: OSError | SandboxError) -> Failed:
-    if isinstance(error, SandboxError):
-        return Failed("setup", "start a sandbox", 0, error.message, error.hint)
-    return Failed("setup", "start a sandbox", error.errno or 0, error.strerror or "", "")
-
-
-if __name__ == "__main__":
-    main(int(sys.argv[1]))
+        for running in remaining:
+            running.child.signal(KILL)
+        for running in remaining:
+            running.child.finish()

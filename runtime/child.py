@@ -1,0 +1,170 @@
+"""A sandbox as its parent sees it: forked, heard while it is made, signalled, reaped.
+
+In: a plan and what it needs. Out: `ExitStatus`, or why there was no sandbox. Used by the zygote
+for build steps, and by `terminal.py` in the foreground; both are single-threaded.
+Source: pid_namespaces(7), wait4(2); engineering-facts chapter 10; security.md S9.
+"""
+
+import os
+import time
+
+from runtime import cgroups, init, stubs, syscalls
+from runtime.actions import Action
+from runtime.channel import Channel, Failed, Ready, Unstarted
+from runtime.errors import SandboxError
+from runtime.spec import ExitStatus
+from runtime.stubs import Stub
+
+KILL = 9
+_DEADLY = (1, 2, 3, 15)
+"""SIGHUP, SIGINT, SIGQUIT, SIGTERM: process 1 ignores them unless it handles them."""
+
+
+class Child:
+    """One sandbox that is being made, or runs, or has ended.
+
+    `ready` turns true when its program is about to run; `terminal` is then the outer end of its
+    terminal, if it has one, and belongs to whoever takes it.
+    """
+
+    def __init__(self, pid: int, status: Channel, group: cgroups.Group | None) -> None:
+        self.pidfd = os.pidfd_open(pid)
+        self.ready = False
+        self.terminal: int | None = None
+        self._pid = pid
+        self._status = status
+        self._group = group
+        self._started = time.monotonic()
+        self._failed: Failed | None = None
+        self._unstarted: Unstarted | None = None
+        self._stubs: tuple[Stub, ...] = ()
+        self._parents: list[int] = []
+        self._asked_to_end_by: int | None = None
+
+    @property
+    def status_fd(self) -> int:
+        """A descriptor that is readable when `hear` has something to take in."""
+        return self._status.fileno()
+
+    def signal(self, number: int) -> None:
+        """Send a signal; one that process 1 would ignore by default kills it instead."""
+        if number in _DEADLY and not self._handles(number):
+            self._asked_to_end_by = number
+            number = KILL
+        try:
+            os.kill(self._pid, number)
+        except ProcessLookupError:
+            return
+
+    def _handles(self, number: int) -> bool:
+        """Whether the program catches, ignores or blocks a signal."""
+        bit = 1 << (number - 1)
+        try:
+            # /proc may be of an outer pid namespace, which knows the process by another number.
+            with open(f"/proc/self/fdinfo/{self.pidfd}", encoding="utf-8") as lines:
+                pid = next(line.split()[1] for line in lines if line.startswith("Pid:"))
+            with open(f"/proc/{pid}/status", encoding="utf-8", errors="replace") as lines:
+                masks = dict(line.split()[:2] for line in lines if line.startswith("Sig"))
+        except (OSError, StopIteration):
+            return True
+        return any(int(masks[key], 16) & bit for key in ("SigBlk:", "SigIgn:", "SigCgt:"))
+
+    def hear(self) -> bool:
+        """Take in what the process says while it makes the sandbox; false at the end of that."""
+        while True:
+            try:
+                received = self._status.receive(wait=False)
+            except BlockingIOError:
+                return True
+            if received is None:
+                return False
+            message, fds = received
+            if isinstance(message, Ready):
+                self.ready = True
+                self.terminal = fds.pop() if message.terminal else None
+                self._stubs, self._parents = message.stubs, fds
+            elif isinstance(message, Unstarted):
+                self._unstarted = message
+            elif isinstance(message, Failed):
+                self._failed = message
+
+    def finish(self) -> ExitStatus | Failed:
+        """Wait for its end, and tidy up after it.
+
+        When this returns, every process of the sandbox is gone: the kernel reports the end of
+        process 1 only then.
+        """
+        _pid, status, usage = os.wait4(self._pid, 0)
+        wall = time.monotonic() - self._started
+        self.hear()
+        self._status.close()
+        os.close(self.pidfd)
+        stubs.remove(self._stubs, self._parents)
+        used = cgroups.Usage()
+        if self._group is not None:
+            used = self._group.usage()
+            self._group.remove()
+        if self._failed is not None:
+            return self._failed
+        result = ExitStatus(
+            code=0,
+            user_seconds=usage.ru_utime,
+            system_seconds=usage.ru_stime,
+            wall_seconds=wall,
+            peak_memory=used.peak_memory or usage.ru_maxrss * 1024,
+            read_bytes=used.read_bytes or usage.ru_inblock * 512,
+            written_bytes=used.written_bytes or usage.ru_oublock * 512,
+        )
+        return self._judge(os.waitstatus_to_exitcode(status), used, result)
+
+    def _judge(self, code: int, used: cgroups.Usage, result: ExitStatus) -> ExitStatus:
+        """Fill in how it ended; a negative `code` is a signal."""
+        if self._unstarted is not None:
+            missing = self._unstarted
+            return result._replace(code=missing.code, started=False, reason=missing.reason)
+        signal = -code if code < 0 else None
+        if signal == KILL and self._asked_to_end_by is not None:
+            signal = self._asked_to_end_by
+        code = code if signal is None else 128 + signal
+        oom = used.oom_kills > 0 and code != 0
+        reason = f"out of memory, peak {used.peak_memory} bytes" if oom else ""
+        return result._replace(code=code, signal=signal, oom=oom, reason=reason)
+
+
+def start(
+    plan: tuple[Action, ...],
+    given: init.Given,
+    group: cgroups.Group | None,
+    namespace: int,
+    *,
+    dies_with_parent: bool,
+) -> Child:
+    """Fork the sandbox as process 1 of a new pid namespace.
+
+    `namespace` is the caller's own pid namespace, to which it comes back where it may; in a
+    user namespace that does not own it, the caller can fork no more.
+    """
+    ours, theirs = Channel.pair()
+    syscalls.unshare(syscalls.CLONE_NEWPID)
+    pid = os.fork()
+    if pid == 0:
+        try:
+            ours.close()
+            if group is not None:
+                group.join()
+            init.main(plan, given, theirs, dies_with_parent=dies_with_parent)
+        finally:
+            os._exit(125)
+    theirs.close()
+    try:
+        syscalls.setns(namespace, syscalls.CLONE_NEWPID)
+    except PermissionError:
+        pass
+    return Child(pid, ours, group)
+
+
+def refusal(error: OSError | SandboxError) -> Failed:
+    """Return why a sandbox could not even be forked."""
+    if isinstance(error, SandboxError):
+        return Failed("setup", "start a sandbox", 0, error.message, error.hint)
+    return Failed("setup", "start a sandbox", error.errno or 0, error.strerror or "", "")
