@@ -5,7 +5,6 @@ for by `BaseRequest`; whoever resolves them hands back `ResolvedImage` values.
 Document: dockerfile.md chapters 8 (FROM) and 9.1.
 """
 
-import re
 from collections.abc import Mapping
 from typing import NamedTuple, TypeAlias
 
@@ -22,7 +21,6 @@ from grammar.source import Span
 SCRATCH = "scratch"
 
 _COMMON_IMAGES = ("alpine", "busybox", "centos", "debian", "golang", "ubuntu", "fedora")
-_NUMBER = re.compile(r"[+-]?[0-9]+")
 
 
 class BaseRequest(NamedTuple):
@@ -99,7 +97,8 @@ class Names:
 
         Raises ValueError when there is no such stage.
         """
-        if not _NUMBER.fullmatch(text):
+        digits = text[1:] if text[:1] in ("+", "-") else text
+        if not (digits.isascii() and digits.isdecimal()):
             return None
         number = int(text)
         if not 0 <= number < self._stages:

@@ -50,6 +50,7 @@ class Expander:
         self.span = span
         self._env = env
         self._escape = escape
+        self._special = frozenset(("$", "'", '"', escape))
         self._declared = declared
         self._findings = findings
 
@@ -64,6 +65,8 @@ class Expander:
 
     def text(self, word: str) -> str:
         """Return `word` expanded, quotes and escapes removed."""
+        if not self._special.intersection(word):
+            return word
         with at(self.span):
             expansion = words.expand(word, self._env, self._escape)
         self._note(expansion.unset)

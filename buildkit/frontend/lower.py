@@ -63,14 +63,17 @@ def lower(dockerfile: Dockerfile, options: LowerOptions, bases: Bases) -> Lowere
     missing = {request: use for request, use in needed.items() if request not in bases}
     if missing:
         return NeedsBases(missing)
-    lowering = StageLowering(dockerfile.escape, options, stages, found, scope, Origins(bases))
+    lowering = StageLowering(
+        dockerfile.escape, options, stages, found, scope, Origins(bases, options)
+    )
     state = lowering.lower()
+    own_platform = state.platform if state.base is None else state.base.config.platform
     graph = lowering.graph.only(state.vertex)
     return Lowered(
         graph=graph,
         target=state.vertex,
         config=state.config(options.labels),
-        platform=options.platform or state.platform,
+        platform=options.platform or own_platform,
         history=tuple(state.history),
         base=state.base,
         author=state.author,

@@ -17,7 +17,7 @@ from buildkit.llb.op import CopyOp, CopySource, InlineFile
 from grammar.instructions import Add, Copy
 from grammar.values import parse_chmod
 
-_WILDCARD = re.compile(r"([*?\[\\])")
+_WILDCARD = r"([*?\[\\])"
 _DIRECTORY_ENDS = ("/", "/.", "/..")
 
 
@@ -72,7 +72,8 @@ def lower_copy(
         chmod=words.chmod,
         exclude=tuple(pattern.text for pattern in instruction.excludes),
         parents=isinstance(instruction, Copy) and instruction.parents,
-        link=instruction.link,
+        # As in BuildKit, where --chmod needs the parent: the trees differ below links in DEST.
+        link=instruction.link and not words.chmod,
         unpack=unpack,
         keep_owner=keep_owner,
     )
@@ -81,7 +82,7 @@ def lower_copy(
         parents=op.parents,
         chown=op.chown,
         chmod=op.chmod,
-        sources=words.sources,
+        sources=map(remote.redacted, words.sources),
         heredocs=[file.name for file in words.files],
         dest=words.dest,
     )
@@ -168,7 +169,7 @@ def _added(
             elif remote.is_remote(text):
                 download = remote.http_op(text, words.checksum)
                 source = Source(origins.step(download, (), label, place), keeps_owners=False)
-                path = "/" + _WILDCARD.sub(r"\\\1", download.filename)
+                path = "/" + re.sub(_WILDCARD, r"\\\1", download.filename)
             else:
                 source = origins.main_context()
         sources.append(CopySource(inputs.number(source.vertex), path))

@@ -68,6 +68,7 @@ class StageLowering:
         self._found = found
         self._scope = scope
         self._states: dict[int, StageState] = {}
+        self._shows_names = shows_stage_names(found)
 
     @property
     def graph(self) -> Graph:
@@ -87,7 +88,7 @@ class StageLowering:
         own = () if plan.replaced else plan.stage.instructions
         pulls = isinstance(plan.base, FromImage | FromContext)
         names = StepNames(
-            plan.name if shows_stage_names(self._found) else "",
+            plan.name if self._shows_names else "",
             steps_among(triggers) + steps_among(own) + pulls,
         )
         start = plan.stage.base.span
@@ -122,7 +123,7 @@ class StageLowering:
         place: Place,
     ) -> StageState:
         image = self._origins.resolved(base.request)
-        label = names.next(f"FROM {image.reference}")
+        label = names.next(f"FROM {image.reference}") if image.config.diff_ids else ""
         vertex = self._origins.image(base.request, image, label, place)
         found = image.config.platform
         if found != platform:

@@ -16,12 +16,13 @@ from buildkit.frontend.bases import (
     FromStage,
     Origin,
 )
-from buildkit.frontend.options import NamedContext
+from buildkit.frontend.options import LowerOptions, NamedContext
 from buildkit.frontend.remote import git_op, http_op
 from buildkit.llb.graph import Graph, Vertex, vertex_id
 from buildkit.llb.op import ContextOp, CopyOp, CopySource, GitOp, HttpOp, ImageOp, Op
 from buildkit.oci.config import ResolvedImage
 from grammar.errors import FlagError, quote
+from grammar.values import parse_bool
 
 MAIN_CONTEXT = "context"
 
@@ -63,10 +64,11 @@ class Inputs:
 class Origins:
     """The graph while it grows. `stages` has the file system of each stage that is done."""
 
-    def __init__(self, bases: Bases) -> None:
+    def __init__(self, bases: Bases, options: LowerOptions) -> None:
         self.graph = Graph()
         self.stages: dict[int, str | None] = {}
         self._bases = bases
+        self._keeps_git = options.build_args.get("BUILDKIT_CONTEXT_KEEP_GIT_DIR", "0")
         self._steps = 0
 
     def step(self, op: Op, inputs: tuple[str | None, ...], label: str, place: Place) -> str:
@@ -139,7 +141,8 @@ class Origins:
     def _context(self, origin: FromContext, place: Place) -> str:
         """Add a named context; a download is an archive, and its files are the context."""
         label = f"[context {origin.name}] load build context"
-        source = self.source(context_op(origin.name, origin.context), label, place)
+        op = context_op(origin.name, origin.context, keeps_git=self._keeps_git)
+        source = self.source(op, label, place)
         if origin.context.kind != "http":
             return source
         return self._add(whole_tree(unpack=True), (None, source), label, place, number=0)
@@ -160,8 +163,13 @@ def whole_tree(*, unpack: bool) -> CopyOp:
     )
 
 
-def context_op(name: str, context: NamedContext) -> ContextOp | HttpOp | GitOp:
-    """Return the op that gives a named context. Raises DefinitionError."""
+def context_op(
+    name: str, context: NamedContext, *, keeps_git: str = "0"
+) -> ContextOp | HttpOp | GitOp:
+    """Return the op that gives a named context; `keeps_git` is a boolean as Go writes it.
+
+    Raises DefinitionError.
+    """
     try:
         match context.kind:
             case "local":
@@ -169,7 +177,10 @@ def context_op(name: str, context: NamedContext) -> ContextOp | HttpOp | GitOp:
             case "http":
                 return http_op(context.value, "")
             case "git":
-                return git_op(context.value, "", keep_git_dir=False)
+                address = context.value
+                if address.startswith("github.com/"):
+                    address = f"https://{address}"
+                return git_op(address, "", keep_git_dir=parse_bool(keeps_git))
             case "image":
                 raise TypeError("an image is no context op")
             case _:

@@ -16,9 +16,11 @@ from grammar.values import parse_bool
 
 UNNAMED = "__unnamed__"
 
-_SCHEME = re.compile(r"([a-zA-Z0-9]+)://")
-_SCP = re.compile(r"[A-Za-z0-9_-]+@[A-Za-z0-9.-]+:.*", re.DOTALL)
-_URL_PATH = re.compile(r"[a-zA-Z0-9]+://[^/?#]*([^?#]*)")
+# Not compiled here: most builds have no URL.
+_SCHEME = r"([a-zA-Z0-9]+)://"
+_SCP = r"(?s)[A-Za-z0-9_-]+@[A-Za-z0-9.-]+:.*"
+_URL_PATH = r"[a-zA-Z0-9]+://[^/?#]*([^?#]*)"
+_USERINFO = r"(://[^\s/?#@:]*:)[^\s/?#@]*@"
 _HTTP = ("http://", "https://")
 _KEYS = frozenset(
     (
@@ -46,18 +48,25 @@ def is_remote(source: str) -> bool:
 
 def is_git(source: str) -> bool:
     """Return whether `source` is a repository; over HTTP only if its path ends in `.git`."""
-    scheme = _SCHEME.match(source)
+    if "://" not in source and "@" not in source:
+        return False
+    scheme = re.match(_SCHEME, source)
     if scheme is None:
-        return not source.startswith(("./", "../")) and _SCP.fullmatch(source) is not None
+        return not source.startswith(("./", "../")) and re.fullmatch(_SCP, source) is not None
     kind = scheme[1].lower()
     if kind in ("http", "https"):
         return re.split(r"[?#]", source, maxsplit=1)[0].endswith(".git")
     return kind in ("git", "ssh")
 
 
+def redacted(text: str) -> str:
+    """Return `text` with the passwords in its URLs masked: it will be shown and kept."""
+    return re.sub(_USERINFO, r"\1***@", text) if "://" in text else text
+
+
 def http_op(url: str, checksum: str) -> HttpOp:
     """Return the download of `url`. Raises FlagError for a checksum that is none."""
-    match = _URL_PATH.match(url)
+    match = re.match(_URL_PATH, url)
     name = posixpath.basename(_decoded(match[1] if match else "").rstrip("/"))
     try:
         digest = Digest.parse(checksum) if checksum else None

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from buildkit.errors import DefinitionError
 from buildkit.frontend.bases import Names, Origin
-from buildkit.frontend.expander import Expander, at, lines_of
+from buildkit.frontend.expander import Expander
 from buildkit.frontend.options import LowerOptions
 from buildkit.oci.platforms import Platform
 from grammar import words
@@ -128,7 +128,6 @@ def uses(
     for instruction in instructions:
         if isinstance(instruction, Copy) and instruction.origin is not None:
             name = instruction.origin.text
-            _refuse_variables(name, instruction.span)
             yield _use(name, instruction.span, None, names, options)
         elif isinstance(instruction, Run):
             for mount in instruction.mounts:
@@ -142,22 +141,11 @@ def _use(name: str, span: Span, target: str | None, names: Names, options: Lower
     return Use(name=name, origin=origin, span=span, target=target)
 
 
-def _refuse_variables(name: str, span: Span) -> None:
-    with at(span):
-        expanded = words.expand(name, {}).text
-    if expanded != name:
-        raise DefinitionError(
-            "variable expansion is not supported for --from, define a new stage with FROM "
-            "using ARG from global scope as a workaround",
-            lines=lines_of(span),
-        )
-
-
 def _mount_origin(text: str) -> tuple[str, str]:
     """Return `from` and `target` of a mount as they are written.
 
     `from` is never expanded, so what a stage depends on is known before any variable is. A cache
-    mount without it starts from nothing, a tmpfs always does.
+    mount without it starts from nothing; the other types have no files of somebody else's.
     """
     fields: dict[str, str] = {}
     for field in text.split(","):
@@ -166,6 +154,6 @@ def _mount_origin(text: str) -> tuple[str, str]:
     kind = fields.get("type", "bind").lower()
     target = fields.get("target") or fields.get("dst") or fields.get("destination") or ""
     origin = fields.get("from", "")
-    if kind == "tmpfs":
+    if kind in ("tmpfs", "secret", "ssh"):
         return "", target
     return origin or ("scratch" if kind == "cache" else ""), target

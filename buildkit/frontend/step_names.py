@@ -7,6 +7,7 @@ nothing is decided by them.
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
+from buildkit.frontend.remote import redacted
 from grammar.instructions import Add, Copy, Heredoc, Run, StageInstruction, Workdir
 
 _MASK = "****"
@@ -29,7 +30,7 @@ class StepNames:
         self._done += 1
         width = len(str(self._total))
         place = f"[{self._stage}{self._done:{width}}/{self._total}]"
-        return f"{place} {'ONBUILD ' if trigger else ''}{text}"
+        return f"{place} {'ONBUILD ' if trigger else ''}{redacted(text)}"
 
 
 def steps_among(instructions: Sequence[StageInstruction]) -> int:

@@ -8,7 +8,7 @@ made, a graph cannot have a cycle.
 
 import hashlib
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from buildkit.llb import networkx_subset
 from buildkit.llb.op import Op
@@ -49,7 +49,7 @@ class Graph:
 
     def __init__(self) -> None:
         self._vertices: dict[str, Vertex] = {}
-        self._edges = nx.DiGraph()
+        self._drawn: Any = None
 
     def add(self, vertex: Vertex) -> Vertex:
         """Add `vertex`, or return the equal one that is here already.
@@ -63,9 +63,19 @@ class Graph:
             if name is not None and name not in self._vertices:
                 raise KeyError(name)
         self._vertices[vertex.id] = vertex
-        self._edges.add_node(vertex.id)
-        self._edges.add_edges_from((name, vertex.id) for name in vertex.inputs if name is not None)
+        self._drawn = None
         return vertex
+
+    @property
+    def _edges(self) -> Any:  # noqa: ANN401 - networkx has no types
+        """The vertices' names as a networkx.DiGraph, made when it is first needed: in one go."""
+        if self._drawn is None:
+            self._drawn = nx.DiGraph()
+            self._drawn.add_nodes_from(self._vertices)
+            self._drawn.add_edges_from(
+                (name, vertex.id) for vertex in self for name in vertex.inputs if name is not None
+            )
+        return self._drawn
 
     def __getitem__(self, name: str) -> Vertex:
         return self._vertices[name]
@@ -88,8 +98,13 @@ class Graph:
         return tuple(self._vertices[name] for name in self._edges.successors(vertex.id))
 
     def only(self, target: str | None) -> "Graph":
-        """Return the graph of `target` and what it needs; of None, scratch, the empty graph."""
+        """Return the graph of `target` and what it needs, this one if that is all.
+
+        Of None, scratch, the empty graph.
+        """
         wanted = set() if target is None else nx.ancestors(self._edges, target) | {target}
+        if len(wanted) == len(self):
+            return self
         graph = Graph()
         for vertex in self:
             if vertex.id in wanted:
