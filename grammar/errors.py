@@ -17,30 +17,59 @@ _RULE = "-" * 20
 _WIDTH = 160
 """Longest piece of a line that an excerpt shows."""
 
+_LONGEST = 800
+"""Characters of a message; a word in it may be a whole line of 64 KiB."""
+
+_NEAR = 20
+"""How far from the place itself an excerpt goes in a very long instruction."""
+
 _NAMED = {7: "\\a", 8: "\\b", 9: "\\t", 10: "\\n", 11: "\\v", 12: "\\f", 13: "\\r"}
 
 
 class GrammarError(Exception):
-    """Base of this package's errors; `message` is one line."""
+    """Base of this package's errors; `message` is one line.
 
-    def __init__(self, message: str, *, span: Span | None = None, hint: str | None = None) -> None:
+    `span` is the very place, `whole` the instruction that it lies in, if that is known.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        span: Span | None = None,
+        hint: str | None = None,
+        whole: Span | None = None,
+    ) -> None:
+        if len(message) > _LONGEST:
+            message = f"{message[: _LONGEST // 2]} … {message[-_LONGEST // 4 :]}"
         super().__init__(message)
         self.message = message
         self.span = span
         self.hint = hint
+        self.whole = whole
 
     def __str__(self) -> str:
         return self.message
 
+    @property
+    def line(self) -> int | None:
+        """Return the line to name: where the instruction begins, as BuildKit has it."""
+        place = self.whole or self.span
+        return None if place is None else place.line
+
     def at(self, span: Span) -> Self:
         """Return this error placed at `span`, unless it has a place already."""
-        if self.span is not None:
-            return self
-        return type(self)(self.message, span=span, hint=self.hint)
+        return type(self)(self.message, span=self.span or span, hint=self.hint, whole=self.whole)
+
+    def within(self, whole: Span) -> Self:
+        """Return this error as one of the instruction at `whole`."""
+        return type(self)(
+            self.message, span=self.span or whole, hint=self.hint, whole=self.whole or whole
+        )
 
     def render(self, source: Source) -> str:
         """Return the error as people see it: place, excerpt, message, hint; no final newline."""
-        parts = [] if self.span is None else [excerpt(source, self.span)]
+        parts = [] if self.span is None else [excerpt(source, self.span, self.whole)]
         parts.append(visible(str(self)))
         if self.hint is not None:
             parts.append(f"hint: {visible(self.hint)}")
@@ -48,12 +77,12 @@ class GrammarError(Exception):
 
 
 class DockerfileError(GrammarError):
-    """The text is not a Dockerfile. Without a span, the fault is in the file as a whole."""
+    """The text is not a Dockerfile. Without a place, the fault is in the file as a whole."""
 
     def __str__(self) -> str:
-        if self.span is None:
+        if self.line is None:
             return self.message
-        return f"dockerfile parse error on line {self.span.line}: {self.message}"
+        return f"dockerfile parse error on line {self.line}: {self.message}"
 
 
 class ExpansionError(GrammarError):
@@ -64,27 +93,37 @@ class FlagError(GrammarError):
     """A value that is none: a mount, a duration, a port, a signal, a mode."""
 
 
-def excerpt(source: Source, span: Span) -> str:
-    """Return the lines of `span` marked with `>>>`, with carets if it lies within one line.
+def excerpt(source: Source, span: Span, whole: Span | None = None) -> str:
+    """Return the lines of `whole` marked with `>>>`, and carets below `span` if it is in one line.
 
     Two lines either side of a single line are shown, one of a range; more on one side if the other
     is cut off by an end of the file.
     """
     lines = source.lines()
-    last = min(span.last_line, len(lines))
-    around = 2 if span.line == last else 1
-    first_shown = max(span.line - around - max(last + around - len(lines), 0), 1)
-    last_shown = min(last + around + max(around + 1 - span.line, 0), len(lines))
-    shown = [f"{span.path}:{span.line}", _RULE]
+    whole = whole or span
+    last = min(whole.last_line, len(lines))
+    first_shown, last_shown = _shown(whole.line, last, len(lines))
+    first_shown = max(first_shown, span.line - _NEAR)
+    last_shown = min(last_shown, span.line + _NEAR)
+    shown = [f"{visible(whole.path)}:{whole.line}", _RULE]
     for number in range(first_shown, last_shown + 1):
         text = lines[number - 1]
-        inside = span.line <= number <= last
-        cut = _window(text, span) if number == span.line == last else (0, _WIDTH)
-        shown.append(f"{number:4} | {'>>>' if inside else '   '} {_clip(text, *cut)}".rstrip())
-        if number == span.line == last and 0 <= span.start < span.end <= len(text):
-            shown.append(f"     |     {_carets(text, span, *cut)}")
+        is_marked = number == span.line == span.last_line and 0 < span.end <= len(text)
+        window = _window(text, span) if is_marked else (0, _WIDTH)
+        arrow = ">>>" if whole.line <= number <= last else "   "
+        shown.append(f"{number:4} | {arrow} {_clip(text, *window)}".rstrip())
+        if is_marked:
+            shown.append(f"     |     {_carets(text, span, *window)}")
     shown.append(_RULE)
-    return "\n".join([visible(shown[0]), *shown[1:]])
+    return "\n".join(shown)
+
+
+def _shown(first: int, last: int, total: int) -> tuple[int, int]:
+    """Return the first and last line to show around the lines `first` to `last`."""
+    around = 2 if first == last else 1
+    missing_below = max(last + around - total, 0)
+    missing_above = max(around + 1 - first, 0)
+    return max(first - around - missing_below, 1), min(last + around + missing_above, total)
 
 
 def _window(text: str, span: Span) -> tuple[int, int]:

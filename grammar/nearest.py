@@ -15,14 +15,15 @@ def nearest(written: str, options: Iterable[str], *, ignore_case: bool = True) -
     With `ignore_case`, the answer comes in the case of what was written.
     """
     wanted = written.lower() if ignore_case else written
-    best, best_distance = None, _LIMIT
+    best, least = None, (_LIMIT, False)
     for option in options:
         candidate = option.lower() if ignore_case else option
         if candidate == wanted:
             return None
-        distance = _distance(wanted, candidate)
-        if distance < best_distance:
-            best, best_distance = option, distance
+        # Of two that are equally near, the one with the same letters in another order.
+        distance = (_distance(wanted, candidate), sorted(candidate) != sorted(wanted))
+        if distance < least:
+            best, least = option, distance
     if best is None or not ignore_case:
         return best
     if written == written.lower():

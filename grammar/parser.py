@@ -96,14 +96,16 @@ def _parse_statement(statement: Statement) -> Instruction:
             state.feed_token(token)
         instruction: Instruction = state.feed_eof()
     except engine.unexpected:
-        raise _miscounted(statement, token) from None
+        raise _miscounted(statement, token).within(statement.span) from None
+    except DockerfileError as error:
+        raise error.within(statement.span) from None
     return instruction
 
 
 def _miscounted(statement: Statement, last: Token | None) -> DockerfileError:
     """Return the error for too few or too many arguments, which is all that can be wrong."""
     name = statement.name
-    if last is not None and last.type == "HEREDOC":
+    if last is not None and last.type == "HEREDOC" and len(statement.args) > 1:
         return DockerfileError(
             f"{name} cannot accept a heredoc as a destination", span=statement.rest.span
         )

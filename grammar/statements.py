@@ -22,6 +22,11 @@ from grammar.words import SPACE, split_places
 _BLANKS = "\t\v\f\r "
 _WORD = re.compile(r"[^\t\v\f\r ]+")
 _BLANK = re.compile(r"[\t\v\f\r ]+")
+MAX_DEPTH = 10
+"""How deep ONBUILD may nest for the syntax; no more than once makes sense."""
+
+CHAINED = "Chaining ONBUILD via `ONBUILD ONBUILD` isn't allowed"
+
 _WITH_HEREDOCS = frozenset(("ADD", "COPY", "RUN"))
 
 
@@ -72,10 +77,18 @@ def read_statements(
     reader = LineReader(source, escape or escape_token(directives), skip=len(directives))
     statements: list[Statement] = []
     while (line := reader.next_line()) is not None:
-        statements.append(_statement(line, reader))
+        try:
+            statements.append(_statement(line, reader))
+        except DockerfileError as error:
+            raise error.within(_whole(line)) from None
     if not statements:
         raise DockerfileError("file with no instructions")
     return directives, tuple(statements)
+
+
+def _whole(line: LogicalLine) -> Span:
+    span = line.span(0, len(line.text))
+    return span._replace(line=line.first_line, last_line=line.last_line)
 
 
 def _statement(line: LogicalLine, reader: LineReader) -> Statement:
@@ -94,7 +107,8 @@ def _statement(line: LogicalLine, reader: LineReader) -> Statement:
             raise DockerfileError(
                 "unterminated heredoc",
                 span=word.span,
-                hint=f"end it with a line that is exactly {opener.name}",
+                hint=f"end it with a line that is exactly {opener.name}"
+                + ("; << is none without a blank behind it" if " " in word.text else ""),
             )
         heredocs.append(Heredoc(opener.name, content, opener.expand, opener.chomp, word))
     if statement.sub is not None:
@@ -105,8 +119,8 @@ def _statement(line: LogicalLine, reader: LineReader) -> Statement:
     return statement._replace(heredocs=tuple(heredocs), span=span)
 
 
-def _parse(line: LogicalLine, start: int, end: int, escape: str) -> Statement:
-    """Return the statement between `start` and `end` of `line`."""
+def _parse(line: LogicalLine, start: int, end: int, escape: str, depth: int = 0) -> Statement:
+    """Return the statement between `start` and `end` of `line`, `depth` ONBUILDs deep."""
     text = line.text
     start, end = _trimmed(text, start, end)
     blank = _BLANK.search(text, start, end)
@@ -117,7 +131,9 @@ def _parse(line: LogicalLine, start: int, end: int, escape: str) -> Statement:
     sub = None
     arguments = Arguments(())
     if keyword.text.upper() == "ONBUILD":
-        sub = _parse(line, rest, end, escape) if rest < end else None
+        if depth == MAX_DEPTH:
+            raise DockerfileError(CHAINED, span=keyword.span)
+        sub = _parse(line, rest, end, escape, depth + 1) if rest < end else None
     else:
         parser = _ARGUMENTS.get(keyword.text.upper(), _ignored)
         arguments = parser(line, rest, end, escape)

@@ -26,7 +26,7 @@ from grammar.instructions import (
 from grammar.lexer import Token
 from grammar.options import Options
 from grammar.source import Span, Word
-from grammar.statements import Statement
+from grammar.statements import CHAINED, Statement
 from grammar.values import MILLISECOND, parse_duration, parse_integer
 from grammar.words import SPACE
 
@@ -191,9 +191,7 @@ class ToInstructions:
         statement = _statement(tokens)
         inner = _typed(tokens[-1].value, Statement)
         if inner.name == "ONBUILD":
-            raise DockerfileError(
-                "Chaining ONBUILD via `ONBUILD ONBUILD` isn't allowed", span=inner.keyword.span
-            )
+            raise DockerfileError(CHAINED, span=inner.keyword.span)
         if inner.name in ("FROM", "MAINTAINER"):
             raise DockerfileError(
                 f"{inner.name} isn't allowed as an ONBUILD trigger", span=inner.keyword.span
