@@ -17,7 +17,9 @@ _WAIT = 60.0
 def connect(path: str) -> sqlite3.Connection:
     """Open the database at `path`, made if need be. For use by the calling thread only."""
     with translated(path):
-        database = sqlite3.connect(path, timeout=_WAIT, isolation_level=None)
+        database = sqlite3.connect(
+            path, timeout=_WAIT, isolation_level=None, check_same_thread=False
+        )
         try:
             # A crash loses at most the last transactions, never the file (SQLite, "WAL").
             database.execute("PRAGMA synchronous=NORMAL")

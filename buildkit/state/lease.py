@@ -28,7 +28,8 @@ class Lease:
         self._gate = gate
         self._marks: set[tuple[str, str]] = set()
         self._directories = 0
-        self._mutex = threading.Lock()
+        self._mutex = threading.RLock()
+        self._alone = False
 
     @classmethod
     def acquire(cls, top: str) -> "Lease":
@@ -55,13 +56,28 @@ class Lease:
             if not new:
                 return
             lines = "".join(f"{kind} {name}\n" for kind, name in sorted(new))
-            fcntl.flock(self._gate, fcntl.LOCK_SH)
-            try:
+            with contextlib.nullcontext() if self._alone else self._gate_held(fcntl.LOCK_SH):
                 if os.write(self._fd, lines.encode()) < len(lines):
                     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-            finally:
-                fcntl.flock(self._gate, fcntl.LOCK_UN)
             self._marks |= new
+
+    @contextlib.contextmanager
+    def collecting(self) -> Iterator[None]:
+        """Let nobody else mark anything for the time of the block; other threads wait too."""
+        with self._mutex, self._gate_held(fcntl.LOCK_EX):
+            self._alone = True
+            try:
+                yield
+            finally:
+                self._alone = False
+
+    @contextlib.contextmanager
+    def _gate_held(self, how: int) -> Iterator[None]:
+        fcntl.flock(self._gate, how)
+        try:
+            yield
+        finally:
+            fcntl.flock(self._gate, fcntl.LOCK_UN)
 
     def directory(self) -> str:
         """Make a new private directory that goes with the lease at the latest."""
@@ -106,7 +122,7 @@ def collect_stale(top: str) -> int:
 
 
 def in_use(top: str) -> set[tuple[str, str]]:
-    """Return (kind, name) of all that running commands have marked; under `gc.lock` alone."""
+    """Return (kind, name) of all that running commands have marked; while `collecting`."""
     marks: set[tuple[str, str]] = set()
     for name in os.listdir(f"{top}/leases"):
         try:

@@ -19,6 +19,10 @@ from buildkit.state.lease import Lease, collect_stale
 
 FORMAT = "pybuild-store 1\n"
 
+_RESERVE = "reserve"
+_RESERVED = 1 << 20
+"""Bytes that are given up first when something must be removed from a full disk."""
+
 _PARTS = (
     *("blobs", "blobs/sha256", "layers", "caches", "contexts", "logs"),
     *("leases", "locks", "tmp", "containers", "volumes"),
@@ -109,6 +113,16 @@ class StateRoot:
         with self.writing("tmp"):
             return lease.directory()
 
+    def spend_reserve(self) -> None:
+        """Free the space kept back, so that what frees more can work on a full disk."""
+        with contextlib.suppress(FileNotFoundError), self.writing():
+            os.unlink(f"{self.top}/{_RESERVE}")
+
+    def keep_reserve(self) -> None:
+        """Keep space back again, if there is any."""
+        with contextlib.suppress(OSError):
+            _make_reserve(self.top)
+
     def close(self) -> None:
         """Give the lease and the connections back. May be called twice."""
         with self._mutex:
@@ -165,8 +179,8 @@ def _read_format(top: str) -> str | None:
 def _create(top: str) -> None:
     """Make the layout; the format file comes last, so that what is cut short is made again."""
     os.makedirs(top, 0o700, exist_ok=True)
-    known = {part for part in _PARTS if "/" not in part}
-    strange = [name for name in os.listdir(top) if name not in known and name[:7] != "format."]
+    known = {*_PARTS, _RESERVE, "format", "state"}
+    strange = [name for name in os.listdir(top) if name.partition(".")[0] not in known]
     if strange:
         raise StoreError(
             f"{top} is neither empty nor a state root: it holds {sorted(strange)[0]!r}",
@@ -178,10 +192,20 @@ def _create(top: str) -> None:
         with contextlib.suppress(FileExistsError):
             os.mkdir(f"{top}/{part}", 0o700)
             os.chmod(f"{top}/{part}", 0o700)
+    with contextlib.suppress(OSError):
+        _make_reserve(top)
     temporary = f"{top}/format.{os.getpid()}"
     with open(temporary, "w", encoding="ascii") as file:
         file.write(FORMAT)
     os.rename(temporary, f"{top}/format")
+
+
+def _make_reserve(top: str) -> None:
+    fd = os.open(f"{top}/{_RESERVE}", os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        os.posix_fallocate(fd, 0, _RESERVED)
+    finally:
+        os.close(fd)
 
 
 def _close_to_others(top: str) -> None:

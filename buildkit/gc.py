@@ -1,0 +1,262 @@
+"""Collection: takes away what nothing needs.
+
+In: a policy. Out: what was removed. Kept is what running commands have marked (`state/lease.py`),
+every image with a name, and what those need; the policy says which steps of earlier builds stay
+besides. Rows go before files, so a kill in between leaves files that nobody knows, which go the
+next time. Files are renamed into `tmp/` under the locks and removed after them: the locks are held
+for moments. Works on a full disk: the root keeps a little space back for this. Guarantee R5.
+"""
+
+import contextlib
+import os
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+from buildkit.cache.key import CacheKey
+from buildkit.cache.local import LocalCacheStore
+from buildkit.content.local import LocalBlobStore
+from buildkit.content.roots import named_by
+from buildkit.errors import ImageError, StoreError
+from buildkit.images import ImageStore
+from buildkit.oci.chain import chain_ids
+from buildkit.oci.config import ImageConfig
+from buildkit.oci.digest import Digest
+from buildkit.state.lease import in_use
+from buildkit.state.locks import exclusive
+from buildkit.state.removal import remove_tree
+from buildkit.state.root import StateRoot
+
+
+class Policy(NamedTuple):
+    """What may go besides what is of no use to anyone.
+
+    `steps`: results of earlier steps, "none", "unneeded" by an image with a name, or "all" (then
+    also directories of cache mounts and compressed forms of layers). `older_than`: only what
+    was last used so many seconds ago. `max_bytes`: only until layers and blobs take no more.
+    `untagged`: images without a name.
+    """
+
+    steps: str = "unneeded"
+    older_than: float = 0.0
+    max_bytes: int | None = None
+    untagged: bool = True
+
+
+class Pruned(NamedTuple):
+    """What went: digests of images, diff IDs of layers, digests of blobs, and numbers of the rest.
+
+    `size`: bytes of layers (as tars) and blobs.
+    """
+
+    images: tuple[Digest, ...]
+    layers: tuple[Digest, ...]
+    blobs: tuple[Digest, ...]
+    steps: int
+    caches: int
+    leftovers: int
+    size: int
+
+
+class _Step(NamedTuple):
+    key: CacheKey
+    diff_id: str
+    used: float
+
+
+def prune(root: StateRoot, policy: Policy = Policy()) -> Pruned:  # noqa: B008 - a value
+    """Remove what `policy` allows and what is nobody's."""
+    root.spend_reserve()
+    try:
+        trash = root.tmp()
+        with root.lease.collecting(), exclusive(root, "layers"):
+            pruned = _Collection(root, policy, trash).run()
+        with root.writing("tmp"):
+            remove_tree(trash)
+        return pruned
+    finally:
+        root.keep_reserve()
+
+
+class _Collection:
+    """One run, under the locks."""
+
+    def __init__(self, root: StateRoot, policy: Policy, trash: str) -> None:
+        self._root = root
+        self._policy = policy
+        self._trash = trash
+        self._now = time.time()
+        self._images = ImageStore(root)
+        self._blobs = LocalBlobStore(root)
+        marks = in_use(root.top)
+        self._marked = {
+            kind: {name for found, name in marks if found == kind}
+            for kind in ("image", "layer", "blob", "cache")
+        }
+
+    def run(self) -> Pruned:
+        images = self._untagged() if self._policy.untagged else ()
+        live = self._live(images)
+        needed = set(self._marked["layer"])
+        for config in live.values():
+            needed.update(() if config is None else config.diff_ids)
+        steps = self._steps(needed)
+        gone = {step.key for step in steps}
+        kept = needed | {step.diff_id for step in self._all_steps() if step.key not in gone}
+        layers = self._layers(kept)
+        with self._root.transaction() as database:
+            database.executemany(
+                "DELETE FROM known_image WHERE config=?", [(image,) for image in images]
+            )
+        LocalCacheStore(self._root).remove(gone)
+        size = self._drop_layers(layers)
+        self._forget_selections(live.values())
+        blobs, blob_size = self._drop_blobs(live)
+        return Pruned(
+            images=images,
+            layers=tuple(layers),
+            blobs=blobs,
+            steps=len(gone),
+            caches=self._drop_caches(),
+            leftovers=self._drop_leftovers(kept),
+            size=size + blob_size,
+        )
+
+    def _untagged(self) -> tuple[Digest, ...]:
+        rows = self._rows(
+            "SELECT config FROM known_image WHERE created<=?"
+            " AND config NOT IN (SELECT config FROM image)",
+            self._now - self._policy.older_than,
+        )
+        return tuple(digest for digest in _digests(rows) if digest not in self._marked["image"])
+
+    def _live(self, gone: Iterable[Digest]) -> dict[Digest, ImageConfig | None]:
+        """Return the images that stay; None for a config that cannot be read any more."""
+        found: dict[Digest, ImageConfig | None] = {}
+        known = set(_digests(self._rows("SELECT config FROM known_image")))
+        known.update(_digests((name,) for name in self._marked["image"]))
+        for image in known.difference(gone):
+            try:
+                found[image] = self._images.config(image)
+            except (StoreError, ImageError):
+                found[image] = None
+        return found
+
+    def _all_steps(self) -> list[_Step]:
+        rows = self._rows("SELECT key, diff_id, used FROM step ORDER BY used")
+        return [_Step(CacheKey(key), diff_id, used or 0.0) for key, diff_id, used in rows]
+
+    def _steps(self, needed: set[str]) -> list[_Step]:
+        """Return the steps to forget, the longest unused first."""
+        policy = self._policy
+        if policy.steps == "none":
+            return []
+        limit = self._now - policy.older_than
+        found = [
+            step
+            for step in self._all_steps()
+            if step.used <= limit
+            and step.diff_id not in self._marked["layer"]
+            and (policy.steps == "all" or step.diff_id not in needed)
+        ]
+        return found if policy.max_bytes is None else self._down_to(policy.max_bytes, found, needed)
+
+    def _down_to(self, limit: int, steps: list[_Step], needed: set[str]) -> list[_Step]:
+        sizes = dict(self._rows("SELECT diff_id, size FROM layer"))
+        excess = sum(sizes.values()) + self._size_of_blobs() - limit
+        found: list[_Step] = []
+        for step in steps:
+            if excess <= 0:
+                break
+            found.append(step)
+            if step.diff_id not in needed:
+                excess -= sizes.pop(step.diff_id, 0)
+        return found
+
+    def _size_of_blobs(self) -> int:
+        with self._root.writing("blobs"), os.scandir(self._root.path("blobs", "sha256")) as found:
+            return sum(entry.stat().st_size for entry in found)
+
+    def _layers(self, kept: set[str]) -> dict[Digest, int]:
+        sizes = dict(self._rows("SELECT diff_id, size FROM layer"))
+        return {digest: sizes[digest] for digest in _digests(zip(sizes)) if digest not in kept}
+
+    def _drop_layers(self, layers: dict[Digest, int]) -> int:
+        with self._root.transaction() as database:
+            for table in ("layer", "blob_form"):
+                database.executemany(
+                    f"DELETE FROM {table} WHERE diff_id=?",  # noqa: S608 - two fixed words
+                    [(diff_id,) for diff_id in layers],
+                )
+            if self._policy.steps == "all":
+                # Forms that can be made again; those without a compressor came from elsewhere.
+                database.execute("DELETE FROM blob_form WHERE compressor<>''")
+        for diff_id in layers:
+            self._throw_away(self._root.path("layers", diff_id.hex))
+        return sum(layers.values())
+
+    def _forget_selections(self, configs: Iterable[ImageConfig | None]) -> None:
+        """Forget what is remembered about snapshots that no longer are."""
+        chains = {row[0] for row in self._rows("SELECT parent FROM step")}
+        for config in configs:
+            if config is not None:
+                chains.update(chain_ids(config.diff_ids))
+        known = self._rows("SELECT DISTINCT chain FROM snapshot_selection")
+        with self._root.transaction() as database:
+            database.executemany(
+                "DELETE FROM snapshot_selection WHERE chain=?",
+                [row for row in known if row[0] not in chains],
+            )
+
+    def _drop_blobs(self, live: Iterable[Digest]) -> tuple[tuple[Digest, ...], int]:
+        kept = {*live, *self._marked["blob"]}
+        kept.update(_digests(self._rows("SELECT digest FROM blob_form")))
+        for manifest in _digests(self._rows("SELECT manifest FROM known_image")):
+            kept |= named_by(self._blobs, manifest)
+        dropped = []
+        size = 0
+        for digest in self._blobs:
+            if digest not in kept:
+                size += os.stat(self._blobs.path(digest)).st_size
+                self._blobs.remove(digest)
+                dropped.append(digest)
+        return tuple(sorted(dropped)), size
+
+    def _drop_caches(self) -> int:
+        """Throw away directories of cache mounts, which are named by hex and perhaps `-N`."""
+        if self._policy.steps != "all" or self._policy.max_bytes is not None:
+            return 0
+        dropped = 0
+        for name in os.listdir(self._root.path("caches")):
+            path = self._root.path("caches", name)
+            if name.partition("-")[0] in self._marked["cache"]:
+                continue
+            if os.stat(path).st_mtime <= self._now - self._policy.older_than:
+                self._throw_away(path)
+                dropped += 1
+        return dropped
+
+    def _drop_leftovers(self, kept: set[str]) -> int:
+        """Throw away layer directories that no row tells of: their command died early."""
+        known = {row[0] for row in self._rows("SELECT diff_id FROM layer")}
+        dropped = 0
+        for name in os.listdir(self._root.path("layers")):
+            if f"sha256:{name}" not in known | kept:
+                self._throw_away(self._root.path("layers", name))
+                dropped += 1
+        return dropped
+
+    def _throw_away(self, path: str) -> None:
+        with self._root.writing("tmp"), contextlib.suppress(FileNotFoundError):
+            os.rename(path, f"{self._trash}/{os.urandom(8).hex()}")
+
+    def _rows(self, query: str, *values: object) -> list[tuple[Any, ...]]:
+        with self._root.reading():
+            return self._root.database().execute(query, values).fetchall()
+
+
+def _digests(rows: Iterable[Sequence[object]]) -> Iterator[Digest]:
+    """Yield the digests in the first column; what is none, the database cannot mean."""
+    for row in rows:
+        with contextlib.suppress(ValueError):
+            yield Digest.parse(str(row[0]))
