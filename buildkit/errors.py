@@ -16,7 +16,10 @@ from typing import ClassVar
 
 
 class BuildError(Exception):
-    """`message` says what is the case, `hint` what to do next (may be empty)."""
+    """`message` says what is the case, `hint` what to do next (may be empty).
+
+    `excerpt`: the lines of the Dockerfile that are meant, as text, where somebody knows them.
+    """
 
     exit_code: ClassVar[int] = 1
 
@@ -24,6 +27,7 @@ class BuildError(Exception):
         super().__init__(message)
         self.message = message
         self.hint = hint
+        self.excerpt = ""
 
 
 class UsageError(BuildError):

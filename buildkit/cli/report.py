@@ -7,7 +7,7 @@ registries or file names has its control characters escaped (guarantee S27).
 import errno
 import os
 
-from buildkit.errors import BuildError, Cancelled, StepError
+from buildkit.errors import BuildError, Cancelled, ContextError, DefinitionError, StepError
 from buildkit.progress.escape import visible
 
 
@@ -32,13 +32,14 @@ def describe(error: BaseException, *, run: bool = False) -> tuple[int, str]:
 
 def _build_error(error: BuildError) -> str:
     """Return the message of one of our own errors, with the log's tail and the excerpt if any."""
-    head = (
-        "".join(f"{visible(line)}\n" for line in error.log) if isinstance(error, StepError) else ""
-    )
-    if head:
-        head = f"------\n > {visible(error.step)}:\n{head}------\n"  # type: ignore[attr-defined]
-    excerpt = getattr(error, "excerpt", "")
-    return head + excerpt + _message(error.message, error.hint)
+    head = ""
+    if isinstance(error, StepError) and error.log:
+        log = "".join(f"{visible(line)}\n" for line in error.log)
+        head = f"------\n > {visible(error.step)}:\n{log}------\n"
+    prefix = ""
+    if isinstance(error, StepError | DefinitionError | ContextError):
+        prefix = "failed to build: failed to solve: "  # the words that log scrapers know
+    return head + error.excerpt + _message(prefix + error.message, error.hint)
 
 
 def _message(message: str, hint: str) -> str:

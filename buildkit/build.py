@@ -1,0 +1,245 @@
+"""A build on one page: Dockerfile and context in, image out.
+
+In: what the user asked for, and what the machine has. Out: the image's ID, under its names in the
+local store and in the outputs. Whatever becomes of a build, it leaves a record.
+"""
+
+import os
+import time
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from buildkit.contexts import BuildContexts, find_dockerfile
+from buildkit.errors import BuildError, Cancelled, DefinitionError, ImageError, StepError
+from buildkit.exporter.assemble import Entry, Image, assemble
+from buildkit.exporter.attributes import Output
+from buildkit.frontend.bases import BaseRequest, BaseUse
+from buildkit.frontend.lower import Lowered, lower
+from buildkit.frontend.options import LowerOptions
+from buildkit.oci.config import ResolvedImage
+from buildkit.oci.digest import Digest
+from buildkit.oci.reference import Reference
+from buildkit.ops.secrets import SecretSource
+from buildkit.ops.table import BuildOps
+from buildkit.progress.cancel import Cancel
+from buildkit.progress.events import Emit, Note, Warned
+from buildkit.records.record import (
+    BuildOutcome,
+    BuildRecord,
+    build_identity,
+    new_build_id,
+)
+from buildkit.snapshot.snapshot import Snapshot
+from buildkit.solver.causes import Past
+from buildkit.solver.policy import CachePolicy
+from buildkit.solver.solve import Result, solve
+from buildkit.solver.step import StepLogs
+from buildkit.worker import Worker
+from grammar.errors import GrammarError, excerpt
+from grammar.instructions import Arg, Dockerfile
+from grammar.parser import parse
+from grammar.source import Source, Span
+
+
+class BuildRequest(NamedTuple):
+    """What the user asked for. `dockerfile` None: the context's; `context_sources`: directories."""
+
+    context: str
+    dockerfile: str | None
+    tags: tuple[Reference, ...]
+    options: LowerOptions
+    context_sources: Mapping[str, str]
+    policy: CachePolicy
+    outputs: tuple[Output, ...]
+    secrets: Mapping[str, SecretSource]
+    jobs: int
+
+
+class BuildResult(NamedTuple):
+    """What came out: the image ID and the findings."""
+
+    image: Digest
+    warnings: tuple[str, ...]
+
+
+def build(request: BuildRequest, worker: Worker, emit: Emit, cancel: Cancel) -> BuildResult:
+    """Build, name and export. Raises BuildError, with an excerpt of the Dockerfile where it can."""
+    path, source = find_dockerfile(request.context, request.dockerfile)
+    contexts = BuildContexts(worker.root, request.context, path, request.context_sources)
+    record = _begun(request, path, source)
+    try:
+        dockerfile = parse(source)
+        lowered = _lowered(dockerfile, request, worker)
+        _warn(lowered, source, emit)
+        result = _solved(lowered, dockerfile, request, contexts, record, worker, emit, cancel)
+        record = record._replace(steps=result.steps)
+        if result.error is not None:
+            raise result.error
+        image = _assembled(lowered, result)
+        cancel.check()
+        _keep(image, request, worker, emit)
+        if request.outputs:
+            # Compression and archives: a build for the store needs none of it.
+            from buildkit.exporter.table import export
+
+            for output in request.outputs:
+                export(output, image, request.tags, worker, emit)
+        record = record._replace(image=image.digest)
+    except BaseException as error:
+        told = _placed(error, source)
+        _save(worker, record, "cancelled" if isinstance(told, Cancelled) else "failed", str(told))
+        if told is error:
+            raise
+        raise told from error
+    finally:
+        contexts.save()
+        contexts.close()
+    _save(worker, record, "done", "")
+    return BuildResult(image.digest, lowered.warnings)
+
+
+def _lowered(dockerfile: Dockerfile, request: BuildRequest, worker: Worker) -> Lowered:
+    """Return the graph. Triggers of a base can ask for further bases: hence the loop."""
+    bases: dict[BaseRequest, ResolvedImage] = {}
+    while True:
+        lowered = lower(dockerfile, request.options, bases)
+        if isinstance(lowered, Lowered):
+            return lowered
+        for wanted, use in lowered.requests.items():
+            bases[wanted] = _resolved(wanted, use, worker)
+
+
+def _resolved(wanted: BaseRequest, use: BaseUse, worker: Worker) -> ResolvedImage:
+    try:
+        return worker.images.find(wanted.reference)
+    except ImageError as error:
+        raise DefinitionError(
+            f"{wanted.reference}: not found: no image of this name is in the local store",
+            lines=use.lines,
+            hint=use.hint or error.hint,
+        ) from error
+
+
+def _solved(
+    lowered: Lowered,
+    dockerfile: Dockerfile,
+    request: BuildRequest,
+    contexts: BuildContexts,
+    record: BuildRecord,
+    worker: Worker,
+    emit: Emit,
+    cancel: Cancel,
+) -> Result:
+    ops = BuildOps(
+        worker.stores(), contexts, worker.sandboxes(), request.secrets, clamp=lowered.epoch
+    )
+    try:
+        return solve(
+            lowered.graph,
+            lowered.target,
+            ops,
+            worker.cache,
+            emit,
+            jobs=request.jobs,
+            cancel=cancel,
+            policy=request.policy,
+            past=Past(lambda: worker.records.last(record.identity), _arguments(dockerfile)),
+            logs=StepLogs(worker.root.path("logs"), record.id),
+        )
+    finally:
+        ops.close()
+
+
+def _assembled(lowered: Lowered, result: Result) -> Image:
+    """Return the image: the base's layers and history, then those of this build."""
+    entries = []
+    for item in lowered.history:
+        ref = None if item.vertex is None else result.refs[item.vertex]
+        created = "" if item.vertex is None else result.created.get(item.vertex, "")
+        diff_id = ref.diff_ids[-1] if isinstance(ref, Snapshot) else None
+        entries.append(
+            Entry(
+                created_by=item.created_by,
+                diff_id=diff_id,
+                created=created,
+                author=item.author,
+                comment=item.comment,
+            )
+        )
+    return assemble(
+        container=lowered.config,
+        platform=lowered.platform,
+        entries=entries,
+        base=None if lowered.base is None else lowered.base.config,
+        author=lowered.author,
+        epoch=lowered.epoch,
+    )
+
+
+def _keep(image: Image, request: BuildRequest, worker: Worker, emit: Emit) -> None:
+    """Put the image into the local store, durably, and name it."""
+    worker.images.add(image.data, request.tags)
+    emit(Note(f"image {image.digest}"))
+    for tag in request.tags:
+        emit(Note(f"named {tag.familiar}"))
+
+
+def _warn(lowered: Lowered, source: Source, emit: Emit) -> None:
+    for finding in lowered.findings:
+        emit(Warned(f"{finding.rule}: {finding.message}", f"{source.path}:{finding.span.line}"))
+    for warning in lowered.warnings:
+        emit(Warned(warning))
+
+
+def _arguments(dockerfile: Dockerfile) -> frozenset[str]:
+    """Return the names declared with ARG, which a miss calls by that word."""
+    own = [arg for stage in dockerfile.stages for arg in stage.instructions if isinstance(arg, Arg)]
+    return frozenset(
+        one.name.text for arg in (*dockerfile.global_args, *own) for one in arg.arguments
+    )
+
+
+def _begun(request: BuildRequest, path: str | None, source: Source) -> BuildRecord:
+    dockerfile = os.path.abspath(path) if path is not None else "-"
+    context = os.path.abspath(request.context)
+    platform = str(request.options.target_platform)
+    return BuildRecord(
+        id=new_build_id(),
+        identity=build_identity(dockerfile, context, request.options.target, platform),
+        dockerfile=source.path if path is None else dockerfile,
+        context=context,
+        target=request.options.target,
+        platform=platform,
+        started=time.time(),
+        ended=0.0,
+        outcome="failed",
+    )
+
+
+def _save(worker: Worker, record: BuildRecord, outcome: BuildOutcome, message: str) -> None:
+    """Keep the record; a disk too full for it does not hide what the build itself has to say."""
+    done = record._replace(ended=time.time(), outcome=outcome, message=message)
+    try:
+        worker.records.save(done)
+    except BuildError:
+        if outcome == "done":
+            raise
+
+
+def _placed(error: BaseException, source: Source) -> BaseException:
+    """Return `error` with an excerpt of the Dockerfile where it has a place in it."""
+    if isinstance(error, GrammarError):
+        lines = None if error.line is None else (error.line, error.line)
+        told = DefinitionError(str(error), lines=lines, hint=error.hint or "")
+        if error.span is not None:
+            told.excerpt = excerpt(source, error.span, error.whole) + "\n"
+        return told
+    if isinstance(error, DefinitionError | StepError) and error.lines and not error.excerpt:
+        error.excerpt = excerpt(source, _whole(source, error.lines)) + "\n"
+    return error
+
+
+def _whole(source: Source, lines: tuple[int, int]) -> Span:
+    """Return the span of whole lines."""
+    first, last = lines
+    return Span(source.path, first, 0, 0, last)

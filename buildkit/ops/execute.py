@@ -1,0 +1,169 @@
+"""RUN, carried out: the op becomes a sandbox, its output goes to the reporter.
+
+In: the op, directories of the parent's layers, an upper to write into, mounts, the zygote. Out: use
+of resources, and the upper as the sandbox left it. Raises StepError when the command fails, with
+BuildKit's message; whatever happens, no process of the step is left.
+"""
+
+import os
+import select as polling
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, ExitStack
+from typing import NamedTuple
+
+from buildkit.cache.result import Usage
+from buildkit.errors import StepError
+from buildkit.llb.op import ExecOp
+from buildkit.ops.mounts import Mounted, Mounting
+from buildkit.ops.origins import Origins
+from buildkit.ops.sandboxes import Sandboxes
+from buildkit.ops.secrets import SecretSource
+from buildkit.ops.ulimits import parse_ulimit
+from buildkit.progress.cancel import Cancel
+from buildkit.progress.reporter import StepReporter
+from buildkit.snapshot.snapshot import Active
+from buildkit.state.root import StateRoot
+from runtime.errors import SandboxError
+from runtime.sandbox import Step
+from runtime.spec import SHM_SIZE, ExitStatus, File, Process, Resources, RootFs, SandboxSpec
+
+_PIPE = 1 << 16
+
+
+class Setting(NamedTuple):
+    """What a RUN is given: directories (`lowers` top-most first), secrets, trees, the zygote.
+
+    `looking` is held while trees are looked at, which several steps may share.
+    """
+
+    root: StateRoot
+    active: Active
+    lowers: tuple[str, ...]
+    secrets: Mapping[str, SecretSource]
+    origins: Origins
+    sandboxes: Sandboxes
+    looking: AbstractContextManager[object]
+
+
+def execute(op: ExecOp, setting: Setting, reporter: StepReporter, cancel: Cancel) -> Usage:
+    """Run `op` to its end. Raises StepError, Cancelled."""
+    with ExitStack() as stack:
+        mounting = Mounting(
+            setting.root, setting.origins, setting.secrets, stack, cancel, setting.looking
+        )
+        spec = sandbox_of(op, setting, mounting.all(op.mounts))
+        try:
+            status = _run(spec, setting.sandboxes, reporter, cancel)
+        except SandboxError as error:
+            cancel.check()
+            raise StepError(str(error), hint=error.hint) from error
+    cancel.check()
+    if status.code:
+        raise StepError(_failure(op, status), hint=_hint(status))
+    return Usage(
+        cpu=status.user_seconds + status.system_seconds,
+        memory=status.peak_memory,
+        read=status.read_bytes,
+        written=status.written_bytes,
+    )
+
+
+def sandbox_of(op: ExecOp, setting: Setting, mounted: Mounted) -> SandboxSpec:
+    """Return the sandbox of `op`; pure but for the empty directory below a step on scratch."""
+    lowers = setting.lowers
+    if not lowers:
+        # overlayfs wants a lower directory; on scratch there is none.
+        lowers = (f"{setting.active.directory}/scratch",)
+        os.mkdir(lowers[0], 0o755)
+    mounts = mounted.mounts
+    if op.script is not None:
+        script = File(op.args[-1], op.script.encode("utf-8", "surrogateescape"), mode=0o755)
+        mounts = (*mounts, script._replace(readonly=True))
+    return SandboxSpec(
+        root=RootFs(lowers=lowers, upper=setting.active.upper, work=setting.active.work),
+        process=Process(
+            args=op.args,
+            env=(*op.env, *op.proxy, *mounted.env),
+            cwd=op.cwd,
+            user=op.user,
+            rlimits=tuple(parse_ulimit(text) for text in op.ulimits),
+        ),
+        mounts=mounts,
+        hostname=op.hostname,
+        network=op.network,
+        resources=Resources(),
+        security=op.security,
+        extra_hosts=op.extra_hosts,
+        shm_size=op.shm_size or SHM_SIZE,
+    )
+
+
+def _run(
+    spec: SandboxSpec, sandboxes: Sandboxes, reporter: StepReporter, cancel: Cancel
+) -> ExitStatus:
+    reading, writing = os.pipe2(os.O_CLOEXEC)
+    try:
+        try:
+            step = sandboxes.zygote().begin(spec, stdout=writing)
+        finally:
+            os.close(writing)
+        _relay(step, reading, reporter, cancel)
+        return step.wait()
+    finally:
+        os.close(reading)
+
+
+def _relay(step: Step, reading: int, reporter: StepReporter, cancel: Cancel) -> None:
+    """Pass output on until nobody can write any more; kill the step when asked to stop.
+
+    The end of the pipe means that every process of the step is gone or has closed it; in the
+    latter case the status tells when they are gone.
+    """
+    poll = polling.poll()
+    poll.register(reading, polling.POLLIN)
+    poll.register(cancel.fileno(), polling.POLLIN)
+    killed = False
+    try:
+        while True:
+            ready = dict(poll.poll())
+            if not killed and cancel.fileno() in ready:
+                step.kill()
+                killed = True
+                poll.unregister(cancel.fileno())
+            if reading in ready:
+                data = os.read(reading, _PIPE)
+                if not data:
+                    return _wait_cancellable(step, cancel, killed=killed)
+                reporter.log(data)
+    except BaseException:
+        # A full disk under the log file, say: nothing of the step may outlive it.
+        step.kill()
+        raise
+
+
+def _wait_cancellable(step: Step, cancel: Cancel, *, killed: bool) -> None:
+    """Wait until the step speaks, or is killed because of `cancel`."""
+    poll = polling.poll()
+    poll.register(step.fileno(), polling.POLLIN)
+    if not killed:
+        poll.register(cancel.fileno(), polling.POLLIN)
+    ready = dict(poll.poll())
+    if cancel.fileno() in ready:
+        step.kill()
+
+
+def _failure(op: ExecOp, status: ExitStatus) -> str:
+    """Return BuildKit's message, with what is known beyond the code."""
+    command = " ".join(op.args)
+    message = f'process "{command}" did not complete successfully: exit code: {status.code}'
+    return f"{message}: {status.reason}" if status.reason else message
+
+
+def _hint(status: ExitStatus) -> str:
+    if status.oom:
+        return "the step ran out of memory"
+    if status.code == 127:
+        return "the program, or the interpreter it names, is not in the image"
+    if status.code == 126:
+        return "the program is not executable in the image"
+    return ""

@@ -1,0 +1,24 @@
+"""WORKDIR, carried out: a directory with its parents, in an overlay's upper directory.
+
+In: the op, a view of the parent (None for scratch) and the upper. Out: directories in the upper;
+none when all are there already. Source: dockerfile.md, WORKDIR: new directories are 0755 and owned
+by the current user, those that exist stay as they are.
+"""
+
+from buildkit.errors import StoreError
+from buildkit.llb.op import MkdirOp
+from buildkit.ops.chown import Owner, find_owner
+from buildkit.ops.target import Target
+
+
+def make_directory(op: MkdirOp, parent: int | None, upper: str) -> None:
+    """Make `op.path` in `upper` on top of `parent`. Raises StepError, StoreError."""
+    owner = find_owner(op.user, parent) if op.user else Owner(0, 0)
+    target = Target(upper, parent, owner=owner, mode=0o755)
+    try:
+        target.directory(target.resolve(op.path))
+        target.finish()
+    except OSError as error:
+        raise StoreError(f"cannot make {op.path}: {error.strerror}") from error
+    finally:
+        target.close()

@@ -1,0 +1,204 @@
+"""Mounts of a RUN: from what the op says to what the sandbox does.
+
+In: `ExecMount` values, the trees of the vertex's inputs, secrets, the state root. Out: mounts of
+the sandbox, with all that was opened, locked or made for them on an `ExitStack`. Sources are
+resolved inside their tree and pinned by descriptor, so that nobody can swap them (guarantee S14);
+what the ignore file hides cannot be mounted (S12), which is why a context is copied first.
+"""
+
+import os
+import re
+import stat
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, ExitStack
+from typing import NamedTuple, assert_never
+
+from buildkit.errors import StepError, UsageError
+from buildkit.llb.op import (
+    BindMount,
+    CacheMount,
+    CopyOp,
+    CopySource,
+    ExecMount,
+    SecretMount,
+    SshMount,
+    TmpfsMount,
+)
+from buildkit.ops import cache_mounts, secrets
+from buildkit.ops.copy import copy_into
+from buildkit.ops.origins import Origins
+from buildkit.ops.secrets import SecretSource
+from buildkit.ops.select import select
+from buildkit.progress.cancel import Cancel
+from buildkit.state.root import StateRoot
+from runtime import mounts as kernel
+from runtime.safepath import open_beneath
+from runtime.spec import BindFd, File, Mount, Overlay, Tmpfs
+
+_WILDCARD = re.compile(r"([*?\[\\])")
+
+
+class Mounted(NamedTuple):
+    """What the mounts of a RUN come to: mounts, and variables with the values of secrets."""
+
+    mounts: tuple[Mount, ...]
+    env: tuple[tuple[str, str], ...]
+
+
+class Mounting:
+    """Prepares the mounts of one RUN; what has to be undone goes on `stack`."""
+
+    def __init__(
+        self,
+        root: StateRoot,
+        origins: Origins,
+        known: Mapping[str, SecretSource],
+        stack: ExitStack,
+        cancel: Cancel,
+        looking: AbstractContextManager[object],
+    ) -> None:
+        self._root = root
+        self._origins = origins
+        self._known = known
+        self._stack = stack
+        self._cancel = cancel
+        self._looking = looking
+
+    def all(self, wanted: tuple[ExecMount, ...]) -> Mounted:
+        """Return what the sandbox mounts. Raises StepError, UsageError, Cancelled, OSError."""
+        found: list[Mount] = []
+        env: list[tuple[str, str]] = []
+        # In one order for all steps, so that two that lock the same directories cannot wait for
+        # each other.
+        caches = sorted({mount for mount in wanted if isinstance(mount, CacheMount)}, key=str)
+        directories = {mount: self._cache(mount) for mount in caches}
+        for mount in wanted:
+            match mount:
+                case BindMount():
+                    found.append(self._bind(mount))
+                case CacheMount():
+                    found.append(directories[mount])
+                case TmpfsMount(target=target, size=size):
+                    found.append(Tmpfs(target, size=size))
+                case SecretMount():
+                    self._secret(mount, found, env)
+                case SshMount(id=name, required=required):
+                    if required:
+                        raise StepError(f"ssh {name}: no agent was given", hint="--ssh gives one")
+                case _:
+                    assert_never(mount)
+        return Mounted(tuple(found), tuple(env))
+
+    def _bind(self, mount: BindMount) -> Mount:
+        with self._looking:
+            path = self._materialised(mount.origin, mount.source)
+        directory = stat.S_ISDIR(os.fstat(path).st_mode)
+        pinned = kernel.pin(path)
+        if mount.readonly:
+            return BindFd(pinned, mount.target, readonly=True)
+        if directory:
+            return Overlay(mount.target, (pinned,))
+        os.close(pinned)
+        return BindFd(self._own_copy(path), mount.target, readonly=False)
+
+    def _materialised(self, origin: int, source: str) -> int:
+        """Return an O_PATH descriptor of `source` in input `origin`; it goes with the stack.
+
+        A tree with patterns is copied first, so that what they hide is not to be seen.
+        """
+        tree = self._origins.tree(origin)
+        if tree.patterns is None and tree.special:
+            return self._opened(tree.root_fd, tree.find(source.lstrip("/")).path)
+        copied = self._copy(origin, source)
+        fd = os.open(copied, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        self._stack.callback(os.close, fd)
+        return self._opened(fd, "content" if os.path.lexists(f"{copied}/content") else ".")
+
+    def _copy(self, origin: int, source: str) -> str:
+        """Copy what `source` names into a new private directory, as `content`; return that."""
+        op = mount_copy(origin, source)
+        trees = self._origins.trees({origin})
+        target = self._root.tmp()
+        copy_into(op, select(op, trees), trees, None, target, check=self._cancel.check)
+        return target
+
+    def _opened(self, root_fd: int, path: str) -> int:
+        fd = open_beneath(root_fd, path or ".", os.O_PATH | os.O_CLOEXEC | os.O_NOFOLLOW)
+        self._stack.callback(os.close, fd)
+        return fd
+
+    def _own_copy(self, fd: int) -> int:
+        """Return a pinned copy of the file `fd`, for a mount whose writes are thrown away."""
+        copied = f"{self._root.tmp()}/file"
+        source = os.open(f"/proc/self/fd/{fd}", os.O_RDONLY | os.O_CLOEXEC)
+        made = os.open(copied, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        try:
+            found = os.fstat(source)
+            while os.copy_file_range(source, made, 1 << 24):
+                self._cancel.check()
+            os.fchown(made, found.st_uid, found.st_gid)
+            os.fchmod(made, stat.S_IMODE(found.st_mode))
+        finally:
+            os.close(source)
+            os.close(made)
+        again = os.open(copied, os.O_PATH | os.O_CLOEXEC)
+        self._stack.callback(os.close, again)
+        return kernel.pin(again)
+
+    def _cache(self, mount: CacheMount) -> Mount:
+        content = ""
+        if mount.origin is not None:
+            op = mount_copy(mount.origin, mount.source)
+            with self._looking:
+                digests = select(op, self._origins.trees({mount.origin})).digests
+            content = str(digests.get(mount.origin, ""))
+
+        def fill(directory: str) -> None:
+            if mount.origin is not None:
+                self._fill(mount.origin, mount.source, directory)
+
+        path = self._stack.enter_context(
+            cache_mounts.directory(self._root, mount, content, fill, self._cancel)
+        )
+        fd = os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        self._stack.callback(os.close, fd)
+        return BindFd(kernel.pin(fd), mount.target, readonly=mount.readonly)
+
+    def _fill(self, origin: int, source: str, directory: str) -> None:
+        """Put the content of directory `source` into `directory`."""
+        op = mount_copy(origin, source)._replace(dest="/")
+        with self._looking:
+            trees = self._origins.trees({origin})
+            copy_into(op, select(op, trees), trees, None, directory, check=self._cancel.check)
+
+    def _secret(self, mount: SecretMount, found: list[Mount], env: list[tuple[str, str]]) -> None:
+        source = self._known.get(mount.id)
+        if source is None:
+            if mount.required:
+                raise StepError(
+                    f"secret {mount.id}: not found", hint=f"give it with --secret id={mount.id}"
+                )
+            return
+        value = secrets.read(mount.id, source)
+        if mount.target:
+            found.append(File(mount.target, value, mode=mount.mode, uid=mount.uid, gid=mount.gid))
+        if mount.env:
+            if b"\0" in value:
+                raise UsageError(f"secret {mount.id} holds a NUL byte: it cannot be a variable")
+            env.append((mount.env, os.fsdecode(value)))
+
+
+def mount_copy(origin: int, source: str) -> CopyOp:
+    """Return the copy that takes what a mount shows, to `/content`: its key and its tree."""
+    return CopyOp(
+        # A mount has no wildcards.
+        sources=(CopySource(origin, _WILDCARD.sub(r"\\\1", source)),),
+        dest="/content",
+        chown="",
+        chmod="",
+        exclude=(),
+        parents=False,
+        link=False,
+        unpack="never",
+        keep_owner=True,
+    )

@@ -1,0 +1,42 @@
+"""What was selected from snapshots, remembered: a snapshot never changes, so neither does that.
+
+In: a chain ID and a text for what is selected. Out: the digest found the last time, so that a
+cached COPY --from looks at no file at all.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable
+
+from buildkit.llb.op import CopyOp, CopySource
+from buildkit.oci.digest import Digest
+from buildkit.state.root import StateRoot
+
+
+def spec_of(op: CopyOp, origin: int) -> str:
+    """Return a text for all that decides what `op` selects from input `origin`, but its tree."""
+    paths = [
+        (number, source.path)
+        for number, source in enumerate(op.sources)
+        if isinstance(source, CopySource) and source.origin == origin
+    ]
+    flags = (op.exclude, op.parents, op.chmod, bool(op.chown), op.keep_owner)
+    text = json.dumps([1, paths, flags])
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def find(root: StateRoot, chain: Digest, spec: str) -> Digest | None:
+    """Return the digest remembered for `spec` in the snapshot `chain`."""
+    query = "SELECT digest FROM snapshot_selection WHERE chain = ? AND sources = ?"
+    with root.reading():
+        row = root.database().execute(query, (chain, spec)).fetchone()
+    try:
+        return None if row is None else Digest.parse(row[0])
+    except (ValueError, TypeError):
+        return None
+
+
+def save(root: StateRoot, rows: Iterable[tuple[Digest, str, Digest]]) -> None:
+    """Remember digests by chain ID and spec."""
+    with root.transaction() as database:
+        database.executemany("INSERT OR REPLACE INTO snapshot_selection VALUES (?, ?, ?)", rows)

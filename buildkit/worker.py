@@ -1,0 +1,44 @@
+"""What a build needs from the machine: made once by the command line, seen by `build`."""
+
+from types import TracebackType
+from typing import Self
+
+from buildkit.cache.local import LocalCacheStore
+from buildkit.content.local import LocalBlobStore
+from buildkit.images import ImageStore
+from buildkit.ops.sandboxes import Sandboxes
+from buildkit.ops.table import Stores
+from buildkit.records.store import RecordStore
+from buildkit.snapshot.overlay import OverlayStore
+from buildkit.state.root import StateRoot
+
+
+class Worker:
+    """Stores on one state root. A context manager; `root` stays the caller's."""
+
+    def __init__(self, root: StateRoot) -> None:
+        self.root = root
+        self.snapshots = OverlayStore(root)
+        self.cache = LocalCacheStore(root)
+        self.images = ImageStore(root)
+        self.blobs = LocalBlobStore(root)
+        self.records = RecordStore(root)
+
+    def stores(self) -> Stores:
+        """Return the stores that ops draw on."""
+        return Stores(self.root, self.snapshots, self.cache)
+
+    def sandboxes(self) -> Sandboxes:
+        """Return a place for a zygote, which is started when a step first runs."""
+        return Sandboxes()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.snapshots.close()

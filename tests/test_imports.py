@@ -1,0 +1,118 @@
+"""Who may import whom: the tables of ARCHITECTURE.md as data, held against every module."""
+
+import ast
+import importlib
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+TOP = Path(__file__).resolve().parent.parent
+PACKAGES = ("buildkit", "grammar", "runtime")
+
+OUTSIDE = {
+    "grammar": {"lark"},
+    "runtime": set(),
+    "buildkit": {"grammar", "runtime"},
+}
+"""What each package may import from outside itself, besides the standard library."""
+
+LAYERS = (
+    {"cli"},
+    {"build", "launch"},
+    {"worker", "contexts", "fsck", "gc", "base"},
+    {"frontend", "solver", "exporter", "archive"},
+    {"ops", "records"},
+    {"cache"},
+    {"registry", "context", "snapshot", "images"},
+    {"state", "content", "tree"},
+    {"llb", "oci", "progress", "errors"},
+)
+"""Parts of `buildkit` from top to bottom: imports go downwards or stay within a part."""
+
+ALSO_BESIDE = {
+    ("build", "worker"), ("worker", "launch"), ("build", "launch"),
+    ("progress", "errors"), ("llb", "oci"), ("records", "cache"),
+    ("content", "state"), ("tree", "content"), ("state", "content"),
+    ("images", "snapshot"), ("exporter", "archive"), ("archive", "exporter"),
+    ("fsck", "gc"), ("gc", "fsck"),
+}  # fmt: skip
+"""Imports within one line of LAYERS that are wanted."""
+
+DOORS = {
+    "networkx": {"buildkit.llb.graph", "buildkit.llb.networkx_subset"},
+    "tqdm": {"buildkit.progress.bars"},
+    "xxhash": {"buildkit.tree.fingerprint"},
+    "isal": {"buildkit.snapshot.compression"},
+    "zstandard": {"buildkit.snapshot.compression"},
+    "ctypes": {"runtime.syscalls"},
+}
+"""Libraries that have one door (or two)."""
+
+
+def modules() -> list[str]:
+    found = []
+    for package in PACKAGES:
+        for path in sorted((TOP / package).rglob("*.py")):
+            if path.name == "generated.py":
+                continue
+            parts = path.relative_to(TOP).with_suffix("").parts
+            found.append(".".join(parts[:-1] if parts[-1] == "__init__" else parts))
+    return found
+
+
+def imports(module: str) -> Iterator[str]:
+    """Yield what `module` imports, as dotted names of modules, wherever the import stands."""
+    path = TOP.joinpath(*module.split("."))
+    source = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+    for node in ast.walk(ast.parse(source.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (name.name for name in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{module} has a relative import"
+            yield node.module or ""
+            package = TOP.joinpath(*(node.module or "").split("."))
+            if package.is_dir():
+                yield from (f"{node.module}.{name.name}" for name in node.names)
+
+
+def layer(part: str) -> int:
+    for depth, parts in enumerate(LAYERS):
+        if part in parts:
+            return depth
+    raise AssertionError(f"buildkit.{part} stands in no line of LAYERS")
+
+
+@pytest.mark.parametrize("module", modules())
+def test_a_module_imports_only_what_its_place_allows(module: str) -> None:
+    package, _, rest = module.partition(".")
+    for name in imports(module):
+        top = name.partition(".")[0]
+        if top in DOORS:
+            assert module in DOORS[top], f"{module} opens {top}, which has another door"
+        if top in sys.stdlib_module_names or top == package or top in DOORS:
+            continue
+        assert top in OUTSIDE[package] or top in ("urllib3",), f"{module} imports {name}"
+    if package == "buildkit" and rest:
+        part = rest.split(".")[0]
+        for name in imports(module):
+            if not name.startswith("buildkit."):
+                continue
+            other = name.split(".")[1]
+            if other == part or (part, other) in ALSO_BESIDE:
+                continue
+            assert layer(part) < layer(other), f"{module} imports {name}, which is not below it"
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_a_package_is_ours_and_not_a_namesake(package: str) -> None:
+    module = importlib.import_module(package)
+    assert module.__file__ is not None
+    assert Path(module.__file__).resolve().parent == TOP / package
+
+
+@pytest.mark.parametrize("module", modules())
+def test_no_module_is_named_like_one_of_the_standard_library(module: str) -> None:
+    last = module.rsplit(".", 1)[-1]
+    assert last not in {"platform", "pty", "tempfile", "types", "io", "copyreg", "selectors"}
