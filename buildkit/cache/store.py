@@ -12,7 +12,8 @@ from buildkit.progress.cancel import Cancel
 
 
 class CachedStep(NamedTuple):
-    """What one step gave: the layer `diff_id` on top of the stack `parent` ("": on nothing).
+    """What one step gave: the layer `diff_id` on top of the stack `parent` ("": on nothing, also
+    for COPY --link).
 
     `document` is the key document whose sha256 is `key`. `created` is RFC 3339. `seconds` and
     `usage` are those of the run, `log` names its log file below the state root's `logs/`.

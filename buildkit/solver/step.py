@@ -14,11 +14,12 @@ from buildkit.cache.result import Identity, Outcome, Ref
 from buildkit.cache.store import CachedStep, CacheStore
 from buildkit.errors import StepError
 from buildkit.llb.graph import Vertex
+from buildkit.llb.op import CopyOp
 from buildkit.progress.cancel import Cancel
 from buildkit.progress.events import Emit, Event, StepDone, StepMissed
 from buildkit.progress.reporter import StepReporter
 from buildkit.snapshot.snapshot import Snapshot
-from buildkit.solver.causes import Causes
+from buildkit.solver.causes import FIRST_BUILD, Causes
 from buildkit.solver.ops import Ops
 from buildkit.solver.policy import CachePolicy
 
@@ -156,7 +157,9 @@ class Step:
         vertex = miss.vertex
         manifests = {name: read() for name, read in miss.identity.manifests.items()}
         why = self._why(miss, manifests)
-        self.say(vertex, StepMissed(vertex.number, vertex.label, ", ".join(why)))
+        # That everything is new needs no telling, once a step.
+        told = "" if why == (FIRST_BUILD,) else ", ".join(why)
+        self.say(vertex, StepMissed(vertex.number, vertex.label, told))
         log = f"{self._logs.prefix}-{vertex.number}.log" if self._logs.directory else ""
         path = os.path.join(self._logs.directory, log) if log else ""
         started, clock = time.time(), time.monotonic()
@@ -192,7 +195,8 @@ class Step:
         """Remember what was made; False when there is no layer to remember."""
         if outcome.diff_id is None:
             return False
-        parent = miss.inputs[0] if miss.inputs else None
+        linked = isinstance(miss.vertex.op, CopyOp) and miss.vertex.op.link
+        parent = miss.inputs[0] if miss.inputs and not linked else None
         listing = {str(outcome.diff_id): outcome.listing} if outcome.listing else {}
         record = CachedStep(
             key=miss.key,

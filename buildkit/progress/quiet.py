@@ -1,0 +1,14 @@
+"""No progress at all: what is left is the result on standard output and errors."""
+
+from buildkit.progress.display import Display
+from buildkit.progress.events import Event
+
+
+class QuietDisplay(Display):
+    """Shows nothing."""
+
+    def emit(self, event: Event) -> None:
+        """Drop `event`."""
+
+    def close(self) -> None:
+        """Do nothing."""
