@@ -98,23 +98,19 @@ def _healthcheck(statement: Statement) -> Iterator[Token]:
 
 def _operands(statement: Statement) -> Iterator[Token]:
     """Yield words, and heredocs where their openers stand; an opener may be several words."""
-    waiting = list(statement.heredocs)
+    heredocs = {_start(heredoc.opener): heredoc for heredoc in statement.heredocs}
+    behind = (0, 0)
     for word in statement.args:
-        start, line = word.span.start, word.span.line
-        if waiting and _begins(waiting[0], line, start):
-            yield Token("HEREDOC", waiting.pop(0))
-        elif not any(_holds(heredoc, line, start) for heredoc in statement.heredocs):
+        heredoc = heredocs.get(_start(word))
+        if heredoc is not None:
+            behind = (heredoc.opener.span.last_line, heredoc.opener.span.end)
+            yield Token("HEREDOC", heredoc)
+        elif _start(word) >= behind:
             yield Token("WORD", word)
 
 
-def _begins(heredoc: Heredoc, line: int, start: int) -> bool:
-    span = heredoc.opener.span
-    return span.line == line and span.start == start
-
-
-def _holds(heredoc: Heredoc, line: int, start: int) -> bool:
-    span = heredoc.opener.span
-    return (span.line, span.start) <= (line, start) < (span.last_line, span.end)
+def _start(word: Word) -> tuple[int, int]:
+    return word.span.line, word.span.start
 
 
 def _onbuild(statement: Statement) -> Iterator[Token]:

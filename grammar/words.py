@@ -18,6 +18,9 @@ MAX_DEPTH = 100
 MAX_LENGTH = 1 << 20
 """Characters that variables may add to one word; execve takes no string above 128 KiB anyway."""
 
+MAX_WORK = 1 << 26
+"""Characters that all patterns of one word together may be compared with."""
+
 SPACE = "\t\n\v\f\r \x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000" + "".join(
     map(chr, range(0x2000, 0x200B))
 )
@@ -140,6 +143,7 @@ class _Expander:
         self.position = 0
         self.depth = 0
         self.room = MAX_LENGTH
+        self.work = MAX_WORK
         self.unset: list[str] = []
         self.used: list[str] = []
         self.pieces: list[_Piece] = []
@@ -320,7 +324,7 @@ class _Expander:
         if modifier not in "+-?#%" or (colon and modifier in "#%"):
             raise self.unsupported(modifier, colon=colon)
         if modifier in "#%":
-            return globs.trim(self.value(name), word, modifier)
+            return globs.trim(self.matched(name, word), word, modifier)
         return self.chosen(name, modifier, word, colon=colon)
 
     def unsupported(self, modifier: str, *, colon: bool) -> ExpansionError:
@@ -350,7 +354,16 @@ class _Expander:
             self.position += 1
         pattern = self.argument("/", keep_escapes=True)
         replacement = self.argument("}", keep_escapes=True)
-        return globs.replace(self.value(name), pattern, replacement, every=every, room=self.room)
+        value = self.matched(name, pattern)
+        return globs.replace(value, pattern, replacement, every=every, room=self.room)
+
+    def matched(self, name: str, pattern: str) -> str:
+        """Return the value to match with `pattern`, unless that would take too long."""
+        value = self.value(name)
+        self.work -= len(value) * (len(pattern) if "?" in pattern else 1)
+        if self.work < 0:
+            raise ExpansionError("patterns that take too long in substitution")
+        return value
 
     def argument(self, stop: str, *, keep_escapes: bool) -> str:
         """Expand a word within braces, up to `stop`."""

@@ -112,6 +112,12 @@ def test_no_word_grows_without_bound(word: str) -> None:
         expand(word, {"a": "y" * 1000, "b": "x" * 60_000})
 
 
+@pytest.mark.parametrize("word", ["${v##" + "?" * 900 + "z}", "${v##*}" * 7000])
+def test_no_word_matches_without_bound(word: str) -> None:
+    with pytest.raises(ExpansionError, match="patterns that take too long"):
+        expand(word, {"v": "y" * 100_000})
+
+
 HUGE = 60_000
 
 
