@@ -40,7 +40,6 @@ class Output(NamedTuple):
     annotations: tuple[tuple[str, str], ...] = ()
     as_tar: bool = True
     store: bool = True
-    delete: bool = False
     platform_split: bool | None = None
 
 
@@ -176,9 +175,13 @@ def _set_level(output: Output, key: str, value: str) -> Output:
 
 
 def _set_mode(output: Output, key: str, value: str) -> Output:
-    if value not in ("copy", "delete"):
-        raise UsageError(f"output attribute {key}: {value!r} is neither copy nor delete")
-    return output._replace(delete=value == "delete")
+    """Change nothing: what is in the directory and not in the image is left alone."""
+    if value != "copy":
+        raise UsageError(
+            f"output attribute {key}: {value!r} is not supported, copy is",
+            hint="remove the directory first to have nothing but the image in it",
+        )
+    return output
 
 
 def _set_unpack(output: Output, key: str, value: str) -> Output:
@@ -252,9 +255,11 @@ def _checked(output: Output) -> Output:
         raise UsageError(
             "output type docker is always an archive", hint="type=oci,tar=false is not"
         )
+    if output.kind == "oci" and output.oci_media_types is False:
+        raise UsageError("an image layout has OCI media types", hint="use type=docker")
+    if output.kind == "tar" and output.platform_split:
+        raise UsageError("platform-split=true is for type=local")
     limit = 22 if output.compression == "zstd" else 9
     if output.level is not None and output.level > limit:
         raise UsageError(f"compression levels of gzip go from 0 to {limit}, not {output.level}")
-    if output.kind == "docker" and output.compression == "zstd" and output.oci_media_types is False:
-        raise UsageError("zstd has no Docker media type", hint="leave out oci-mediatypes=false")
     return output

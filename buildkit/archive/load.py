@@ -1,0 +1,190 @@
+"""Taking images out of archives and layout directories into the store.
+
+In: the parts of an archive. Out: images in the store, layers unpacked, everything verified by
+its digest on the way. An OCI layout goes before docker's `manifest.json` where an archive is both:
+it has the images' own manifests. Names are given last (reliability guarantee R1).
+"""
+
+import os
+import re
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
+
+from buildkit.archive.documents import Blob, parse_docker, parse_index, parse_manifest
+from buildkit.archive.members import Members, read_whole
+from buildkit.archive.take import LayerSource, Taker
+from buildkit.errors import ImageError
+from buildkit.oci.config import ImageConfig
+from buildkit.oci.digest import Digest
+from buildkit.oci.fields import MAX_DOCUMENT
+from buildkit.oci.media_types import INDEXES, MANIFESTS
+from buildkit.oci.platforms import Platform
+from buildkit.oci.reference import Reference
+
+_NAME = "io.containerd.image.name"
+_REF_NAME = "org.opencontainers.image.ref.name"
+_BARE_TAG = re.compile(r"latest|v?[0-9][A-Za-z0-9_.-]*")
+_DEPTH = 4
+"""Indexes in indexes; one within another occurs."""
+
+
+class Loaded(NamedTuple):
+    """An image whose layers are in the store: config blob, names found, original manifest."""
+
+    config: ImageConfig
+    data: bytes
+    digest: Digest
+    names: tuple[Reference, ...]
+    manifest: Digest | None
+
+
+def load(members: Members, taker: Taker) -> tuple[Loaded, ...]:
+    """Take every image there is. Raises ImageError when there is none, or one is not whole."""
+    if members.has("index.json") and members.has("oci-layout"):
+        found = _top(members)
+        if found:
+            return _merged(_oci(members, entry, taker) for entry in found)
+    if members.has("manifest.json"):
+        entries = parse_docker(read_whole(members, "manifest.json", MAX_DOCUMENT), "manifest.json")
+        return _merged(
+            _docker(members, entry.config, entry.tags, entry.layers, taker) for entry in entries
+        )
+    raise ImageError(
+        f"{members.name} holds no image: neither index.json nor manifest.json is in it",
+        hint="what 'pybuild save', 'docker save' and 'skopeo copy' write can be loaded",
+    )
+
+
+def take_one(members: Members, wanted: str, platform: Platform, taker: Taker) -> Loaded:
+    """Take one image of an OCI layout: `wanted` is a tag, a digest, or empty for the only one."""
+    found = _top(members)
+    if wanted:
+        found = tuple(entry for entry in found if _is_called(entry, wanted))
+    digests = {entry.digest for entry in found}
+    if len(digests) != 1:
+        what = "no image" if not digests else "more than one image"
+        called = f" called {wanted!r}" if wanted else ""
+        raise ImageError(f"{members.name} holds {what}{called}", hint="name one by tag or digest")
+    return _oci(members, found[0], taker, platform)
+
+
+def _top(members: Members) -> tuple[Blob, ...]:
+    """Return the images that the layout's index names."""
+    data = read_whole(members, "index.json", MAX_DOCUMENT)
+    return tuple(entry for entry in parse_index(data, "index.json") if not entry.attestation)
+
+
+def _is_called(entry: Blob, wanted: str) -> bool:
+    names = (entry.annotations.get(_REF_NAME, ""), entry.annotations.get(_NAME, ""))
+    if wanted == entry.digest or wanted in names:
+        return True
+    return any(name.endswith(f":{wanted}") for name in names)
+
+
+def _oci(members: Members, entry: Blob, taker: Taker, platform: Platform | None = None) -> Loaded:
+    manifest = _chosen(members, entry, platform or Platform.host(), _DEPTH)
+    data = _document(members, manifest)
+    document = parse_manifest(data, manifest.media_type, f"manifest {manifest.digest}")
+    config_data = _document(members, document.config)
+    config = ImageConfig.parse(config_data, f"config {document.config.digest}")
+    sources = [
+        LayerSource(_part(layer.digest), layer.digest, layer.size) for layer in document.layers
+    ]
+    _take_layers(members, config, sources, taker)
+    taker.keep(config_data)
+    stored = taker.keep(data)
+    return Loaded(config, config_data, document.config.digest, _names(entry), stored)
+
+
+def _chosen(members: Members, entry: Blob, platform: Platform, depth: int) -> Blob:
+    """Return the image manifest that `entry` is or, of an index, has for `platform`."""
+    if entry.media_type in MANIFESTS:
+        return entry
+    if entry.media_type not in INDEXES or depth == 0:
+        raise ImageError(f"{members.name}: {entry.media_type!r} is not an image")
+    data = _document(members, entry)
+    inner = [b for b in parse_index(data, f"index {entry.digest}") if not b.attestation]
+    fitting = [blob for blob in inner if blob.platform == platform]
+    if not fitting and len(inner) == 1:
+        fitting = inner
+    if not fitting:
+        there = ", ".join(sorted({str(blob.platform) for blob in inner if blob.platform}))
+        raise ImageError(f"{members.name} has no image for {platform}", hint=f"it has: {there}")
+    return _chosen(members, fitting[0], platform, depth - 1)
+
+
+def _docker(
+    members: Members, config_part: str, tags: Sequence[str], layers: Sequence[str], taker: Taker
+) -> Loaded:
+    data = read_whole(members, config_part, MAX_DOCUMENT)
+    digest = Digest.of(data)
+    stated = os.path.basename(config_part).removesuffix(".json")
+    if re.fullmatch(r"[0-9a-f]{64}", stated) and stated != digest.hex:
+        raise ImageError(f"{config_part} in {members.name} is not what its name says: {digest}")
+    config = ImageConfig.parse(data, config_part)
+    _take_layers(members, config, [LayerSource(part, None, None) for part in layers], taker)
+    taker.keep(data)
+    return Loaded(config, data, digest, tuple(_reference(tag) for tag in tags), None)
+
+
+def _take_layers(
+    members: Members, config: ImageConfig, sources: Sequence[LayerSource], taker: Taker
+) -> None:
+    """Take the layers, several at once; there must be as many as the config says."""
+    if len(sources) != len(config.diff_ids):
+        raise ImageError(
+            f"{members.name} has {len(sources)} layers where the config names"
+            f" {len(config.diff_ids)}"
+        )
+    # One layer may stand in an image twice.
+    todo = list(dict(zip(config.diff_ids, sources, strict=True)).items())
+    with ThreadPoolExecutor(min(max(len(todo), 1), os.cpu_count() or 1)) as pool:
+        for _ in pool.map(lambda pair: taker.take(members, pair[1], pair[0]), todo):
+            pass
+
+
+def _document(members: Members, blob: Blob) -> bytes:
+    data = read_whole(members, _part(blob.digest), MAX_DOCUMENT)
+    if len(data) != blob.size or Digest.of(data) != blob.digest:
+        raise ImageError(
+            f"{blob.digest} in {members.name} is not what its digest says",
+            hint="the archive is damaged; make or fetch it again",
+        )
+    return data
+
+
+def _part(digest: Digest) -> str:
+    return f"blobs/sha256/{digest.hex}"
+
+
+def _names(entry: Blob) -> tuple[Reference, ...]:
+    """Return the name that the annotations give.
+
+    `ref.name` is a whole name from podman and skopeo, a tag alone from others; a tag alone is no
+    name.
+    """
+    whole = entry.annotations.get(_NAME, "")
+    if whole:
+        return (_reference(whole),)
+    name = entry.annotations.get(_REF_NAME, "")
+    if not name or _BARE_TAG.fullmatch(name):
+        return ()
+    return (_reference(name),)
+
+
+def _reference(text: str) -> Reference:
+    try:
+        return Reference.parse(text)
+    except ValueError as error:
+        raise ImageError(f"the archive names an image impossibly: {error}") from error
+
+
+def _merged(images: Iterator[Loaded]) -> tuple[Loaded, ...]:
+    """Return the images, those that came several times (once a name) as one."""
+    found: dict[Digest, Loaded] = {}
+    for image in images:
+        known = found.get(image.digest)
+        names = image.names if known is None else (*known.names, *image.names)
+        found[image.digest] = image._replace(names=tuple(dict.fromkeys(names)))
+    return tuple(found.values())

@@ -1,0 +1,69 @@
+"""Where the parts of an image archive are written: into a tar, or into a directory.
+
+In: names and contents. Out: members of a tar, or files. Both in the order of the calls.
+"""
+
+import contextlib
+import os
+from collections.abc import Callable, Iterator
+from typing import Protocol
+
+from buildkit.content.streams import Sink
+from buildkit.errors import StoreError
+from buildkit.exporter.destination import output_directory, output_file
+from buildkit.exporter.tar_writer import TarWriter
+
+
+class Layout(Protocol):
+    """Takes the parts; what is above a part is made by `directory` first."""
+
+    def directory(self, name: str) -> None:
+        """Make a directory."""
+        ...
+
+    def add(self, name: str, content: bytes) -> None:
+        """Write a small part."""
+        ...
+
+    def stream(self, name: str, size: int, produce: Callable[[Sink], object]) -> None:
+        """Write a part of `size` bytes. Raises StoreError when `produce` gives another number."""
+        ...
+
+
+@contextlib.contextmanager
+def open_layout(dest: str, *, as_tar: bool) -> Iterator[Layout]:
+    """Give a layout that is at `dest`, whole, once the block ends well."""
+    if as_tar:
+        with output_file(dest) as sink:
+            writer = TarWriter(sink)
+            yield writer
+            writer.finish()
+        return
+    with output_directory(dest) as directory:
+        yield _Files(directory)
+
+
+class _Files:
+    """Parts as files below a directory."""
+
+    def __init__(self, directory: str) -> None:
+        self._directory = directory
+
+    def directory(self, name: str) -> None:
+        os.mkdir(os.path.join(self._directory, name))
+
+    def add(self, name: str, content: bytes) -> None:
+        self.stream(name, len(content), lambda sink: sink(content))
+
+    def stream(self, name: str, size: int, produce: Callable[[Sink], object]) -> None:
+        given = 0
+        with open(os.path.join(self._directory, name), "xb") as file:
+
+            def write(block: bytes) -> None:
+                nonlocal given
+                given += len(block)
+                file.write(block)
+
+            produce(write)
+        if given != size:
+            raise StoreError(f"{name} has {given} bytes and should have {size}")

@@ -1,0 +1,178 @@
+"""Output types by name, and what each does with the image of a build.
+
+In: an image that is in the store, an output of the command line. Out: what was written. A new
+output type is a module here and a row in `EXPORTERS`.
+"""
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple, Protocol, TypeAlias
+
+from buildkit.content.store import BlobStore
+from buildkit.errors import UsageError
+from buildkit.exporter.assemble import Image
+from buildkit.exporter.attributes import Output, OutputKind
+from buildkit.exporter.destination import STDOUT, output_file
+from buildkit.exporter.docker import write_docker
+from buildkit.exporter.forms import Forms
+from buildkit.exporter.layout import open_layout
+from buildkit.exporter.local import export_local
+from buildkit.exporter.oci import NamedImage, Written, write_oci
+from buildkit.exporter.tar import export_tar
+from buildkit.images import ImageStore
+from buildkit.oci.reference import Reference
+from buildkit.progress.events import Emit, Note, Warned
+from buildkit.snapshot.compression import Compressor, compressor
+from buildkit.snapshot.snapshot import Snapshot
+from buildkit.snapshot.store import SnapshotStore
+from buildkit.state.root import StateRoot
+
+
+class Stores(Protocol):
+    """The stores that an export reads."""
+
+    @property
+    def root(self) -> StateRoot:
+        """The state root."""
+        ...
+
+    @property
+    def snapshots(self) -> SnapshotStore:
+        """Layers and trees."""
+        ...
+
+
+class Exported(NamedTuple):
+    """What became of one output; `manifest` where there is one."""
+
+    output: Output
+    manifest: Written | None = None
+
+
+class _Job(NamedTuple):
+    image: NamedImage
+    output: Output
+    stores: Stores
+    blobs: BlobStore
+    emit: Emit
+
+
+def export(
+    output: Output,
+    image: Image,
+    tags: Sequence[Reference],
+    stores: Stores,
+    blobs: BlobStore,
+    emit: Emit,
+) -> Exported:
+    """Write `image`, which is in the store, where `output` says.
+
+    `tags` are the names of the whole build; an output that has names of its own uses those.
+    Raises OutputError for what cannot be written, UsageError for what cannot be done.
+    """
+    named = NamedImage(image.config, image.data, image.digest, output.names or tuple(tags))
+    written = EXPORTERS[output.kind](_Job(named, output, stores, blobs, emit))
+    return Exported(output, written)
+
+
+def _image(job: _Job) -> Written | None:
+    """Name the image in the store; it is there already."""
+    if job.output.push:
+        raise UsageError(
+            "pushing needs a registry client, which this version does not have",
+            hint="write an archive with type=oci and push it with another tool",
+        )
+    if job.output.names:
+        ImageStore(job.stores.root).add(job.image.data, job.output.names)
+        for name in job.output.names:
+            job.emit(Note(f"named {name.familiar}"))
+    return None
+
+
+def _oci(job: _Job) -> Written | None:
+    output = job.output
+    with open_layout(output.dest, as_tar=output.as_tar) as layout:
+        (written,) = write_oci(
+            layout,
+            (job.image,),
+            _forms(job),
+            job.blobs,
+            _how(output, "gzip"),
+            force=output.force_compression,
+            annotations=output.annotations,
+        )
+    _tell(job)
+    return written
+
+
+def _docker(job: _Job) -> Written | None:
+    output = job.output
+    if not output.dest:
+        return _image(job)
+    if output.annotations:
+        raise UsageError("a docker archive has no place for annotations", hint="use type=oci")
+    with open_layout(output.dest, as_tar=True) as layout:
+        write_docker(
+            layout, (job.image,), _forms(job), _how(output, "none"), force=output.force_compression
+        )
+    _tell(job)
+    return None
+
+
+def _local(job: _Job) -> Written | None:
+    dest = job.output.dest
+    if job.output.platform_split:
+        dest = os.path.join(dest, str(job.image.config.platform).replace("/", "_"))
+        os.makedirs(job.output.dest, exist_ok=True)
+    _with_tree(job, lambda fd: export_local(fd, dest, lambda message: job.emit(Warned(message))))
+    _tell(job)
+    return None
+
+
+def _tar(job: _Job) -> Written | None:
+    with output_file(job.output.dest) as sink:
+        _with_tree(job, lambda fd: export_tar(fd, sink))
+    _tell(job)
+    return None
+
+
+def _nothing(_job: _Job) -> Written | None:
+    return None
+
+
+Exporter: TypeAlias = Callable[[_Job], Written | None]
+
+EXPORTERS: Mapping[OutputKind, Exporter] = {
+    "image": _image,
+    "registry": _image,
+    "oci": _oci,
+    "docker": _docker,
+    "local": _local,
+    "tar": _tar,
+    "cacheonly": _nothing,
+}
+
+
+def _with_tree(job: _Job, use: Callable[[int | None], None]) -> None:
+    """Call `use` with a descriptor of the image's tree, None when it has no layers."""
+    snapshot = Snapshot.of(job.image.config.diff_ids)
+    if snapshot is None:
+        use(None)
+        return
+    job.stores.snapshots.has(snapshot.diff_ids)
+    with job.stores.snapshots.view(snapshot) as fd:
+        use(fd)
+
+
+def _forms(job: _Job) -> Forms:
+    return Forms(job.stores.root, job.stores.snapshots, job.blobs)
+
+
+def _how(output: Output, usual: str) -> Compressor:
+    compression = output.compression or ("gzip" if usual == "gzip" else "none")
+    return compressor(compression, output.level)
+
+
+def _tell(job: _Job) -> None:
+    if job.output.dest != STDOUT:
+        job.emit(Note(f"wrote {job.output.dest}"))
