@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from buildkit.errors import DefinitionError
 from buildkit.frontend.findings import Finding, undefined_variable
 from grammar import words
-from grammar.errors import GrammarError
+from grammar.errors import GrammarError, quote
 from grammar.source import Span, Word
 
 NOT_EXPORTED = frozenset(("BUILDKIT_SBOM_SCAN_CONTEXT", "BUILDKIT_SBOM_SCAN_STAGE"))
@@ -88,6 +88,12 @@ class Expander:
             expansion = words.expand_body(text, self._env, self._escape)
         self._note(expansion.unset)
         return expansion.text
+
+    def file_name(self, name: str) -> str:
+        """Return the name of a heredoc that becomes a file. Raises DefinitionError if it cannot."""
+        if "/" in name or "\0" in name or name in (".", ".."):
+            raise self.error(f"heredoc name {quote(name)} cannot be a file's name")
+        return name
 
     def shown(self, text: str) -> str:
         """Return `text` expanded for a step's name; as it is when that is impossible."""

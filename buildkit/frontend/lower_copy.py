@@ -98,7 +98,7 @@ def _expanded(instruction: Copy | Add, expander: Expander) -> _Words:
         checksum=expander.optional(instruction.checksum) if isinstance(instruction, Add) else "",
         files=tuple(
             InlineFile(
-                name=heredoc.name,
+                name=expander.file_name(heredoc.name),
                 content=expander.body(heredoc.body()) if heredoc.expand else heredoc.body(),
             )
             for heredoc in instruction.heredocs

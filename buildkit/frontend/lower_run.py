@@ -104,9 +104,7 @@ def _command(instruction: Run, state: StageState, expander: Expander) -> _Comman
     body = heredoc.body()
     if not body.startswith("#!"):
         return _Command(state.with_shell(body), None)
-    if "/" in heredoc.name or heredoc.name in (".", ".."):
-        raise expander.error(f"heredoc name {quote(heredoc.name)} cannot be a file's name")
-    return _Command(state.with_shell(f"{SCRIPTS}/{heredoc.name}"), body)
+    return _Command(state.with_shell(f"{SCRIPTS}/{expander.file_name(heredoc.name)}"), body)
 
 
 def _shell_text(instruction: Run, command: ShellForm) -> str:

@@ -125,10 +125,11 @@ class StageLowering:
         image = self._origins.resolved(base.request)
         label = names.next(f"FROM {image.reference}") if image.config.diff_ids else ""
         vertex = self._origins.image(base.request, image, label, place)
-        found = image.config.platform
-        if found != platform:
+        found, wanted = image.config.platform, platform
+        # A variant is no matter here: newer processors run what is for older ones.
+        if (found.os, found.architecture) != (wanted.os, wanted.architecture):
             span = plan.stage.base.span
-            self.findings.append(other_platform(plan.base_name, str(found), str(platform), span))
+            self.findings.append(other_platform(plan.base_name, str(found), str(wanted), span))
         return StageState(platform, image, vertex)
 
     def _from_context(

@@ -22,7 +22,7 @@ class Vertex(NamedTuple):
     `inputs` are names of vertices; None is the empty file system (scratch). For CopyOp, MkdirOp
     and ExecOp the first is the file system they change. `label` is the step's name as the user
     sees it (`[build 2/5] RUN make`), `lines` the first and last line of its instruction, `stage`
-    the name of its stage, or its number where it has none. `number` counts the steps the user sees
+    the name of its stage, `stage-N` where it has none. `number` counts the steps the user sees
     from 1, in order of the Dockerfile; it is 0 for a vertex that is no step (a build context).
     """
 

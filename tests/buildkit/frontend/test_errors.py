@@ -128,6 +128,12 @@ CASES = {
         "FROM alpine\nRUN --security=insecure x", "security.insecure is not allowed", 2
     ),
     "device": Case("FROM alpine\nRUN --device=gpu x", "RUN --device is not supported", 2),
+    "a heredoc's name": Case(
+        "FROM alpine\nCOPY <<a/b /x\na/b", 'heredoc name "a/b" cannot be a file\'s name', 2
+    ),
+    "a script's name": Case(
+        "FROM alpine\nRUN <<..\n#!/bin/sh\n..", 'heredoc name ".." cannot be a file\'s name', 2
+    ),
     "nothing to run": Case("FROM alpine\nRUN []", "RUN requires at least one argument", 2),
     "mount target": Case(
         "FROM alpine\nRUN --mount=type=cache,target=/x/.. x", 'invalid mount target "/"', 2
