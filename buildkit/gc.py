@@ -178,8 +178,13 @@ class _Collection:
             return sum(entry.stat().st_size for entry in found)
 
     def _layers(self, kept: set[str]) -> dict[Digest, int]:
+        """Return the layers to drop; with them goes what a power cut made worthless."""
         sizes = dict(self._rows("SELECT diff_id, size FROM layer"))
-        return {digest: sizes[digest] for digest in _digests(zip(sizes)) if digest not in kept}
+        torn = self._rows(
+            "SELECT diff_id FROM layer WHERE synced=0 AND boot_id<>?", self._root.boot_id
+        )
+        good = kept.difference(_digests(torn))
+        return {digest: sizes[digest] for digest in _digests(zip(sizes)) if digest not in good}
 
     def _drop_layers(self, layers: dict[Digest, int]) -> int:
         with self._root.transaction() as database:

@@ -91,6 +91,7 @@ class Layers:
         """Make the layer in `directory` (`fs` and signs) the one called `record.diff_id`.
 
         Where that layer is here already, nothing happens and `directory` stays with the caller.
+        `directory` must lie below `tmp/`; what must not be trusted is moved beside it.
         """
         self._root.use("layer", record.diff_id)
         target = self.directory(record.diff_id)
@@ -98,11 +99,14 @@ class Layers:
             if self._is_trusted(record.diff_id):
                 self._found.add(record.diff_id)
                 return
-            stale = self._set_aside(target)
+            stale = f"{directory}.stale"
+            if os.path.lexists(target):
+                os.rename(target, stale)
             os.rename(directory, target)
             self._insert(record)
         self._found.add(record.diff_id)
-        if stale:
+        self._signs.pop(record.diff_id, None)
+        with self._root.writing("tmp"):
             remove_tree(stale)
 
     def sync(self) -> None:
@@ -138,14 +142,6 @@ class Layers:
         if row is None or not (row[1] or (row[0] and row[0] == self._root.boot_id)):
             return False
         return os.path.isdir(self.fs(diff_id))
-
-    def _set_aside(self, target: str) -> str:
-        """Move what must not be trusted out of the way; return where to, empty for nothing."""
-        if not os.path.lexists(target):
-            return ""
-        stale = self._root.tmp() + "/stale"
-        os.rename(target, stale)
-        return stale
 
     def _insert(self, record: LayerRecord) -> None:
         with self._root.transaction() as transaction:

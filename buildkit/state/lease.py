@@ -103,22 +103,30 @@ class Lease:
             self._fd = self._gate = -1
 
 
+def stale(top: str) -> list[str]:
+    """Return the names of what dead commands left in `leases/` and `tmp/`."""
+    found = []
+    for name in sorted(set(os.listdir(_temporary(top))) | set(os.listdir(f"{top}/leases"))):
+        with _unless_held(f"{top}/leases/{name}") as dead:
+            if dead:
+                found.append(name)
+    return found
+
+
 def collect_stale(top: str) -> int:
-    """Remove what dead commands left in `leases/` and `tmp/`; return how many there were.
+    """Remove what dead commands left; return how many there were.
 
     A command makes its lease before its directory and removes the directory first, so a
     directory without a lease is nobody's.
     """
-    names = set(os.listdir(_temporary(top))) | set(os.listdir(f"{top}/leases"))
-    removed = 0
+    names = stale(top)
     for name in names:
         with _unless_held(f"{top}/leases/{name}") as dead:
             if dead:
                 remove_tree(_temporary(top, name))
                 with contextlib.suppress(FileNotFoundError):
                     os.unlink(f"{top}/leases/{name}")
-                removed += 1
-    return removed
+    return len(names)
 
 
 def in_use(top: str) -> set[tuple[str, str]]:

@@ -123,14 +123,19 @@ class StateRoot:
         with contextlib.suppress(OSError):
             _make_reserve(self.top)
 
-    def close(self) -> None:
-        """Give the lease and the connections back. May be called twice."""
+    def forget_connections(self) -> None:
+        """Close the connections to the database; new ones are made when they are asked for."""
         with self._mutex:
-            lease, self._lease = self._lease, None
             connections, self._connections = self._connections, []
         for connection in connections:
             connection.close()
         self._local = threading.local()
+
+    def close(self) -> None:
+        """Give the lease and the connections back. May be called twice."""
+        self.forget_connections()
+        with self._mutex:
+            lease, self._lease = self._lease, None
         if lease is not None:
             with self.writing():
                 lease.release()

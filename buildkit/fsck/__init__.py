@@ -1,0 +1,6 @@
+"""Is the store sound? `fsck(root, full=, repair=)` gives findings."""
+
+from buildkit.fsck.check import fsck
+from buildkit.fsck.finding import Finding
+
+__all__ = ["Finding", "fsck"]

@@ -1,0 +1,270 @@
+"""Is the store sound, and if not, what is to be done.
+
+In: a state root. Out: findings, none when all is well. Every blob is hashed, every row is held
+against the files it speaks of and every file against the rows; `full` also holds the trees of
+layers against their tars. Nothing is changed unless `repair` is given; then what is damaged is
+made again from what is not, or dropped, so that the next check is clean and the next build or
+pull makes good what is missing. Guarantee R3.
+"""
+
+import contextlib
+import hashlib
+import os
+import sqlite3
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any
+
+from buildkit.errors import BuildError, StoreError
+from buildkit.fsck.finding import Finding, Findings
+from buildkit.fsck.rebuild import rebuild
+from buildkit.fsck.trees import BlobTar, compare_with_blob, digest_of_tree
+from buildkit.oci.config import ImageConfig
+from buildkit.snapshot.foreign import unpack_foreign
+from buildkit.state.lease import Lease, collect_stale, stale
+from buildkit.state.locks import exclusive
+from buildkit.state.removal import remove_tree
+from buildkit.state.root import StateRoot
+
+_HEX = frozenset("0123456789abcdef")
+_CHUNK = 1 << 20
+
+
+def fsck(root: StateRoot, *, full: bool = False, repair: bool = False) -> tuple[Finding, ...]:
+    """Check, and with `repair` put right, what is in the store. Call it before anything else."""
+    findings = Findings(repair=repair)
+    for name in stale(root.top):
+        findings.add(f"tmp/{name}", "is left of a command that died", lambda: None)
+    if repair:
+        collect_stale(root.top)
+    with contextlib.ExitStack() as stack:
+        if repair:
+            stack.enter_context(root.lease.collecting())
+        stack.enter_context(exclusive(root, "layers"))
+        if _check_database(root, findings):
+            _Check(root, findings, full=full).run()
+    return tuple(findings.found)
+
+
+def _check_database(root: StateRoot, findings: Findings) -> bool:
+    """Return whether there is a database to go on with."""
+    try:
+        rows = root.database().execute("PRAGMA integrity_check(1)").fetchall()
+        problem = "" if rows == [("ok",)] else str(rows[0][0])
+    except (StoreError, sqlite3.DatabaseError) as error:
+        cause = error.__cause__ if isinstance(error, StoreError) else error
+        # Of another version, locked, or on a full disk is not damaged.
+        if not isinstance(cause, sqlite3.DatabaseError) or isinstance(
+            cause, sqlite3.OperationalError
+        ):
+            raise
+        problem = str(error)
+    if problem:
+        findings.add(
+            "state.db",
+            f"is damaged, names of images and records of steps are lost: {problem}",
+            lambda: rebuild(root),
+        )
+    return not problem or findings.repair
+
+
+class _Check:
+    """One run over blobs, layers, steps and images, in the order in which they need each other."""
+
+    def __init__(self, root: StateRoot, findings: Findings, *, full: bool) -> None:
+        self._root = root
+        self._findings = findings
+        self._full = full
+
+    def run(self) -> None:
+        self._blobs()
+        self._forms()
+        self._layers()
+        self._steps()
+        self._images()
+
+    def _blobs(self) -> None:
+        for name in sorted(os.listdir(self._root.path("blobs", "sha256"))):
+            path = self._root.path("blobs", "sha256", name)
+            if not _is_hex64(name):
+                self._findings.add(f"blobs/sha256/{name}", "is no blob", _remover(path))
+            elif _sha256(path) != name:
+                self._findings.add(
+                    f"blob sha256:{name}", "has other content than its name says", _remover(path)
+                )
+
+    def _forms(self) -> None:
+        for rowid, diff_id, digest, size in self._rows(
+            "SELECT diff_id || compression || compressor, diff_id, digest, size FROM blob_form"
+        ):
+            with contextlib.suppress(FileNotFoundError):
+                if os.stat(self._blob(digest)).st_size == size:
+                    continue
+            self._findings.add(
+                f"layer {diff_id}",
+                f"has no blob {digest} of {size} bytes, which it should have",
+                self._deleter(
+                    "DELETE FROM blob_form WHERE diff_id || compression || compressor=?", rowid
+                ),
+            )
+
+    def _layers(self) -> None:
+        rows = self._rows("SELECT diff_id, origin, boot_id, synced FROM layer")
+        for diff_id, origin, boot_id, synced in rows:
+            problem = self._layer_problem(diff_id, origin)
+            if not problem and not synced and boot_id != self._root.boot_id:
+                problem = "was not on disk when the machine went down"
+            if problem:
+                self._findings.add(f"layer {diff_id}", problem, partial(self._mend_layer, diff_id))
+        known = {row[0] for row in self._rows("SELECT diff_id FROM layer")}
+        for name in sorted(os.listdir(self._root.path("layers"))):
+            if f"sha256:{name}" not in known:
+                self._findings.add(
+                    f"layers/{name}",
+                    "is a directory that no row tells of",
+                    _remover(self._root.path("layers", name)),
+                )
+
+    def _layer_problem(self, diff_id: str, origin: str) -> str:
+        """Return what is wrong with the layer, empty for nothing."""
+        name = diff_id.removeprefix("sha256:")
+        directory = self._root.path("layers", name)
+        if not _is_hex64(name) or origin not in ("packed", "foreign"):
+            return "has a row that makes no sense"
+        if not os.path.isdir(f"{directory}/fs"):
+            return "has no directory"
+        blob = self._original(diff_id)
+        if origin == "foreign" and not blob:
+            return "came from elsewhere and its blob is gone, so it could not be exported"
+        if not self._full:
+            return ""
+        try:
+            if origin == "packed":
+                found, _ = digest_of_tree(directory)
+                return "" if found == diff_id else f"has another content now: {found}"
+            with self._scratch() as scratch:
+                difference = compare_with_blob(directory, blob, f"{scratch}/layer")
+            return f"differs from its blob: {difference}" if difference else ""
+        except (BuildError, OSError) as error:
+            return f"cannot be read: {error}"
+
+    def _mend_layer(self, diff_id: str) -> None:
+        """Make the layer's directory again from its blob, or drop the layer."""
+        name = diff_id.removeprefix("sha256:")
+        if _is_hex64(name):
+            blob = self._original(diff_id)
+            remove_tree(self._root.path("layers", name))
+            if blob and self._unpacked_again(name, blob):
+                self._execute(
+                    "UPDATE layer SET boot_id=?, synced=0, origin='foreign' WHERE diff_id=?",
+                    self._root.boot_id,
+                    diff_id,
+                )
+                return
+        self._execute("DELETE FROM layer WHERE diff_id=?", diff_id)
+        self._execute("DELETE FROM blob_form WHERE diff_id=?", diff_id)
+
+    def _unpacked_again(self, name: str, blob: str) -> bool:
+        with self._scratch() as scratch, BlobTar(blob) as tar:
+            try:
+                found = unpack_foreign(tar, f"{scratch}/layer")
+            except BuildError:
+                return False
+            if found.diff_id.hex != name:
+                return False
+            os.rename(f"{scratch}/layer", self._root.path("layers", name))
+            return True
+
+    def _steps(self) -> None:
+        for key, diff_id in self._rows(
+            "SELECT key, diff_id FROM step WHERE diff_id NOT IN (SELECT diff_id FROM layer)"
+        ):
+            self._findings.add(
+                f"step {key}",
+                f"made layer {diff_id}, which is gone",
+                self._deleter("DELETE FROM step WHERE key=?", key),
+            )
+
+    def _images(self) -> None:
+        layers = {row[0] for row in self._rows("SELECT diff_id FROM layer")}
+        for image, manifest in self._rows("SELECT config, manifest FROM known_image"):
+            problem = self._image_problem(image, layers)
+            if problem:
+                self._findings.add(f"image {image}", problem, partial(self._drop_image, image))
+            elif manifest is not None and not os.path.exists(self._blob(manifest)):
+                self._findings.add(
+                    f"image {image}",
+                    f"has lost the manifest {manifest} it came with",
+                    self._deleter("UPDATE known_image SET manifest=NULL WHERE config=?", image),
+                )
+        for name, image in self._rows(
+            "SELECT name, config FROM image WHERE config NOT IN (SELECT config FROM known_image)"
+        ):
+            self._findings.add(
+                f"name {name}",
+                f"stands for image {image}, which is not there",
+                self._deleter("DELETE FROM image WHERE name=?", name),
+            )
+
+    def _image_problem(self, image: str, layers: set[str]) -> str:
+        try:
+            with open(self._blob(image), "rb") as file:
+                config = ImageConfig.parse(file.read(9 << 20))
+        except FileNotFoundError:
+            return "has no config"
+        except BuildError as error:
+            return f"has a config that is none: {error}"
+        missing = [diff_id for diff_id in config.diff_ids if diff_id not in layers]
+        return f"lacks layer {missing[0]}" if missing else ""
+
+    def _drop_image(self, image: str) -> None:
+        self._execute("DELETE FROM image WHERE config=?", image)
+        self._execute("DELETE FROM known_image WHERE config=?", image)
+
+    def _original(self, diff_id: str) -> str:
+        """Return the path of a blob that holds the layer, empty for none."""
+        for (digest,) in self._rows("SELECT digest FROM blob_form WHERE diff_id=?", diff_id):
+            path = self._blob(digest)
+            if os.path.exists(path):
+                return path
+        return ""
+
+    def _blob(self, digest: str) -> str:
+        name = digest.removeprefix("sha256:")
+        return self._root.path("blobs", "sha256", name if _is_hex64(name) else "none")
+
+    @contextlib.contextmanager
+    def _scratch(self) -> Iterator[str]:
+        """Give a private directory without collecting anything on the way."""
+        lease = Lease.acquire(self._root.top)
+        try:
+            yield lease.directory()
+        finally:
+            lease.release()
+
+    def _rows(self, query: str, *values: str) -> list[tuple[Any, ...]]:
+        with self._root.reading():
+            return self._root.database().execute(query, values).fetchall()
+
+    def _execute(self, statement: str, *values: str) -> None:
+        with self._root.transaction() as database:
+            database.execute(statement, values)
+
+    def _deleter(self, statement: str, *values: str) -> Callable[[], object]:
+        return lambda: self._execute(statement, *values)
+
+
+def _remover(path: str) -> Callable[[], object]:
+    return lambda: remove_tree(path)
+
+
+def _is_hex64(name: str) -> bool:
+    return len(name) == 64 and _HEX.issuperset(name)
+
+
+def _sha256(path: str) -> str:
+    digest = hashlib.sha256()
+    with open(path, "rb", buffering=0) as file:
+        while data := file.read(_CHUNK):
+            digest.update(data)
+    return digest.hexdigest()

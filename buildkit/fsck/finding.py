@@ -1,0 +1,26 @@
+"""What a check found, and the list that it goes to."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+
+class Finding(NamedTuple):
+    """`what` (a blob, a layer, a name) has `problem`. `repaired`: it has no more."""
+
+    what: str
+    problem: str
+    repaired: bool
+
+
+class Findings:
+    """Collects findings, and repairs what they are about if that is wanted."""
+
+    def __init__(self, *, repair: bool) -> None:
+        self.repair = repair
+        self.found: list[Finding] = []
+
+    def add(self, what: str, problem: str, mend: Callable[[], object]) -> None:
+        """Note a finding; `mend` makes it go away."""
+        if self.repair:
+            mend()
+        self.found.append(Finding(what, problem, self.repair))

@@ -1,0 +1,79 @@
+"""The image index: manifests, one a platform. Source: image-spec image-index.md; Docker's list."""
+
+from typing import Any, NamedTuple, Self
+
+from buildkit.oci.descriptor import Descriptor
+from buildkit.oci.fields import DocumentError, Fields, encode
+from buildkit.oci.manifest import check_version
+from buildkit.oci.media_types import INDEX, INDEXES
+from buildkit.oci.platforms import Platform
+
+REF_NAME = "org.opencontainers.image.ref.name"
+_ATTESTATION = "vnd.docker.reference.type"
+
+
+class Index(NamedTuple):
+    """An index; the `index.json` of a layout is one too."""
+
+    manifests: tuple[Descriptor, ...]
+    media_type: str = INDEX
+    annotations: tuple[tuple[str, str], ...] = ()
+    artifact_type: str = ""
+    subject: Descriptor | None = None
+
+    @classmethod
+    def parse(cls, data: bytes, name: str = "index") -> Self:
+        """Return the index that `data` holds. Raises DocumentError."""
+        fields = Fields.parse(data, name)
+        check_version(fields)
+        if "layers" in fields.data or "config" in fields.data:
+            raise DocumentError(f"{name}: is a manifest and an index at once")
+        media_type = fields.text("mediaType", "") or INDEX
+        if media_type not in INDEXES:
+            raise DocumentError(f"{name}.mediaType: {media_type!r} is not an index's")
+        subject = fields.object("subject")
+        return cls(
+            manifests=tuple(Descriptor.of(item) for item in fields.objects("manifests")),
+            media_type=media_type,
+            annotations=fields.pairs("annotations"),
+            artifact_type=fields.text("artifactType", ""),
+            subject=None if subject is None else Descriptor.of(subject),
+        )
+
+    def encode(self) -> bytes:
+        """Return the document: the same bytes for the same value."""
+        document: dict[str, Any] = {"schemaVersion": 2, "mediaType": self.media_type}
+        if self.artifact_type:
+            document["artifactType"] = self.artifact_type
+        document["manifests"] = [manifest.document() for manifest in self.manifests]
+        if self.subject is not None:
+            document["subject"] = self.subject.document()
+        if self.annotations:
+            document["annotations"] = dict(sorted(self.annotations))
+        return encode(document)
+
+    def choose(self, wanted: Platform) -> Descriptor | None:
+        """Return the manifest for `wanted`: the same variant, else the next lower one.
+
+        A manifest without a platform fits when it is the only one. Attestations never do.
+        """
+        images = [item for item in self.manifests if not is_attestation(item)]
+        if len(images) == 1 and images[0].platform is None:
+            return images[0]
+        same = [
+            item
+            for item in images
+            if item.platform is not None
+            and item.platform[:2] == wanted[:2]
+            and item.platform.variant <= wanted.variant
+        ]
+        return max(same, key=_variant, default=None)
+
+
+def is_attestation(descriptor: Descriptor) -> bool:
+    """Say whether a descriptor in an index is a remark on another one and no image."""
+    return any(key == _ATTESTATION for key, _ in descriptor.annotations)
+
+
+def _variant(descriptor: Descriptor) -> str:
+    return "" if descriptor.platform is None else descriptor.platform.variant
