@@ -83,7 +83,7 @@ def build(request: BuildRequest, worker: Worker, emit: Emit, cancel: Cancel) -> 
             from buildkit.exporter.table import export
 
             for output in request.outputs:
-                export(output, image, request.tags, worker, emit)
+                export(output, image, request.tags, worker.stores(), worker.blobs, emit)
         record = record._replace(image=image.digest)
     except BaseException as error:
         told = _placed(error, source)
@@ -130,9 +130,7 @@ def _solved(
     emit: Emit,
     cancel: Cancel,
 ) -> Result:
-    ops = BuildOps(
-        worker.stores(), contexts, worker.sandboxes(), request.secrets, clamp=lowered.epoch
-    )
+    ops = BuildOps(worker.stores(), contexts, request.secrets, clamp=lowered.epoch)
     try:
         return solve(
             lowered.graph,

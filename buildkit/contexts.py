@@ -3,13 +3,11 @@
 In: paths. Out: open contexts, whose trees the ops share; the text of the Dockerfile.
 """
 
-import hashlib
 import os
 import sys
 from collections.abc import Mapping
 
 from buildkit.context.local import LocalContext
-from buildkit.context.statcache import StatCache
 from buildkit.context.tree import Tree
 from buildkit.errors import ContextError, DefinitionError
 from buildkit.state.root import StateRoot
@@ -42,13 +40,12 @@ class BuildContexts:
         known = self._open.get(name)
         if known is None:
             path = self._paths[name]
-            memory = StatCache.load(self._root.path("contexts", _memory_of(path)))
             dockerfile = self._dockerfile if name == MAIN else None
             context = LocalContext.open(
                 path,
                 dockerfile=dockerfile,
                 name="context" if name == MAIN else f"context {name}",
-                memory=memory,
+                memory_folder=self._root.path("contexts"),
             )
             known = self._open[name] = context
         return known
@@ -85,16 +82,6 @@ def find_dockerfile(context: str, named: str | None) -> tuple[str | None, Source
         "failed to read dockerfile: open Dockerfile: no such file or directory",
         hint=f"there is none in {context}; name one with -f",
     )
-
-
-def _memory_of(path: str) -> str:
-    """Return the name of the file that remembers the context `path`: another disk, another file."""
-    try:
-        device = os.stat(path).st_dev
-    except OSError:
-        device = 0  # opening it will say what is wrong
-    text = f"{device}:{os.path.realpath(path)}"
-    return hashlib.sha256(os.fsencode(text)).hexdigest()
 
 
 def _read(path: str) -> Source:

@@ -6,8 +6,7 @@ from typing import Self
 from buildkit.cache.local import LocalCacheStore
 from buildkit.content.local import LocalBlobStore
 from buildkit.images import ImageStore
-from buildkit.ops.sandboxes import Sandboxes
-from buildkit.ops.table import Stores
+from buildkit.ops.stores import Stores
 from buildkit.records.store import RecordStore
 from buildkit.snapshot.overlay import OverlayStore
 from buildkit.state.root import StateRoot
@@ -27,10 +26,6 @@ class Worker:
     def stores(self) -> Stores:
         """Return the stores that ops draw on."""
         return Stores(self.root, self.snapshots, self.cache)
-
-    def sandboxes(self) -> Sandboxes:
-        """Return a place for a zygote, which is started when a step first runs."""
-        return Sandboxes()
 
     def __enter__(self) -> Self:
         return self

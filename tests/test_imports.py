@@ -33,7 +33,7 @@ LAYERS = (
 
 ALSO_BESIDE = {
     ("build", "worker"), ("worker", "launch"), ("build", "launch"),
-    ("progress", "errors"), ("llb", "oci"), ("records", "cache"),
+    ("progress", "errors"), ("llb", "oci"), ("oci", "errors"), ("records", "cache"),
     ("content", "state"), ("tree", "content"), ("state", "content"),
     ("images", "snapshot"), ("exporter", "archive"), ("archive", "exporter"),
     ("fsck", "gc"), ("gc", "fsck"),

@@ -7,7 +7,6 @@ what the ignore file hides cannot be mounted (S12), which is why a context is co
 """
 
 import os
-import re
 import stat
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, ExitStack
@@ -17,8 +16,6 @@ from buildkit.errors import StepError, UsageError
 from buildkit.llb.op import (
     BindMount,
     CacheMount,
-    CopyOp,
-    CopySource,
     ExecMount,
     SecretMount,
     SshMount,
@@ -29,13 +26,12 @@ from buildkit.ops.copy import copy_into
 from buildkit.ops.origins import Origins
 from buildkit.ops.secrets import SecretSource
 from buildkit.ops.select import select
+from buildkit.ops.shown import mount_copy
 from buildkit.progress.cancel import Cancel
 from buildkit.state.root import StateRoot
 from runtime import mounts as kernel
 from runtime.safepath import open_beneath
 from runtime.spec import BindFd, File, Mount, Overlay, Tmpfs
-
-_WILDCARD = re.compile(r"([*?\[\\])")
 
 
 class Mounted(NamedTuple):
@@ -186,19 +182,3 @@ class Mounting:
             if b"\0" in value:
                 raise UsageError(f"secret {mount.id} holds a NUL byte: it cannot be a variable")
             env.append((mount.env, os.fsdecode(value)))
-
-
-def mount_copy(origin: int, source: str) -> CopyOp:
-    """Return the copy that takes what a mount shows, to `/content`: its key and its tree."""
-    return CopyOp(
-        # A mount has no wildcards.
-        sources=(CopySource(origin, _WILDCARD.sub(r"\\\1", source)),),
-        dest="/content",
-        chown="",
-        chmod="",
-        exclude=(),
-        parents=False,
-        link=False,
-        unpack="never",
-        keep_owner=True,
-    )

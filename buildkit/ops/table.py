@@ -4,14 +4,13 @@ In: stores, contexts, sandboxes, secrets. Out: identities, results. One case an 
 methods; the work itself stands in the module of its op.
 """
 
-import json
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
-from typing import NamedTuple, assert_never
+from typing import TYPE_CHECKING, NamedTuple, assert_never
 
 from buildkit.cache.result import ContextRef, Identity, InputIdentity, Outcome, Ref
-from buildkit.cache.store import CachedStep, CacheStore
+from buildkit.cache.store import CachedStep
+from buildkit.context.tree import Tree
 from buildkit.errors import DefinitionError, ImageError
 from buildkit.llb.graph import Vertex
 from buildkit.llb.op import (
@@ -28,30 +27,21 @@ from buildkit.llb.op import (
 )
 from buildkit.oci.digest import Digest
 from buildkit.ops import remembered
-from buildkit.ops.copy import copy_into
-from buildkit.ops.execute import Setting, execute
-from buildkit.ops.mkdir import make_directory
-from buildkit.ops.mounts import mount_copy
 from buildkit.ops.origins import Contexts, Origins
-from buildkit.ops.sandboxes import Sandboxes
 from buildkit.ops.secrets import SecretSource
 from buildkit.ops.select import select
 from buildkit.ops.selection import Selection
+from buildkit.ops.shown import mount_copy
+from buildkit.ops.stores import Stores
 from buildkit.progress.cancel import Cancel
 from buildkit.progress.reporter import StepReporter
-from buildkit.snapshot.snapshot import Active, Change, Committed, Snapshot
-from buildkit.snapshot.store import SnapshotStore
-from buildkit.state.root import StateRoot
+from buildkit.snapshot.snapshot import Snapshot
+
+if TYPE_CHECKING:
+    from buildkit.ops.perform import Performer
+    from buildkit.ops.sandboxes import Sandboxes
 
 Inputs = Sequence[Ref | None]
-
-
-class Stores(NamedTuple):
-    """The stores that ops draw on."""
-
-    root: StateRoot
-    snapshots: SnapshotStore
-    cache: CacheStore
 
 
 class _Held(NamedTuple):
@@ -71,14 +61,14 @@ class BuildOps:
         self,
         stores: Stores,
         contexts: Contexts,
-        sandboxes: Sandboxes,
         secrets: Mapping[str, SecretSource],
         *,
         clamp: int | None,
     ) -> None:
         self._stores = stores
         self._contexts = contexts
-        self._sandboxes = sandboxes
+        self._sandboxes: Sandboxes | None = None
+        self._made: Performer | None = None
         self._secrets = secrets
         self._clamp = clamp
         self._held: dict[str, _Held] = {}
@@ -121,16 +111,22 @@ class BuildOps:
     ) -> Outcome:
         """See `solver.ops.Ops`."""
         parent = _parent(inputs)
+        performer = self._performer()
         match vertex.op:
             case CopyOp() as op:
                 try:
-                    return self._copy(vertex, op, inputs, cancel)
+                    selection, trees = self._selected(vertex, op, inputs)
+                    return performer.copy(op, parent, selection, trees, cancel)
                 finally:
                     self._release(vertex)
             case MkdirOp() as op:
-                return self._mkdir(op, parent)
+                return performer.make_directory(op, parent)
             case ExecOp() as op:
-                return self._execute(op, inputs, reporter, cancel)
+                origins = self._origins(inputs)
+                try:
+                    return performer.execute(op, parent, origins, reporter, cancel)
+                finally:
+                    origins.close()
             case ImageOp() | ContextOp() | HttpOp() | GitOp():
                 raise DefinitionError(f"{vertex.label} is no step that runs")
             case _:
@@ -138,10 +134,25 @@ class BuildOps:
 
     def close(self) -> None:
         """End the sandboxes that still run and close what was looked at."""
-        self._sandboxes.close()
+        if self._sandboxes is not None:
+            self._sandboxes.close()
         for held in self._held.values():
             held.origins.close()
         self._held.clear()
+
+    def _performer(self) -> "Performer":
+        """Return what makes layers; a build that finds all in its cache never gets here."""
+        with self._looking:
+            if self._made is None:
+                # With these come the sandbox, copying and packing: half of all there is to import.
+                from buildkit.ops.perform import Performer
+                from buildkit.ops.sandboxes import Sandboxes
+
+                self._sandboxes = Sandboxes()
+                self._made = Performer(
+                    self._stores, self._sandboxes, self._secrets, self._looking, clamp=self._clamp
+                )
+            return self._made
 
     def _image(self, op: ImageOp) -> Identity:
         if op.diff_ids and not self._stores.snapshots.has(op.diff_ids):
@@ -245,69 +256,15 @@ class BuildOps:
         self._remember(op, found, inputs)
         return next(iter(found.values()))
 
-    def _copy(self, vertex: Vertex, op: CopyOp, inputs: Inputs, cancel: Cancel) -> Outcome:
-        parent = _parent(inputs)
-        below = None if op.link else parent
-        with ExitStack() as stack:
-            with self._looking:
-                held = self._select(vertex, op, inputs)
-                for root in held.selection.roots:
-                    held.selection.entries(root)  # the last look at the tree: now it may be shared
-                trees = held.origins.trees(_origins_of(op))
-            views = self._stores.snapshots
-            view = None if parent is None else stack.enter_context(views.view(parent))
-            active = self._prepared(stack, below)
-            copy_into(
-                op,
-                held.selection,
-                trees,
-                None if below is None else view,
-                active.upper,
-                check=cancel.check,
-                owner_view=view,
-            )
-            return _outcome(self._commit(active, below), parent)
-
-    def _mkdir(self, op: MkdirOp, parent: Snapshot | None) -> Outcome:
-        with ExitStack() as stack:
-            views = self._stores.snapshots
-            view = None if parent is None else stack.enter_context(views.view(parent))
-            active = self._prepared(stack, parent)
-            make_directory(op, view, active.upper)
-            return _outcome(self._commit(active, parent), parent)
-
-    def _execute(
-        self, op: ExecOp, inputs: Inputs, reporter: StepReporter, cancel: Cancel
-    ) -> Outcome:
-        parent = _parent(inputs)
-        with ExitStack() as stack:
-            origins = self._origins(inputs)
-            stack.callback(origins.close)
-            active = self._prepared(stack, parent)
-            setting = Setting(
-                root=self._stores.root,
-                active=active,
-                lowers=() if parent is None else self._stores.snapshots.lowers(parent),
-                secrets=self._secrets,
-                origins=origins,
-                sandboxes=self._sandboxes,
-                looking=self._looking,
-            )
-            usage = execute(op, setting, reporter, cancel)
-            return _outcome(self._commit(active, parent), parent)._replace(usage=usage)
-
-    def _prepared(self, stack: ExitStack, parent: Snapshot | None) -> Active:
-        active = self._stores.snapshots.prepare(parent)
-        stack.callback(self._stores.snapshots.discard, active)
-        return active
-
-    def _commit(self, active: Active, parent: Snapshot | None) -> Committed:
-        chain = "" if parent is None else str(parent.chain)
-        return self._stores.snapshots.commit(
-            active,
-            candidates=lambda found: self._stores.cache.candidates(chain, found),
-            clamp=self._clamp,
-        )
+    def _selected(
+        self, vertex: Vertex, op: CopyOp, inputs: Inputs
+    ) -> tuple[Selection, Mapping[int, Tree]]:
+        """Return what a copy takes, so that no look at a shared tree is left to be taken."""
+        with self._looking:
+            held = self._select(vertex, op, inputs)
+            for root in held.selection.roots:
+                held.selection.entries(root)
+            return held.selection, held.origins.trees(_origins_of(op))
 
     def _origins(self, inputs: Inputs) -> Origins:
         return Origins(self._stores.root, self._stores.snapshots, self._contexts, inputs)
@@ -324,20 +281,3 @@ def _chain(ref: Ref | None) -> str | None:
 
 def _origins_of(op: CopyOp) -> set[int]:
     return {source.origin for source in op.sources if isinstance(source, CopySource)}
-
-
-def _outcome(committed: Committed, parent: Snapshot | None) -> Outcome:
-    """Return what was committed, as a layer on `parent` (which `--link` did not look at)."""
-    return Outcome(
-        ref=Snapshot.on(parent, committed.diff_id),
-        diff_id=committed.diff_id,
-        created=committed.created,
-        fingerprint=committed.fingerprint,
-        reused=committed.reused,
-        listing=_listing(committed.changes),
-    )
-
-
-def _listing(changes: Sequence[Change]) -> bytes:
-    """Return changes as the records keep them: a JSON list `[path, kind, size]` a line."""
-    return "".join(f"{json.dumps(change)}\n" for change in changes).encode()

@@ -1,0 +1,133 @@
+"""Carrying out what is not cached: COPY, WORKDIR and RUN become layers.
+
+In: an op, the results of its inputs, what was selected for it. Out: `Outcome`. Imported when a
+build first misses its cache; nothing of it is needed before.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack
+
+from buildkit.cache.result import Outcome
+from buildkit.context.tree import Tree
+from buildkit.llb.op import CopyOp, ExecOp, MkdirOp
+from buildkit.ops.copy import copy_into
+from buildkit.ops.execute import Setting, execute
+from buildkit.ops.mkdir import make_directory
+from buildkit.ops.origins import Origins
+from buildkit.ops.sandboxes import Sandboxes
+from buildkit.ops.secrets import SecretSource
+from buildkit.ops.selection import Selection
+from buildkit.ops.stores import Stores
+from buildkit.progress.cancel import Cancel
+from buildkit.progress.reporter import StepReporter
+from buildkit.snapshot.snapshot import Active, Change, Committed, Snapshot
+
+
+class Performer:
+    """Makes layers. Any thread may use it; `looking` is held while a shared tree is looked at.
+
+    `clamp`: no time in a new layer is later than that (seconds since the epoch).
+    """
+
+    def __init__(
+        self,
+        stores: Stores,
+        sandboxes: Sandboxes,
+        secrets: Mapping[str, SecretSource],
+        looking: AbstractContextManager[object],
+        *,
+        clamp: int | None,
+    ) -> None:
+        self._stores = stores
+        self._sandboxes = sandboxes
+        self._secrets = secrets
+        self._looking = looking
+        self._clamp = clamp
+
+    def copy(
+        self,
+        op: CopyOp,
+        parent: Snapshot | None,
+        selection: Selection,
+        trees: Mapping[int, Tree],
+        cancel: Cancel,
+    ) -> Outcome:
+        """Return what COPY or ADD gives. Raises StepError, ContextError, StoreError, Cancelled."""
+        below = None if op.link else parent
+        with ExitStack() as stack:
+            views = self._stores.snapshots
+            view = None if parent is None else stack.enter_context(views.view(parent))
+            active = self._prepared(stack, below)
+            copy_into(
+                op,
+                selection,
+                trees,
+                None if below is None else view,
+                active.upper,
+                check=cancel.check,
+                owner_view=view,
+            )
+            return _outcome(self._commit(active, below), parent)
+
+    def make_directory(self, op: MkdirOp, parent: Snapshot | None) -> Outcome:
+        """Return what WORKDIR gives. Raises StepError, StoreError."""
+        with ExitStack() as stack:
+            views = self._stores.snapshots
+            view = None if parent is None else stack.enter_context(views.view(parent))
+            active = self._prepared(stack, parent)
+            make_directory(op, view, active.upper)
+            return _outcome(self._commit(active, parent), parent)
+
+    def execute(
+        self,
+        op: ExecOp,
+        parent: Snapshot | None,
+        origins: Origins,
+        reporter: StepReporter,
+        cancel: Cancel,
+    ) -> Outcome:
+        """Return what RUN gives. Raises StepError, Cancelled, StoreError."""
+        with ExitStack() as stack:
+            active = self._prepared(stack, parent)
+            setting = Setting(
+                root=self._stores.root,
+                active=active,
+                lowers=() if parent is None else self._stores.snapshots.lowers(parent),
+                secrets=self._secrets,
+                origins=origins,
+                sandboxes=self._sandboxes,
+                looking=self._looking,
+            )
+            usage = execute(op, setting, reporter, cancel)
+            return _outcome(self._commit(active, parent), parent)._replace(usage=usage)
+
+    def _prepared(self, stack: ExitStack, parent: Snapshot | None) -> Active:
+        active = self._stores.snapshots.prepare(parent)
+        stack.callback(self._stores.snapshots.discard, active)
+        return active
+
+    def _commit(self, active: Active, parent: Snapshot | None) -> Committed:
+        chain = "" if parent is None else str(parent.chain)
+        return self._stores.snapshots.commit(
+            active,
+            candidates=lambda found: self._stores.cache.candidates(chain, found),
+            clamp=self._clamp,
+        )
+
+
+def _outcome(committed: Committed, parent: Snapshot | None) -> Outcome:
+    """Return what was committed, as a layer on `parent` (which `--link` did not look at)."""
+    return Outcome(
+        ref=Snapshot.on(parent, committed.diff_id),
+        diff_id=committed.diff_id,
+        created=committed.created,
+        fingerprint=committed.fingerprint,
+        reused=committed.reused,
+        listing=_listing(committed.changes),
+    )
+
+
+def _listing(changes: Sequence[Change]) -> bytes:
+    """Return changes as the records keep them: a JSON list `[path, kind, size]` a line."""
+    return "".join(f"{json.dumps(change)}\n" for change in changes).encode()

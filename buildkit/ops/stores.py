@@ -1,0 +1,15 @@
+"""The stores that ops draw on."""
+
+from typing import NamedTuple
+
+from buildkit.cache.store import CacheStore
+from buildkit.snapshot.store import SnapshotStore
+from buildkit.state.root import StateRoot
+
+
+class Stores(NamedTuple):
+    """All on one state root."""
+
+    root: StateRoot
+    snapshots: SnapshotStore
+    cache: CacheStore
