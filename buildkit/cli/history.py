@@ -1,0 +1,78 @@
+"""`pybuild history`: how an image was made, the newest line first."""
+
+import argparse
+import sys
+import time
+
+from buildkit.cli.inspect import layer_sizes
+from buildkit.cli.listing import age_text, print_json, print_table, short_id, size_text
+from buildkit.cli.options import open_root
+from buildkit.images import ImageStore
+from buildkit.oci.config import History
+
+_WIDTH = 45
+_MISSING = "<missing>"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    add = parser.add_argument
+    add("--no-trunc", action="store_true", help="print everything in full")
+    add("-q", "--quiet", action="store_true", help="print IDs only")
+    add("-H", "--human", default="true", metavar="true|false", help="sizes and ages for people")
+    add("--format", choices=("table", "json"), default="table", help="how to print")
+    add("image", metavar="IMAGE", help="a name or an ID")
+
+
+def command(args: argparse.Namespace) -> int:
+    """Print the history."""
+    with open_root(args) as root:
+        found = ImageStore(root).find(args.image)
+        sizes = layer_sizes(root, found.config.diff_ids)
+    layers = iter(found.config.diff_ids)
+    lines = []
+    for item in found.config.history:
+        diff_id = None if item.empty_layer else next(layers, None)
+        lines.append((item, diff_id, 0 if diff_id is None else sizes[diff_id]))
+    lines.reverse()
+    if args.format == "json":
+        print_json([_document(item, diff_id, size) for item, diff_id, size in lines])
+        return 0
+    whole = found.config_digest if args.no_trunc else short_id(found.config_digest)
+    identities = [whole, *(_MISSING,) * (len(lines) - 1)]
+    if args.quiet:
+        sys.stdout.writelines(f"{identity}\n" for identity in identities[: len(lines)])
+        return 0
+    now = time.time()
+    human = args.human.lower() not in ("false", "0")
+    print_table(
+        ["IMAGE", "CREATED", "CREATED BY", "SIZE", "COMMENT"],
+        [
+            [
+                identity,
+                age_text(item.created, now) if human else item.created or "N/A",
+                _cut(item.created_by, whole=args.no_trunc),
+                size_text(size) if human else str(size),
+                item.comment,
+            ]
+            for identity, (item, _, size) in zip(identities, lines, strict=False)
+        ],
+    )
+    return 0
+
+
+def _cut(text: str, *, whole: bool) -> str:
+    line = " ".join(text.split())
+    return line if whole or len(line) <= _WIDTH else f"{line[: _WIDTH - 3]}..."
+
+
+def _document(item: History, diff_id: str | None, size: int) -> dict[str, object]:
+    return {
+        "Created": item.created,
+        "CreatedBy": item.created_by,
+        "Comment": item.comment,
+        "Author": item.author,
+        "EmptyLayer": item.empty_layer,
+        "Layer": diff_id,
+        "Size": size,
+    }

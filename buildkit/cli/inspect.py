@@ -1,0 +1,87 @@
+"""`pybuild inspect`: an image's configuration, as `docker inspect` shows it."""
+
+import argparse
+import json
+import sys
+from typing import Any
+
+from buildkit.cli.listing import print_json
+from buildkit.cli.options import open_root
+from buildkit.cli.template import render
+from buildkit.errors import UsageError
+from buildkit.images import ImageStore
+from buildkit.oci.digest import Digest
+from buildkit.oci.reference import Reference
+from buildkit.state.root import StateRoot
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    add = parser.add_argument
+    add("-f", "--format", metavar="TEMPLATE", help="json, or for example '{{.Id}}'")
+    add("-s", "--size", action="store_true", help="accepted: sizes are shown anyway")
+    add("-t", "--type", choices=("image",), default="image", help="what to look for")
+    add("images", nargs="+", metavar="IMAGE", help="a name or an ID")
+
+
+def command(args: argparse.Namespace) -> int:
+    """Print a JSON array with an object for each image, or a line each with --format."""
+    with open_root(args) as root:
+        store = ImageStore(root)
+        documents = [describe_image(root, store, text) for text in args.images]
+    if args.format in (None, "json"):
+        print_json(documents)
+        return 0
+    for document in documents:
+        try:
+            sys.stdout.write(render(args.format, document) + "\n")
+        except ValueError as error:
+            raise UsageError(f"--format: {error}", hint="for example '{{.Config.Env}}'") from error
+    return 0
+
+
+def describe_image(root: StateRoot, store: ImageStore, text: str) -> dict[str, Any]:
+    """Return what docker tells of an image. Raises ImageError when there is none."""
+    found = store.find(text)
+    digest = found.config_digest
+    config = found.config
+    manifest = store.manifest(digest)
+    names = [Reference.parse(name) for name in store.names(digest)]
+    # The blob as it is: what another tool put there and pybuild does not know is shown too.
+    document = json.loads(store.config_blob(digest))
+    return {
+        "Id": digest,
+        "RepoTags": [name.familiar for name in names],
+        "RepoDigests": []
+        if manifest is None
+        else sorted({f"{name.repository}@{manifest}" for name in names}),
+        "Comment": config.history[-1].comment if config.history else "",
+        "Created": config.created,
+        "Author": config.author,
+        "Architecture": config.platform.architecture,
+        "Variant": config.platform.variant,
+        "Os": config.platform.os,
+        "Size": sum(layer_sizes(root, config.diff_ids).values()),
+        "Config": {
+            "User": "",
+            "Env": [],
+            "Entrypoint": None,
+            "Cmd": None,
+            "WorkingDir": "",
+            "Labels": {},
+            **(document.get("config") or {}),
+        },
+        "RootFS": {"Type": "layers", "Layers": list(config.diff_ids)},
+        "History": document.get("history") or [],
+    }
+
+
+def layer_sizes(root: StateRoot, diff_ids: tuple[Digest, ...]) -> dict[Digest, int]:
+    """Return the size of each layer's tar in bytes."""
+    with root.reading():
+        database = root.database()
+        rows = [
+            (d, database.execute("SELECT size FROM layer WHERE diff_id=?", (d,)).fetchone())
+            for d in diff_ids
+        ]
+    return {diff_id: 0 if row is None else int(row[0]) for diff_id, row in rows}

@@ -1,0 +1,76 @@
+"""How commands print what they found: tables for people, JSON for programs, sizes and ages.
+
+In: values. Out: text. What came from images has its control characters escaped (guarantee S27).
+"""
+
+import calendar
+import json
+import re
+import sys
+import time
+from collections.abc import Sequence
+
+from buildkit.progress.escape import visible
+
+_TIME = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.\d+)?(Z|[+-]\d\d:\d\d)")
+
+
+def print_table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print columns as wide as their widest cell."""
+    cells = [[visible(cell) for cell in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(heads, *cells, strict=True)]
+    for row in (heads, *cells):
+        line = "   ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True))
+        sys.stdout.write(line.rstrip() + "\n")
+
+
+def print_json(document: object) -> None:
+    """Print a document, indented."""
+    # ASCII: neither the locale nor a terminal's escape sequences matter to it.
+    sys.stdout.write(json.dumps(document, indent=2, ensure_ascii=True) + "\n")
+
+
+def size_text(size: int) -> str:
+    """Return a number of bytes as people read it, in powers of 1000."""
+    value = float(size)
+    for unit in ("B", "kB", "MB", "GB"):
+        if value < 1000:
+            return f"{value:.0f}{unit}" if unit == "B" else f"{value:.3g}{unit}"
+        value /= 1000
+    return f"{value:.3g}TB"
+
+
+def seconds_of(created: str) -> float | None:
+    """Return an RFC 3339 time in seconds since the epoch, None for anything else."""
+    match = _TIME.fullmatch(created)
+    if match is None:
+        return None
+    try:
+        seconds = calendar.timegm(time.strptime(match[1], "%Y-%m-%dT%H:%M:%S"))
+    except ValueError:
+        return None
+    if match[2] != "Z":
+        sign = -1 if match[2][0] == "-" else 1
+        seconds -= sign * (int(match[2][1:3]) * 3600 + int(match[2][4:6]) * 60)
+    return float(seconds)
+
+
+def age_text(created: str, now: float) -> str:
+    """Return how long ago an RFC 3339 time was."""
+    then = seconds_of(created)
+    if then is None:
+        return "N/A"
+    seconds = max(now - then, 0.0)
+    for unit, length in (
+        *(("year", 31_557_600), ("month", 2_629_800), ("week", 604_800)),
+        *(("day", 86_400), ("hour", 3600), ("minute", 60), ("second", 1)),
+    ):
+        number = int(seconds // length)
+        if number >= (2 if unit in ("month", "week") else 1):
+            return f"{number} {unit}{'' if number == 1 else 's'} ago"
+    return "just now"
+
+
+def short_id(digest: str) -> str:
+    """Return the twelve hex digits by which people know an image."""
+    return digest.removeprefix("sha256:")[:12]

@@ -1,0 +1,43 @@
+"""`pybuild load`: images out of an archive, from docker, podman, skopeo or pybuild."""
+
+import argparse
+import sys
+
+from buildkit.cli.interrupts import cancellable
+from buildkit.cli.options import open_root
+from buildkit.images import ImageStore
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    add = parser.add_argument
+    add("-i", "--input", default="-", metavar="FILE", help="archive or layout (standard input)")
+    add("-q", "--quiet", action="store_true", help="print nothing")
+
+
+def command(args: argparse.Namespace) -> int:
+    """Take the images; each name, or the ID of an image without one, is printed."""
+    with cancellable(), open_root(args) as root:
+        # What follows imports compression libraries; only commands that move layers need them.
+        from buildkit.archive.load import load
+        from buildkit.archive.members import open_members
+        from buildkit.archive.take import Taker
+        from buildkit.content.local import LocalBlobStore
+        from buildkit.exporter.forms import Forms
+        from buildkit.snapshot.overlay import OverlayStore
+
+        snapshots = OverlayStore(root)
+        blobs = LocalBlobStore(root)
+        taker = Taker(snapshots, blobs, Forms(root, snapshots, blobs))
+        store = ImageStore(root)
+        with open_members(args.input, root) as members:
+            images = load(members, taker)
+        lines = []
+        for image in images:
+            store.add(image.data, image.names, manifest=image.manifest)
+            lines += [f"Loaded image: {name.familiar}\n" for name in image.names]
+            if not image.names:
+                lines.append(f"Loaded image ID: {image.digest}\n")
+    if not args.quiet:
+        sys.stdout.writelines(lines)
+    return 0

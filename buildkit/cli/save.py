@@ -1,0 +1,85 @@
+"""`pybuild save`: images into an archive that docker, podman, skopeo and umoci read."""
+
+import argparse
+from typing import TYPE_CHECKING
+
+from buildkit.cli.interrupts import cancellable
+from buildkit.cli.options import open_root
+from buildkit.errors import ImageError, UsageError
+from buildkit.exporter.destination import STDOUT
+from buildkit.images import ImageStore
+from buildkit.oci.digest import Digest
+from buildkit.oci.reference import Reference
+
+if TYPE_CHECKING:
+    from buildkit.exporter.oci import NamedImage
+
+_FORMATS = ("docker-archive", "oci-archive", "oci-dir")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    add = parser.add_argument
+    add("-o", "--output", default=STDOUT, metavar="FILE", help="where to (standard output)")
+    add("--format", choices=_FORMATS, default=_FORMATS[0], help="what to write")
+    add("--compress", action="store_true", help="compress the layers of a docker archive, too")
+    add("-q", "--quiet", action="store_true", help="accepted: nothing is printed anyway")
+    add(
+        "-m", "--multi-image-archive", action="store_true", help="accepted: any number may be named"
+    )
+    add("images", nargs="+", metavar="IMAGE", help="a name or an ID")
+
+
+def command(args: argparse.Namespace) -> int:
+    """Write the archive."""
+    if args.format == "oci-dir" and args.output == STDOUT:
+        raise UsageError("a directory does not go to standard output", hint="name one with -o")
+    with cancellable(), open_root(args) as root:
+        # What follows imports compression libraries; only commands that move layers need them.
+        from buildkit.content.local import LocalBlobStore
+        from buildkit.exporter.docker import write_docker
+        from buildkit.exporter.forms import Forms
+        from buildkit.exporter.layout import open_layout
+        from buildkit.exporter.oci import write_oci
+        from buildkit.snapshot.compression import compressor
+        from buildkit.snapshot.overlay import OverlayStore
+
+        blobs = LocalBlobStore(root)
+        forms = Forms(root, OverlayStore(root), blobs)
+        images = _found(ImageStore(root), args.images)
+        with open_layout(args.output, as_tar=args.format != "oci-dir") as layout:
+            if args.format == "docker-archive":
+                write_docker(layout, images, forms, compressor("gzip" if args.compress else "none"))
+            else:
+                write_oci(layout, images, forms, blobs, compressor("gzip"))
+    return 0
+
+
+def _found(store: ImageStore, texts: list[str]) -> list["NamedImage"]:
+    """Return the images with the names by which they were asked for; none for an ID."""
+    from buildkit.exporter.oci import NamedImage
+
+    found: dict[Digest, NamedImage] = {}
+    for text in texts:
+        image = store.find(text)
+        digest = image.config_digest
+        known = found.get(digest) or NamedImage(
+            config=image.config,
+            data=store.config_blob(digest),
+            digest=digest,
+            manifest=store.manifest(digest),
+        )
+        name = _name(image.reference, text)
+        names = known.names if name is None else tuple(dict.fromkeys((*known.names, name)))
+        found[digest] = known._replace(names=names)
+    return list(found.values())
+
+
+def _name(reference: str, text: str) -> Reference | None:
+    """Return the name under which the image is saved, None when it was found by its ID."""
+    if reference.startswith("sha256:"):
+        return None
+    try:
+        return Reference.parse(reference)._replace(digest=None)
+    except ValueError as error:
+        raise ImageError(f"image {text} has an impossible name: {error}") from error
