@@ -20,7 +20,8 @@ WORDS = st.one_of(
 )  # fmt: skip
 FLAGS = st.sampled_from(
     ["", "", "", "", "", "--from=s0", "--from=1", "--from=ctx", "--from=img", "--link",
-     "--parents", "--chmod=7$A", "--mount=type=cache,target=$A", "--mount=from=s1,target=/m", "--mount=type=secret,id=x",
+     "--parents", "--chmod=7$A", "--mount=type=cache,target=$A", "--mount=from=s1,target=/m",
+     "--mount=type=secret,id=x",
      "--network=none", "--unpack", "--platform=$TARGETPLATFORM"]
 )  # fmt: skip
 KEYWORDS = st.sampled_from(
