@@ -192,9 +192,9 @@ def _rule(line: int, text: str) -> tuple[Rule, Form]:
     """Return the rule of a trimmed line, and its pattern compiled. Raises ValueError."""
     inverted = text.startswith("!")
     pattern = text[1:].strip(_SPACE) if inverted else text
-    if not pattern:
+    pattern = clean(pattern) if pattern else ""
+    if inverted and pattern in ("", "/"):
         raise ValueError('illegal exclusion pattern: "!"')
-    pattern = clean(pattern)
     if len(pattern) > 1:
         pattern = pattern.removeprefix("/")
     return Rule(line, text, not inverted), compile_rule(pattern)

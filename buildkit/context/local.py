@@ -5,15 +5,20 @@ that shows what the ignore file leaves, and the listings of `pybuild context`. T
 opened once and never left: all else goes by descriptor (S12). Source: dockerfile.md chapter 11.
 """
 
+import hashlib
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import takewhile
 from typing import NamedTuple, Self
 
+from buildkit.context.glob import has_wildcards
 from buildkit.context.ignore import NO_RULE, Patterns, Rule
-from buildkit.context.paths import join, within
+from buildkit.context.paths import join, native, within
 from buildkit.context.rows import open_file
-from buildkit.context.tree import Memory, Missing, Tree
+from buildkit.context.scan import scan
+from buildkit.context.statcache import StatCache
+from buildkit.context.tree import Missing, Tree
 from buildkit.errors import ContextError
 
 IGNORE_FILE = ".dockerignore"
@@ -45,13 +50,14 @@ class LocalContext:
         *,
         dockerfile: str | None = None,
         name: str = "context",
-        memory: Memory | None = None,
+        memory_folder: str | None = None,
         plain_modes: bool = False,
     ) -> Self:
         """Open the directory `path`. Raises ContextError when it is none.
 
         `dockerfile` is a path of this machine, None when the text came from elsewhere. `name` is
-        what the context is called in messages.
+        what the context is called in messages. `memory_folder`: where to remember what was read
+        (`contexts` of the state root), None not to.
         """
         try:
             root = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -66,6 +72,7 @@ class LocalContext:
         try:
             ignore_file, data = _ignore_file(root, dockerfile)
             patterns = Patterns.parse(data, ignore_file)
+            memory = _memory(memory_folder, root) if memory_folder is not None else None
         except BaseException:
             os.close(root)
             raise
@@ -81,8 +88,26 @@ class LocalContext:
         )
         return cls(tree, patterns, ignore_file)
 
+    def prefetch(self, sources: Iterable[str]) -> None:
+        """Look at all that the COPY sources `sources` may take, with all processors.
+
+        Worth its while for a big context only, and before the build starts its first thread.
+        """
+        paths: set[str] = set()
+        for source in sources:
+            names = within(native(source)).split("/")
+            literal = list(takewhile(lambda name: not has_wildcards(name), names))
+            try:
+                place = self.tree.find("/".join(literal))
+            except Missing:
+                continue
+            if stat.S_ISDIR(place.row[1]):
+                paths.add(place.path)
+        scan(self.tree, sorted(paths))
+
     def close(self) -> None:
-        """Close the directory."""
+        """Remember what was read, and close the directory."""
+        self.tree.save()
         self.tree.close()
         os.close(self.tree.root_fd)
 
@@ -112,6 +137,13 @@ class LocalContext:
                 if directory and self.tree.shows(full, after, directory=True):
                     inner.append((full, after))
             todo += reversed(inner)
+
+
+def _memory(folder: str, root: int) -> StatCache:
+    """Return what is remembered of the directory `root`, which its path and device name."""
+    path = os.readlink(f"/proc/self/fd/{root}")
+    name = hashlib.sha256(os.fsencode(f"{os.fstat(root).st_dev}:{path}")).hexdigest()
+    return StatCache.load(os.path.join(folder, name))
 
 
 def _ignore_file(root: int, dockerfile: str | None) -> tuple[str, bytes]:

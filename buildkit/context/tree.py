@@ -10,22 +10,15 @@ import errno
 import os
 import stat
 from collections.abc import Mapping
-from typing import NamedTuple, Protocol, TypeAlias
+from typing import Protocol, TypeAlias
 
 from buildkit.context.descent import DIRECTORY, Descent
+from buildkit.context.directory import Directory
 from buildkit.context.ignore import NO_RULE, Patterns
 from buildkit.context.paths import join
 from buildkit.context.resolve import Missing, Place, follow
-from buildkit.context.rows import Content, Row, Xattrs, read_content, read_rows, read_xattrs
+from buildkit.context.rows import Content, Row, read_content
 from buildkit.errors import ContextError
-
-
-class Directory(NamedTuple):
-    """A directory as it was found: its rows in order, its own extended attributes."""
-
-    rows: tuple[Row, ...]
-    xattrs: Xattrs
-
 
 Known: TypeAlias = dict[str, tuple[Row, Content]]
 
@@ -36,8 +29,12 @@ class Memory(Protocol):
     def recall(self, path: str) -> Known:
         """Return, by name, files as they were last seen, and what they held then.
 
-        The caller adds to it; what it has added when the build ends is remembered in turn.
+        The caller may add to it, and says so with `learn`.
         """
+        ...
+
+    def learn(self, path: str) -> None:
+        """Note that something was added to what `recall(path)` gave."""
         ...
 
     def digest(self, spec: str, directories: Mapping[str, Directory]) -> str | None:
@@ -52,6 +49,10 @@ class Memory(Protocol):
         """Remember nothing of `path`, which turned out not to be what was known of it."""
         ...
 
+    def save(self, directories: Mapping[str, Directory]) -> None:
+        """Keep what was learned and noted; `directories` are those that were looked at."""
+        ...
+
 
 class NoMemory:
     """For trees that are looked at once."""
@@ -59,6 +60,9 @@ class NoMemory:
     def recall(self, path: str) -> Known:  # noqa: ARG002
         """Return nothing known."""
         return {}
+
+    def learn(self, path: str) -> None:
+        """Do nothing."""
 
     def digest(self, spec: str, directories: Mapping[str, Directory]) -> str | None:  # noqa: ARG002
         """Return None."""
@@ -68,6 +72,9 @@ class NoMemory:
         """Do nothing."""
 
     def forget(self, path: str) -> None:
+        """Do nothing."""
+
+    def save(self, directories: Mapping[str, Directory]) -> None:
         """Do nothing."""
 
 
@@ -128,17 +135,25 @@ class Tree:
     def _read(self, path: str) -> Directory:
         fd = self._descent.go(path)
         if path:
-            return Directory(read_rows(fd), read_xattrs(fd))
+            return Directory.read(fd)
         # The root may have been opened with O_PATH, which does not list.
         fd = os.open(".", DIRECTORY, dir_fd=fd)
         try:
-            return Directory(read_rows(fd), read_xattrs(fd))
+            return Directory.read(fd)
         finally:
             os.close(fd)
 
     def open_directory(self, path: str) -> int:
         """Return a descriptor of the directory `path`, good until the tree is asked again."""
         return self._descent.go(path)
+
+    def save(self) -> None:
+        """Have what was learned remembered."""
+        self.memory.save(self._directories)
+
+    def has_read(self, path: str) -> bool:
+        """Say whether the directory `path` was looked at already."""
+        return path in self._directories
 
     def adopt(self, path: str, directory: Directory) -> None:
         """Take `directory`, which a scanner found, for what `path` holds."""
@@ -164,6 +179,7 @@ class Tree:
             raise self.moved(full)
         # Should the file have changed since `row`, then no later row equals this one again.
         known[row[0]] = (row, content)
+        self.memory.learn(path)
         return content
 
     def shows(self, path: str, state: int, *, directory: bool) -> bool:
@@ -171,6 +187,10 @@ class Tree:
         if self.patterns is None or not self.patterns.hides(state):
             return True
         return directory and self.patterns.may_match_below(path, state)
+
+    def state_of(self, path: str) -> int:
+        """Return the ignore state of `path`."""
+        return NO_RULE if self.patterns is None else self.patterns.state_of(path)
 
     def hides(self, path: str) -> bool:
         """Say whether the patterns hide `path` itself."""

