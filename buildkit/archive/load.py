@@ -11,19 +11,20 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
-from buildkit.archive.documents import Blob, parse_docker, parse_index, parse_manifest
+from buildkit.archive.documents import image_manifest, parse_docker
 from buildkit.archive.members import Members, read_whole
 from buildkit.archive.take import LayerSource, Taker
 from buildkit.errors import ImageError
 from buildkit.oci.config import ImageConfig
+from buildkit.oci.descriptor import Descriptor
 from buildkit.oci.digest import Digest
 from buildkit.oci.fields import MAX_DOCUMENT
+from buildkit.oci.index import REF_NAME, Index, is_attestation
 from buildkit.oci.media_types import INDEXES, MANIFESTS
 from buildkit.oci.platforms import Platform
 from buildkit.oci.reference import Reference
 
 _NAME = "io.containerd.image.name"
-_REF_NAME = "org.opencontainers.image.ref.name"
 _BARE_TAG = re.compile(r"latest|v?[0-9][A-Za-z0-9_.-]*")
 _DEPTH = 4
 """Indexes in indexes; one within another occurs."""
@@ -69,23 +70,27 @@ def take_one(members: Members, wanted: str, platform: Platform, taker: Taker) ->
     return _oci(members, found[0], taker, platform)
 
 
-def _top(members: Members) -> tuple[Blob, ...]:
+def _top(members: Members) -> tuple[Descriptor, ...]:
     """Return the images that the layout's index names."""
     data = read_whole(members, "index.json", MAX_DOCUMENT)
-    return tuple(entry for entry in parse_index(data, "index.json") if not entry.attestation)
+    index = Index.parse(data, "index.json")
+    return tuple(entry for entry in index.manifests if not is_attestation(entry))
 
 
-def _is_called(entry: Blob, wanted: str) -> bool:
-    names = (entry.annotations.get(_REF_NAME, ""), entry.annotations.get(_NAME, ""))
+def _is_called(entry: Descriptor, wanted: str) -> bool:
+    annotations = dict(entry.annotations)
+    names = (annotations.get(REF_NAME, ""), annotations.get(_NAME, ""))
     if wanted == entry.digest or wanted in names:
         return True
     return any(name.endswith(f":{wanted}") for name in names)
 
 
-def _oci(members: Members, entry: Blob, taker: Taker, platform: Platform | None = None) -> Loaded:
+def _oci(
+    members: Members, entry: Descriptor, taker: Taker, platform: Platform | None = None
+) -> Loaded:
     manifest = _chosen(members, entry, platform or Platform.host(), _DEPTH)
     data = _document(members, manifest)
-    document = parse_manifest(data, manifest.media_type, f"manifest {manifest.digest}")
+    document = image_manifest(data, f"manifest {manifest.digest}")
     config_data = _document(members, document.config)
     config = ImageConfig.parse(config_data, f"config {document.config.digest}")
     sources = [
@@ -97,21 +102,21 @@ def _oci(members: Members, entry: Blob, taker: Taker, platform: Platform | None 
     return Loaded(config, config_data, document.config.digest, _names(entry), stored)
 
 
-def _chosen(members: Members, entry: Blob, platform: Platform, depth: int) -> Blob:
-    """Return the image manifest that `entry` is or, of an index, has for `platform`."""
+def _chosen(members: Members, entry: Descriptor, platform: Platform, depth: int) -> Descriptor:
+    """Return the image manifest that `entry` is or, of an index, has for `platform`.
+
+    What is found under a media type must be of it: image_manifest and Index refuse each other's.
+    """
     if entry.media_type in MANIFESTS:
         return entry
     if entry.media_type not in INDEXES or depth == 0:
         raise ImageError(f"{members.name}: {entry.media_type!r} is not an image")
-    data = _document(members, entry)
-    inner = [b for b in parse_index(data, f"index {entry.digest}") if not b.attestation]
-    fitting = [blob for blob in inner if blob.platform == platform]
-    if not fitting and len(inner) == 1:
-        fitting = inner
-    if not fitting:
-        there = ", ".join(sorted({str(blob.platform) for blob in inner if blob.platform}))
+    index = Index.parse(_document(members, entry), f"index {entry.digest}")
+    chosen = index.choose(platform)
+    if chosen is None:
+        there = ", ".join(sorted({str(item.platform) for item in index.manifests if item.platform}))
         raise ImageError(f"{members.name} has no image for {platform}", hint=f"it has: {there}")
-    return _chosen(members, fitting[0], platform, depth - 1)
+    return _chosen(members, chosen, platform, depth - 1)
 
 
 def _docker(
@@ -144,7 +149,7 @@ def _take_layers(
             pass
 
 
-def _document(members: Members, blob: Blob) -> bytes:
+def _document(members: Members, blob: Descriptor) -> bytes:
     data = read_whole(members, _part(blob.digest), MAX_DOCUMENT)
     if len(data) != blob.size or Digest.of(data) != blob.digest:
         raise ImageError(
@@ -158,16 +163,17 @@ def _part(digest: Digest) -> str:
     return f"blobs/sha256/{digest.hex}"
 
 
-def _names(entry: Blob) -> tuple[Reference, ...]:
+def _names(entry: Descriptor) -> tuple[Reference, ...]:
     """Return the name that the annotations give.
 
     `ref.name` is a whole name from podman and skopeo, a tag alone from others; a tag alone is no
     name.
     """
-    whole = entry.annotations.get(_NAME, "")
+    annotations = dict(entry.annotations)
+    whole = annotations.get(_NAME, "")
     if whole:
         return (_reference(whole),)
-    name = entry.annotations.get(_REF_NAME, "")
+    name = annotations.get(REF_NAME, "")
     if not name or _BARE_TAG.fullmatch(name):
         return ()
     return (_reference(name),)

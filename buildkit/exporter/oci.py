@@ -7,27 +7,29 @@ podman read.
 """
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from buildkit.content.store import BlobStore
 from buildkit.exporter.forms import Form, Forms
 from buildkit.exporter.layout import Layout
 from buildkit.oci.config import ImageConfig
+from buildkit.oci.descriptor import Descriptor
 from buildkit.oci.digest import Digest
-from buildkit.oci.fields import Fields, encode
+from buildkit.oci.fields import encode
+from buildkit.oci.index import REF_NAME, Index
+from buildkit.oci.manifest import Manifest
 from buildkit.oci.media_types import (
     CONFIG,
     DOCKER_CONFIG,
     DOCKER_MANIFEST,
-    INDEX,
     MANIFEST,
+    layer_compression,
     layer_type,
 )
 from buildkit.oci.reference import Reference
 from buildkit.snapshot.compression import Compressor
 
 NAME = "io.containerd.image.name"
-REF_NAME = "org.opencontainers.image.ref.name"
 CREATED = "org.opencontainers.image.created"
 
 
@@ -41,19 +43,11 @@ class NamedImage(NamedTuple):
     manifest: Digest | None = None
 
 
-class Written(NamedTuple):
-    """The manifest of an image that was written."""
-
-    media_type: str
-    digest: Digest
-    size: int
-
-
 class _Ready(NamedTuple):
     image: NamedImage
     manifest: bytes
     layers: tuple[Form, ...]
-    written: Written
+    written: Descriptor
 
 
 def write_oci(
@@ -65,10 +59,11 @@ def write_oci(
     *,
     force: bool = False,
     annotations: tuple[tuple[str, str], ...] = (),
-) -> tuple[Written, ...]:
+) -> tuple[Descriptor, ...]:
     """Write `images` to `layout`; `annotations` go into each manifest."""
     ready = [
-        _prepared(image, forms.of(image.config.diff_ids, how, force=force), blobs, annotations)
+        (None if annotations else _as_it_came(image, blobs, how, force=force))
+        or _prepared(image, forms.of(image.config.diff_ids, how, force=force), annotations)
         for image in images
     ]
     layout.add("oci-layout", encode({"imageLayoutVersion": "1.0.0"}))
@@ -95,38 +90,28 @@ def manifest_of(
     docker: bool = False,
 ) -> bytes:
     """Return the manifest of `image` with `layers`; `docker`: with Docker's media types."""
-    document: dict[str, Any] = {
-        "schemaVersion": 2,
-        "mediaType": DOCKER_MANIFEST if docker else MANIFEST,
-        "config": _descriptor(DOCKER_CONFIG if docker else CONFIG, image.digest, len(image.data)),
-        "layers": [
-            _descriptor(layer_type(form.compression, docker=docker), form.digest, form.size)
+    return Manifest(
+        config=Descriptor(DOCKER_CONFIG if docker else CONFIG, image.digest, len(image.data)),
+        layers=tuple(
+            Descriptor(layer_type(form.compression, docker=docker), form.digest, form.size)
             for form in layers
-        ],
-    }
-    if annotations:
-        document["annotations"] = dict(sorted(annotations))
-    return encode(document)
+        ),
+        media_type=DOCKER_MANIFEST if docker else MANIFEST,
+        annotations=annotations,
+    ).encode()
 
 
-def index_of(images: Sequence[tuple[NamedImage, Written]]) -> bytes:
+def index_of(images: Sequence[tuple[NamedImage, Descriptor]]) -> bytes:
     """Return the index.json: an entry for each name, or one for an image without."""
-    entries: list[dict[str, Any]] = []
+    entries = []
     for image, written in images:
-        entry = _descriptor(written.media_type, written.digest, written.size)
-        platform = image.config.platform
-        described: dict[str, Any] = {
-            "architecture": platform.architecture,
-            "os": platform.os,
-        }
-        if platform.variant:
-            described["variant"] = platform.variant
+        created = ((CREATED, image.config.created),) if image.config.created else ()
         for name in image.names or (None,):
-            annotations = {CREATED: image.config.created} if image.config.created else {}
-            if name is not None:
-                annotations = {NAME: str(name), **annotations, REF_NAME: name.tag or "latest"}
-            entries.append({**entry, "annotations": annotations, "platform": described})
-    return encode({"schemaVersion": 2, "mediaType": INDEX, "manifests": entries})
+            named = () if name is None else ((NAME, str(name)), (REF_NAME, name.tag or "latest"))
+            entries.append(
+                written._replace(annotations=(*named, *created), platform=image.config.platform)
+            )
+    return Index(manifests=tuple(entries)).encode()
 
 
 def stream_form(layout: Layout, name: str, form: Form, forms: Forms) -> None:
@@ -135,27 +120,32 @@ def stream_form(layout: Layout, name: str, form: Form, forms: Forms) -> None:
 
 
 def _prepared(
-    image: NamedImage,
-    layers: tuple[Form, ...],
-    blobs: BlobStore,
-    annotations: tuple[tuple[str, str], ...],
+    image: NamedImage, layers: tuple[Form, ...], annotations: tuple[tuple[str, str], ...]
 ) -> _Ready:
-    original = None if annotations else _original(image, layers, blobs)
-    manifest = original or manifest_of(image, layers, annotations)
-    written = Written(MANIFEST, Digest.of(manifest), len(manifest))
-    return _Ready(image, manifest, layers, written)
+    manifest = manifest_of(image, layers, annotations)
+    return _Ready(image, manifest, layers, _described(manifest))
 
 
-def _original(image: NamedImage, layers: Sequence[Form], blobs: BlobStore) -> bytes | None:
-    """Return the manifest that the image came with if it still describes it."""
+def _as_it_came(
+    image: NamedImage, blobs: BlobStore, how: Compressor, *, force: bool
+) -> _Ready | None:
+    """Return the image with the manifest it came with, if its blobs are here and will do."""
     if image.manifest is None or not blobs.has(image.manifest):
         return None
     data = blobs.read(image.manifest)
-    found = Fields.parse(data, f"manifest {image.manifest}")
-    digests = [layer.digest("digest") for layer in found.objects("layers")]
-    same = digests == [form.digest for form in layers]
-    return data if same and found.text("mediaType", MANIFEST) == MANIFEST else None
+    manifest = Manifest.parse(data, f"manifest {image.manifest}")
+    if manifest.media_type != MANIFEST or len(manifest.layers) != len(image.config.diff_ids):
+        return None
+    layers = []
+    for layer, diff_id in zip(manifest.layers, image.config.diff_ids, strict=True):
+        compression = layer_compression(layer.media_type)
+        if compression is None or not blobs.has(layer.digest):
+            return None
+        if force and compression != how.compression:
+            return None
+        layers.append(Form(diff_id, compression, layer.digest, layer.size, stored=True))
+    return _Ready(image, data, tuple(layers), _described(data))
 
 
-def _descriptor(media_type: str, digest: Digest, size: int) -> dict[str, Any]:
-    return {"mediaType": media_type, "digest": digest, "size": size}
+def _described(manifest: bytes) -> Descriptor:
+    return Descriptor(MANIFEST, Digest.of(manifest), len(manifest))

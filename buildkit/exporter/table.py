@@ -17,9 +17,10 @@ from buildkit.exporter.docker import write_docker
 from buildkit.exporter.forms import Forms
 from buildkit.exporter.layout import open_layout
 from buildkit.exporter.local import export_local
-from buildkit.exporter.oci import NamedImage, Written, write_oci
+from buildkit.exporter.oci import NamedImage, write_oci
 from buildkit.exporter.tar import export_tar
 from buildkit.images import ImageStore
+from buildkit.oci.descriptor import Descriptor
 from buildkit.oci.reference import Reference
 from buildkit.progress.events import Emit, Note, Warned
 from buildkit.snapshot.compression import Compressor, compressor
@@ -46,7 +47,7 @@ class Exported(NamedTuple):
     """What became of one output; `manifest` where there is one."""
 
     output: Output
-    manifest: Written | None = None
+    manifest: Descriptor | None = None
 
 
 class _Job(NamedTuple):
@@ -75,7 +76,7 @@ def export(
     return Exported(output, written)
 
 
-def _image(job: _Job) -> Written | None:
+def _image(job: _Job) -> Descriptor | None:
     """Name the image in the store; it is there already."""
     if job.output.push:
         raise UsageError(
@@ -89,7 +90,7 @@ def _image(job: _Job) -> Written | None:
     return None
 
 
-def _oci(job: _Job) -> Written | None:
+def _oci(job: _Job) -> Descriptor | None:
     output = job.output
     with open_layout(output.dest, as_tar=output.as_tar) as layout:
         (written,) = write_oci(
@@ -105,7 +106,7 @@ def _oci(job: _Job) -> Written | None:
     return written
 
 
-def _docker(job: _Job) -> Written | None:
+def _docker(job: _Job) -> Descriptor | None:
     output = job.output
     if not output.dest:
         return _image(job)
@@ -119,7 +120,7 @@ def _docker(job: _Job) -> Written | None:
     return None
 
 
-def _local(job: _Job) -> Written | None:
+def _local(job: _Job) -> Descriptor | None:
     dest = job.output.dest
     if job.output.platform_split:
         dest = os.path.join(dest, str(job.image.config.platform).replace("/", "_"))
@@ -129,18 +130,18 @@ def _local(job: _Job) -> Written | None:
     return None
 
 
-def _tar(job: _Job) -> Written | None:
+def _tar(job: _Job) -> Descriptor | None:
     with output_file(job.output.dest) as sink:
         _with_tree(job, lambda fd: export_tar(fd, sink))
     _tell(job)
     return None
 
 
-def _nothing(_job: _Job) -> Written | None:
+def _nothing(_job: _Job) -> Descriptor | None:
     return None
 
 
-Exporter: TypeAlias = Callable[[_Job], Written | None]
+Exporter: TypeAlias = Callable[[_Job], Descriptor | None]
 
 EXPORTERS: Mapping[OutputKind, Exporter] = {
     "image": _image,
