@@ -7,7 +7,7 @@ import os
 import re
 from typing import NamedTuple, Self
 
-_PART = re.compile(r"[A-Za-z0-9_.-]+")
+_PART = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 
 _SYSTEMS = ("linux", "windows", "darwin", "freebsd", "netbsd", "openbsd", "wasip1")
 _ARCHITECTURES = (
