@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 
+from buildkit.state.removal import remove_tree
 from buildkit.tree.entry import Entry, is_content
 from buildkit.tree.fingerprint import Fingerprinter
 from buildkit.tree.walk import outline, walk
@@ -49,12 +50,16 @@ def test_depth_and_length_of_paths_do_not_matter(tmp_path: Path) -> None:
         fd = inner
     os.close(os.open("end", os.O_CREAT | os.O_WRONLY, dir_fd=fd))
     os.close(fd)
-    found = entries(tmp_path)
-    assert len(found) == 1502
-    assert found[-1].path == b"deep/" * 1500 + b"end"
-    root = os.open(tmp_path, os.O_RDONLY)
-    assert [entry.path for entry, _ in outline(root)] == [entry.path for entry in found]
-    os.close(root)
+    try:
+        found = entries(tmp_path)
+        assert len(found) == 1502
+        assert found[-1].path == b"deep/" * 1500 + b"end"
+        root = os.open(tmp_path, os.O_RDONLY)
+        assert [entry.path for entry, _ in outline(root)] == [entry.path for entry in found]
+        os.close(root)
+    finally:
+        # pytest's own cleaning is not up to it.
+        remove_tree(str(tmp_path / "deep"))
 
 
 @pytest.mark.parametrize(
