@@ -12,7 +12,6 @@ import os
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import NamedTuple
 
 from buildkit.progress.cancel import Cancel
 
@@ -22,14 +21,8 @@ _FIRST_PAUSE = 0.005
 _LONGEST_PAUSE = 0.2
 
 
-class Claim(NamedTuple):
-    """The right to make the result of a key; `waited`: somebody else had it in between."""
-
-    waited: bool
-
-
 @contextmanager
-def claim(path: str, key: str, cancel: Cancel) -> Iterator[Claim]:
+def claim(path: str, key: str, cancel: Cancel) -> Iterator[None]:
     """Hold the right to `key` (hex digits) by the lock file `path`.
 
     Waits while somebody else has it. Raises Cancelled when `cancel` is set meanwhile, OSError when
@@ -37,14 +30,12 @@ def claim(path: str, key: str, cancel: Cancel) -> Iterator[Claim]:
     """
     fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
-        waited = False
         pause = _FIRST_PAUSE
         while not _lock(fd, int(key[:_DIGITS], 16)):
-            waited = True
             cancel.wait(pause)
             cancel.check()
             pause = min(pause * 2, _LONGEST_PAUSE)
-        yield Claim(waited)
+        yield
     finally:
         os.close(fd)
 

@@ -14,7 +14,7 @@ import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 
-from buildkit.cache.claim import Claim, claim
+from buildkit.cache.claim import claim
 from buildkit.cache.key import CacheKey, cache_key
 from buildkit.cache.result import Usage
 from buildkit.cache.store import CachedStep
@@ -108,7 +108,7 @@ class LocalCacheStore:
                 found.setdefault(digest, created)
         return list(found.items())
 
-    def claim(self, key: CacheKey, cancel: Cancel) -> AbstractContextManager[Claim]:
+    def claim(self, key: CacheKey, cancel: Cancel) -> AbstractContextManager[None]:
         """Hold the right to make the result of `key`; see `buildkit.cache.claim`."""
         return claim(self._root.path("locks", "keys.lock"), key, cancel)
 
@@ -137,8 +137,9 @@ class LocalCacheStore:
         with self._root.transaction() as database:
             database.executemany("DELETE FROM step WHERE key=?", [(key,) for key in gone])
             wanted: set[str] = set()
-            for (document,) in database.execute("SELECT document FROM step"):
+            for document, diff_id in database.execute("SELECT document, diff_id FROM step"):
                 wanted.update(selections(document))
+                wanted.add(diff_id)  # the listing of its layer
             unused = [
                 row for row in database.execute("SELECT id FROM selection") if row[0] not in wanted
             ]
@@ -147,10 +148,10 @@ class LocalCacheStore:
             _unlink(self._root.path("logs", log))
 
 
-def selections(document: str) -> frozenset[str]:
+def selections(document: object) -> frozenset[str]:
     """Return the digests in the inputs of a key document under which manifests may be kept."""
     try:
-        inputs = json.loads(document)["inputs"]
+        inputs = json.loads(document)["inputs"] if isinstance(document, str) else None
     except (ValueError, KeyError, TypeError):
         return frozenset()
     if not isinstance(inputs, list):

@@ -4,7 +4,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import NamedTuple, Protocol
 
-from buildkit.cache.claim import Claim
 from buildkit.cache.key import CacheKey
 from buildkit.cache.result import Usage
 from buildkit.oci.digest import Digest, Fingerprint
@@ -59,11 +58,11 @@ class CacheStore(Protocol):
         """
         ...
 
-    def claim(self, key: CacheKey, cancel: Cancel) -> AbstractContextManager[Claim]:
+    def claim(self, key: CacheKey, cancel: Cancel) -> AbstractContextManager[None]:
         """Hold the exclusive right to make the result of `key` on this store.
 
         Waits while another process (or thread) has it, until `cancel` is set: then raises
-        Cancelled. After waiting, look again before working. Ends with the process that holds it.
+        Cancelled. Look again once it is held. Ends with the process that holds it.
         """
         ...
 

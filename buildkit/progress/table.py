@@ -30,8 +30,10 @@ def display_for(mode: str, stream: TextIO | None = None) -> Display:
 
 def _plain(stream: TextIO) -> Display:
     """As BuildKit: NO_COLOR takes colours away, -1 as log limit means none."""
-    text = os.environ.get(_VARIABLE, "")
-    limit = int(text) if text.lstrip("-").isdecimal() else LOG_LIMIT
+    try:
+        limit = int(os.environ.get(_VARIABLE, ""))
+    except ValueError:
+        limit = LOG_LIMIT
     return PlainDisplay(stream, colours=not os.environ.get("NO_COLOR"), log_limit=limit)
 
 

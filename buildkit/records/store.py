@@ -5,6 +5,7 @@ In: `BuildRecord`s. Out: the same again, newest first; a damaged row is passed o
 """
 
 import os
+import time
 from collections.abc import Iterator
 
 from buildkit.cache.key import CacheKey
@@ -14,6 +15,8 @@ from buildkit.state.root import StateRoot
 
 KEPT = 20
 KEPT_ALL = 1000
+FORGOTTEN_AFTER = 7 * 86400.0
+"""Seconds."""
 
 
 class RecordStore:
@@ -75,6 +78,30 @@ class RecordStore:
     def log_path(self, log: str) -> str:
         """Return where the log file that a record calls `log` is."""
         return self._root.path("logs", log)
+
+    def collect_logs(self) -> int:
+        """Remove logs that nobody will ask for any more (their build was killed); return how many.
+
+        A log counts as forgotten when neither a build nor a result of the cache names it and it
+        was not written to for a week: a build that runs has not named its logs yet.
+        """
+        with self._root.reading():
+            database = self._root.database()
+            builds = database.execute("SELECT record FROM build").fetchall()
+            results = database.execute("SELECT json_extract(record, '$.log') FROM step").fetchall()
+        named = {log for (log,) in results}
+        for (text,) in builds:
+            record = decode(text)
+            named.update(step.log for step in (record.steps if record is not None else ()))
+        limit = time.time() - FORGOTTEN_AFTER
+        directory = self._root.path("logs")
+        gone = 0
+        with self._root.writing("logs"), os.scandir(directory) as entries:
+            for entry in entries:
+                if entry.name not in named and entry.stat(follow_symlinks=False).st_mtime < limit:
+                    os.unlink(entry.path)
+                    gone += 1
+        return gone
 
     def _read(self, query: str, values: tuple[object, ...]) -> Iterator[BuildRecord]:
         with self._root.reading():

@@ -4,7 +4,7 @@ In: vertices in an order that has inputs first, and what each needs. Out: ready 
 that holds up most work first. networkx gives the order; counting down is quicker than asking it.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from heapq import heapify, heappop, heappush
 
 
@@ -30,6 +30,7 @@ class Schedule:
         self._behind: dict[str, list[str]] = {vertex: [] for vertex in order}
         self._rank: dict[str, tuple[float, int]] = {}
         self._left = len(order)
+        self._stopped = False
         for position, vertex in enumerate(order):
             needed = {one for one in inputs[vertex] if one is not None}
             self._missing[vertex] = len(needed)
@@ -54,7 +55,7 @@ class Schedule:
 
     def take(self) -> str | None:
         """Hand out a ready vertex, or None when none is ready now."""
-        return heappop(self._ready)[1] if self._ready else None
+        return heappop(self._ready)[1] if self._ready and not self._stopped else None
 
     def done(self, vertex: str) -> None:
         """Note that `vertex` has its result: what waited for it alone is ready now."""
@@ -70,8 +71,4 @@ class Schedule:
 
     def stop(self) -> None:
         """Hand out nothing any more."""
-        self._ready.clear()
-
-    def waiting(self) -> Iterable[str]:
-        """Return the vertices that lack inputs, in no order."""
-        return (vertex for vertex, missing in self._missing.items() if missing)
+        self._stopped = True

@@ -16,7 +16,7 @@ from buildkit.cache.result import Ref
 from buildkit.cache.store import CacheStore
 from buildkit.errors import BuildError, Cancelled
 from buildkit.llb.graph import Graph, Vertex
-from buildkit.llb.op import GitOp, HttpOp
+from buildkit.llb.op import ContextOp, GitOp, HttpOp
 from buildkit.progress.cancel import Cancel
 from buildkit.progress.events import Emit, StepCached, StepFailed, StepStarted
 from buildkit.records.record import StepRecord
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 
 class Result(NamedTuple):
-    """What became of a graph, by name of vertex, and a record of each step in order.
+    """What became of a graph, by name of vertex, and a record of each step by number.
 
     `created`: RFC 3339 times for the history, missing where the result has none of its own.
     `error`: what failed first; None when everything has its result.
@@ -103,7 +103,7 @@ class _Solver:
         return Result(
             refs=self._refs,
             created=self._created,
-            steps=tuple(self._records[name] for name in self._vertices if name in self._records),
+            steps=tuple(sorted(self._records.values(), key=lambda step: step.number)),
             error=self._error,
         )
 
@@ -134,7 +134,7 @@ class _Solver:
 
     def _make_next(self) -> None:
         """Start what was missed, the most urgent first, as far as `jobs` go."""
-        while self._misses and len(self._making) < self._jobs:
+        while self._misses and self._error is None and len(self._making) < self._jobs:
             _, name, miss = heappop(self._misses)
             self._making[name] = miss
             self._pool().start(name, lambda miss=miss: self._step.make(miss))  # type: ignore[misc]
@@ -218,11 +218,13 @@ class _Solver:
         self._error = self._error or error
         self._step.cancel.set()
         self._schedule.stop()
-        self._misses.clear()
 
     def _settle(self) -> None:
         """Account for what was left undone; note what was used."""
         for vertex in self._vertices.values():
+            if isinstance(vertex.op, ContextOp):
+                self._records.pop(vertex.id, None)
+                continue
             if vertex.id in self._records:
                 continue
             begun = self._begun.get(vertex.id)

@@ -137,8 +137,9 @@ class Step:
     def make(self, miss: Miss) -> End:
         """Make what is missing; or take it from another process that has just made it."""
         try:
-            with self._cache.claim(miss.key, self.cancel) as claim:
-                if claim.waited and not miss.refusal:
+            with self._cache.claim(miss.key, self.cancel):
+                # Between the look and the claim somebody may have made it.
+                if not miss.refusal:
                     hit = self._find(miss.vertex, miss.inputs, miss.key)
                     if hit is not None:
                         return hit

@@ -86,7 +86,7 @@ def test_raw_json_has_a_line_an_event_with_all_its_fields() -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "kept"), [("", 10), ("20", 1), ("-1", 10), ("many", 10), ("0", 0)]
+    ("value", "kept"), [("", 10), ("20", 1), ("-1", 10), ("many", 10), ("--5", 10), ("0", 0)]
 )
 def test_the_log_limit_may_be_set_as_for_buildkit(
     value: str, kept: int, monkeypatch: pytest.MonkeyPatch

@@ -1,3 +1,4 @@
+import os
 import signal
 import subprocess
 import sys
@@ -112,6 +113,17 @@ def test_a_dropped_build_takes_its_logs_along_but_not_those_of_cached_results(
     store.save(build("a", *ran))
     store.save(build("bb", step(1, "RUN a", key=CacheKey("0"), log="b-1.log")))
     assert sorted(path.name for path in Path(root.path("logs")).iterdir()) == ["a-1.log", "b-1.log"]
+
+
+def test_logs_that_nobody_names_go_after_a_week(root: StateRoot) -> None:
+    store = RecordStore(root)
+    store.save(build("a", step(1, "RUN a", log="a-1.log")))
+    for name in ("a-1.log", "old.log", "new.log"):
+        Path(store.log_path(name)).write_bytes(b"text")
+    for name in ("a-1.log", "old.log"):
+        os.utime(store.log_path(name), (1.0, 1.0))
+    assert store.collect_logs() == 1
+    assert sorted(path.name for path in Path(root.path("logs")).iterdir()) == ["a-1.log", "new.log"]
 
 
 WRITER = """

@@ -4,7 +4,6 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
-from buildkit.cache.claim import Claim
 from buildkit.cache.key import CacheKey
 from buildkit.cache.result import ContextRef, Identity, InputIdentity, Outcome, Ref
 from buildkit.cache.store import CachedStep
@@ -173,13 +172,13 @@ def name_of(vertex: Vertex) -> str:
 
 
 class MemoryCache:
-    """Implements CacheStore. `others_claim` is asked whether somebody else had a claim."""
+    """Implements CacheStore. `others` is called when a claim is waited for."""
 
     def __init__(self) -> None:
         self.steps: dict[CacheKey, CachedStep] = {}
         self.manifests: dict[str, bytes] = {}
         self.touched: list[CacheKey] = []
-        self.others_claim: Callable[[CacheKey], bool] = lambda _: False
+        self.others: Callable[[CacheKey], None] = lambda _: None
 
     def find(self, key: CacheKey) -> CachedStep | None:
         return self.steps.get(key)
@@ -195,8 +194,9 @@ class MemoryCache:
         return []
 
     @contextmanager
-    def claim(self, key: CacheKey, cancel: Cancel) -> Iterator[Claim]:
-        yield Claim(self.others_claim(key))
+    def claim(self, key: CacheKey, cancel: Cancel) -> Iterator[None]:
+        self.others(key)
+        yield
 
     def document(self, key: CacheKey) -> str | None:
         return self.steps[key].document if key in self.steps else None

@@ -262,22 +262,14 @@ def test_what_another_process_made_meanwhile_is_taken() -> None:
     graph, target = chain(1)
     neighbour.build(graph, target)
 
-    def others(key: CacheKey) -> bool:
+    def others(key: CacheKey) -> None:
         machine.cache.steps.update(neighbour.cache.steps)
-        return True
 
-    machine.cache.others_claim = others
+    machine.cache.others = others
     result = machine.build(graph, target)
     assert machine.ops.ran == []
     assert outcomes(result) == ["cached", "cached"]
     assert machine.events.tell()[2:] == ["#2 StepStarted", "#2 StepCached"]
-
-
-def test_what_another_process_failed_to_make_is_made_here() -> None:
-    machine = Machine()
-    machine.cache.others_claim = lambda _: True
-    graph, target = chain(1)
-    assert outcomes(machine.build(graph, target)) == ["cached", "run"]
 
 
 def test_a_failure_stops_the_others_and_tells_which() -> None:
@@ -310,6 +302,28 @@ def test_a_failure_stops_the_others_and_tells_which() -> None:
     ends = [line for line in machine.events.tell() if "Failed" in line]
     assert ends == ["#3 StepFailed exit code: 3", "#2 StepFailed cancelled"]
     assert machine.cache.steps == {}
+
+
+def test_after_a_failure_nothing_is_begun_that_another_step_makes_possible() -> None:
+    machine = Machine(FakeOps({"src": "1"}))
+    plan = Plan()
+    base, context = plan.base(), plan.context()
+    begun = threading.Event()
+
+    def finishes_all_the_same(reporter: StepReporter, cancel: Cancel) -> None:
+        begun.set()
+        cancel.wait(60)
+
+    def fails(reporter: StepReporter, cancel: Cancel) -> None:
+        begun.wait(60)
+        raise StepError("exit code: 3")
+
+    machine.ops.scripts = {"long": finishes_all_the_same, "bad": fails}
+    after = plan.copy(plan.run(base, "long"), context, "src")
+    result = machine.build(plan.graph, plan.run(after, "join", plan.run(base, "bad")))
+    assert machine.ops.ran.count("CopyOp") == 0
+    assert outcomes(result) == ["cached", "run", "unreached", "failed", "unreached"]
+    assert "CopyOp" not in machine.ops.identified
 
 
 def test_a_step_that_fails_because_it_was_killed_counts_as_cancelled() -> None:
@@ -390,7 +404,7 @@ def test_a_missing_source_fails_its_copy() -> None:
     target = plan.copy(plan.base(), plan.context(), "absent")
     result = machine.build(plan.graph, target)
     assert isinstance(result.error, KeyError)
-    assert outcomes(result) == ["cached", "cached", "failed"]
+    assert outcomes(result) == ["cached", "failed"]
 
 
 def test_what_concerns_no_step_is_raised_after_all_have_ended() -> None:
