@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from buildkit.errors import UsageError
 from buildkit.oci.config import ContainerConfig
+from buildkit.sizes import parse_size
 from runtime.spec import (
     Bind,
     Mount,
@@ -221,21 +222,6 @@ def _tmpfs(target: str, wishes: str, text: str) -> Tmpfs:
         except ValueError as error:
             raise UsageError(f"invalid value in tmpfs {text!r}: {wish}") from error
     return mount
-
-
-def parse_size(text: str) -> int:
-    """Return bytes for `text`: a number with an optional b, k, m, g or t (powers of 1024).
-
-    Raises ValueError.
-    """
-    units = {"": 0, "b": 0, "k": 10, "m": 20, "g": 30, "t": 40}
-    digits = text.rstrip("bBkKmMgGtT")
-    unit = text[len(digits) :].lower()
-    if unit.endswith("b") and len(unit) > 1:
-        unit = unit[:-1]
-    if not digits.isascii() or not digits.replace(".", "", 1).isdigit() or unit not in units:
-        raise ValueError(f"not a size: {text!r}")
-    return int(float(digits) * (1 << units[unit])) if "." in digits else int(digits) << units[unit]
 
 
 def _absolute(path: str, base: str) -> str:

@@ -27,7 +27,7 @@ LAYERS = (
     {"cache"},
     {"registry", "context", "snapshot", "images"},
     {"state", "content", "tree"},
-    {"llb", "oci", "progress", "errors"},
+    {"llb", "oci", "progress", "errors", "sizes"},
 )
 """Parts of `buildkit` from top to bottom: imports go downwards or stay within a part."""
 

@@ -18,10 +18,10 @@ from buildkit.launch import (
     RunOptions,
     parse_entrypoint,
     parse_env,
-    parse_size,
     parse_volume,
     sandbox_for,
 )
+from buildkit.sizes import parse_size
 from buildkit.snapshot.overlay import OverlayStore
 from buildkit.snapshot.snapshot import Active, Snapshot
 from buildkit.state.root import StateRoot

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 
 from buildkit.errors import UsageError
 from buildkit.frontend.options import NamedContext
-from buildkit.launch import parse_size as bytes_of
 from buildkit.ops.secrets import SecretSource
+from buildkit.sizes import parse_size as bytes_of
 
 
 def context_of(texts: Sequence[str]) -> tuple[Mapping[str, str], Mapping[str, NamedContext]]:

@@ -1,13 +1,9 @@
 """Making foreign text safe to print. Guarantee S27: no control sequence reaches the terminal."""
 
+import functools
 import re
 
-_CONTROL = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]|[\ud800-\udfff]"
-)
-_CONTROL_AND_BREAKS = re.compile(
-    "[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]|[\ud800-\udfff]"
-)
+_CONTROL = r"\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff"
 
 
 def visible(text: str, *, keep_newlines: bool = False) -> str:
@@ -15,8 +11,16 @@ def visible(text: str, *, keep_newlines: bool = False) -> str:
 
     Tabs and newlines stay when `keep_newlines`.
     """
-    pattern = _CONTROL if keep_newlines else _CONTROL_AND_BREAKS
-    return pattern.sub(_escape, text)
+    if text.isascii() and text.isprintable():
+        return text
+    return _pattern(keep_newlines=keep_newlines).sub(_escape, text)
+
+
+@functools.cache
+def _pattern(*, keep_newlines: bool) -> "re.Pattern[str]":
+    """Compile at first use: most of what is printed is plain."""
+    low = r"\x00-\x08\x0b-\x1f" if keep_newlines else r"\x00-\x1f"
+    return re.compile(f"[{low}{_CONTROL}]")
 
 
 def _escape(match: "re.Match[str]") -> str:
