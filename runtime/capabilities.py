@@ -91,13 +91,18 @@ def select(
 
     A capability that is both added and dropped by name is refused.
     """
-    added, dropped = [name.upper() for name in add], [name.upper() for name in drop]
-    every = mask(name for name in added if name != "ALL")
-    none = mask(name for name in dropped if name != "ALL")
+    added, dropped = list(add), list(drop)
+    every = mask(name for name in added if name.upper() != "ALL")
+    none = mask(name for name in dropped if name.upper() != "ALL")
     if every & none:
         both = ", ".join(names(every & none))
         raise SpecError(f"{both} cannot be added and dropped at once")
-    bits = ALL if "ALL" in added else 0 if "ALL" in dropped else mask(base)
+    if any(name.upper() == "ALL" for name in added):
+        bits = ALL
+    elif any(name.upper() == "ALL" for name in dropped):
+        bits = 0
+    else:
+        bits = mask(base)
     return names((bits | every) & ~none)
 
 

@@ -56,7 +56,8 @@ def _open_walking(root_fd: int, path: bytes, flags: int, mode: int) -> int:
             # The whole path is a directory that is already open.
             return os.open(".", flags | os.O_CLOEXEC, mode, dir_fd=parent)
         if depth < len(names) - 1:
-            raise OSError(errno.ENOENT, os.strerror(errno.ENOENT), os.fsdecode(path))
+            number = errno.ENOTDIR if _exists(parent, names[depth]) else errno.ENOENT
+            raise OSError(number, os.strerror(number), os.fsdecode(path))
         name = names[-1]
         return os.open(name, flags | os.O_NOFOLLOW | os.O_CLOEXEC, mode, dir_fd=parent)
     finally:
@@ -131,6 +132,14 @@ def _is_link(parent: int, name: bytes) -> bool:
         return stat.S_ISLNK(os.lstat(name, dir_fd=parent).st_mode)
     except FileNotFoundError:
         return False
+
+
+def _exists(parent: int, name: bytes) -> bool:
+    try:
+        os.lstat(name, dir_fd=parent)
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def _components(path: bytes) -> list[bytes]:

@@ -24,8 +24,8 @@ TYPES = wire.named(
     *(kind for kind in vars(spec).values() if isinstance(kind, type) and issubclass(kind, tuple))
 )
 _APPLETS = """
-    cat chmod chown cp cut dd echo env false find grep head hostname id ip kill ls mkdir mknod 
-    mount mv nc ps pwd readlink rm seq sh sleep sort stat stty tail test touch tr true tty umount 
+    cat chmod chown cp cut dd echo env false find grep head hostname id ip kill ls mkdir mknod
+    mount mv nc ps pwd readlink rm seq sh sleep sort stat stty tail test touch tr true tty umount
     uname unshare vi wc
 """
 
@@ -65,6 +65,16 @@ class Driver:
         for name, text in files.items():
             self.write(f"{path}/etc/{name}", text)
         return path
+
+    def layers(self, wanted: int) -> tuple[str, ...]:
+        """Return layers, each with a file of its own in a directory, and one in common."""
+        made = []
+        for number in range(wanted):
+            path = self.new()
+            self.write(f"{path}/many/{number}", "")
+            self.write(f"{path}/many/own", str(number))
+            made.append(path)
+        return tuple(made)
 
     def write(self, path: str, text: str) -> None:
         """Write a file."""

@@ -1,0 +1,31 @@
+"""Values to bytes and back."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from runtime import wire
+from runtime.spec import Bind, Process, RootFs, SandboxSpec, Tmpfs
+
+TYPES = wire.named(Bind, Process, RootFs, SandboxSpec, Tmpfs)
+
+
+def test_values_keep_their_types() -> None:
+    value = (Tmpfs("/t"), (Bind("/a", "/b", flags=("nosuid",)),), None, b"\xff", 1.5, -1, True)
+    again = wire.loads(wire.dumps(value), TYPES)
+    assert again == value
+    assert type(again[0]) is Tmpfs
+    assert type(again[1][0]) is Bind
+
+
+@given(st.recursive(st.none() | st.binary() | st.integers() | st.text(), st.lists))
+def test_plain_values_survive(value: object) -> None:
+    def tuples(part: object) -> object:
+        return tuple(map(tuples, part)) if isinstance(part, list) else part
+
+    wanted = tuples(value)
+    assert wire.loads(wire.dumps(wanted), {}) == wanted
+
+
+def test_names_that_are_no_text_survive() -> None:
+    name = b"/odd-\xff\xfe".decode("utf-8", "surrogateescape")
+    assert wire.loads(wire.dumps(Tmpfs(name)), TYPES).target == name
