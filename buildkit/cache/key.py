@@ -3,10 +3,11 @@
 In: an op and what identifies its inputs. Out: a canonical, versioned JSON document, and the key,
 which is the sha256 of its bytes. The document is kept with every record (decision 2 of
 ARCHITECTURE.md), so that two of them can be compared and a miss can say why.
-Follows "Cache keys" of docs/caching.md; guarantees S26 (no secret) and S30 (unambiguous).
+Guarantees S26 (no secret is in it) and S30 (unambiguous).
 
 Every field of an op is in the document, a new one by itself; what is left out stands in `LEFT_OUT`
-with its reason. An environment is a mapping, so its order is not in the key: ops set it sorted.
+with its reason. An environment is a mapping, so its order is not in the key, and whoever runs a step
+sets it sorted by name.
 """
 
 import hashlib
@@ -87,10 +88,14 @@ def _value(value: tuple[Any, ...]) -> dict[str, object]:
         del fields[name]
     fields["type"] = TYPES[kind]
     if isinstance(value, ops.ExecOp):
-        fields["env"] = sorted(value.env)
+        fields["env"] = sorted(value.env, key=_name)  # of equal names the last one counts
         # Only the names: an address is a matter of the network of the day.
         fields["extra_hosts"] = sorted(name for name, _ in value.extra_hosts)
     return fields
+
+
+def _name(pair: tuple[str, str]) -> str:
+    return pair[0]
 
 
 def _item(item: object) -> object:

@@ -71,6 +71,8 @@ def test_the_order_of_the_environment_is_not_in_the_key() -> None:
     op = SAMPLES[-1]
     assert isinstance(op, ExecOp)
     assert key(op._replace(env=op.env[::-1])) == key(op)
+    twice = op._replace(env=(("A", "1"), ("A", "2")))
+    assert key(twice._replace(env=twice.env[::-1])) != key(twice)
 
 
 def test_ops_of_equal_fields_but_other_kinds_have_other_keys() -> None:

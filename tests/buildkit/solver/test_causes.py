@@ -1,4 +1,4 @@
-"""What a miss says, from build to build. The words are those of docs/caching.md."""
+"""What a miss says, from build to build."""
 
 from collections.abc import Sequence
 
