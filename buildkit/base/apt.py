@@ -10,9 +10,9 @@ import os
 import re
 import subprocess
 from collections.abc import Iterable, Iterator, Sequence
-from typing import NamedTuple
 
 from buildkit.errors import ImageError
+from runtime.values import NamedTuple
 
 _FETCHING = re.compile(
     r"Acquire::(https?|ftp|Retries|Check-Valid-Until|Check-Date|ForceIPv[46]|Max-ValidTime"

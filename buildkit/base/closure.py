@@ -8,12 +8,12 @@ finds it. Owner, set-id bits and file capabilities are not taken over.
 import os
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
-from typing import NamedTuple
 
 from buildkit.base import loader
 from buildkit.base.elf import Elf, ElfError
 from buildkit.base.tree import Directory, Entry, File, Link
 from buildkit.errors import ImageError
+from runtime.values import NamedTuple
 
 DIRECTORIES = (
     "/usr/local/sbin",

@@ -10,12 +10,13 @@ import re
 import shutil
 import time
 from collections.abc import Callable, Sequence
-from typing import Literal, NamedTuple
+from typing import Literal
 
 from buildkit.base import apt, tool
 from buildkit.base.clean import clean
 from buildkit.base.host import os_release
 from buildkit.errors import ImageError, UsageError
+from runtime.values import NamedTuple
 
 Tool = Literal["mmdebstrap", "debootstrap"]
 
@@ -62,11 +63,11 @@ def plan(
     return DebianBase(chosen, tuple(dict.fromkeys(packages)), sources, _tool(privileged=privileged))
 
 
-def make(base: DebianBase, directory: str, scratch: str, say: Callable[[str], None]) -> int:
+def make(base: DebianBase, directory: str, scratch: str, say: Callable[[str], None] | None) -> int:
     """Fill the empty `directory`; return the newest time a package gave one of its files.
 
-    `scratch` is a private directory for what the tool needs meanwhile; each line that the tool
-    prints goes to `say`. Raises ImageError when it fails.
+    `scratch` is a private directory for what the tool needs meanwhile; `say` gets each line that
+    the tool prints. Raises ImageError when it fails.
     """
     environment = _environment(scratch)
     options = os.path.join(scratch, "options.conf")

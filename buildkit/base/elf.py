@@ -7,7 +7,8 @@ Source: the System V ABI, chapters 4 and 5 (elf(5)).
 
 import struct
 from collections.abc import Iterator
-from typing import NamedTuple
+
+from runtime.values import NamedTuple
 
 _MAGIC = b"\x7fELF"
 _PT_LOAD, _PT_DYNAMIC, _PT_INTERP = 1, 2, 3

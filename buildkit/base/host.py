@@ -9,7 +9,6 @@ import json
 import os
 import subprocess
 from collections.abc import Iterable, Mapping, Sequence
-from typing import NamedTuple
 
 from buildkit.base.closure import Closure, Notice, with_parents
 from buildkit.base.loader import machine_search_path
@@ -17,6 +16,7 @@ from buildkit.base.packages import owners
 from buildkit.base.skeleton import skeleton
 from buildkit.base.tree import Entry, Laid, Link
 from buildkit.errors import ImageError
+from runtime.values import NamedTuple
 
 SHELLS = ("sh", "dash", "bash", "busybox", "ash", "ksh", "mksh", "zsh")
 

@@ -5,7 +5,6 @@ named. The tree is made where the layer will be, so nothing is copied.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple
 
 from buildkit.base.skeleton import PATH
 from buildkit.exporter.assemble import Entry, assemble, rfc3339
@@ -15,6 +14,7 @@ from buildkit.oci.digest import Digest
 from buildkit.oci.platforms import Platform
 from buildkit.oci.reference import Reference
 from buildkit.snapshot.store import SnapshotStore
+from runtime.values import NamedTuple
 
 
 class Made(NamedTuple):

@@ -9,9 +9,9 @@ import glob
 import os
 import struct
 from collections.abc import Iterator, Mapping, Sequence
-from typing import NamedTuple
 
 from buildkit.base.elf import Elf, ElfError, Machine, is_elf, parse
+from runtime.values import NamedTuple
 
 _NEW_CACHE = b"glibc-ld.so.cache1.1"
 _OLD_CACHE = b"ld.so-1.7.0"

@@ -22,11 +22,14 @@ _PATIENCE = 10.0
 def run(
     argv: Sequence[str],
     environment: Mapping[str, str],
-    say: Callable[[str], None],
+    say: Callable[[str], None] | None,
     *,
     hint: Callable[[Sequence[str]], str],
 ) -> None:
-    """Run `argv` to its end. Raises ImageError when it fails; ends it when interrupted."""
+    """Run `argv` to its end. Raises ImageError when it fails; ends it when interrupted.
+
+    Each line goes to `say`; where there is no `say`, the error tells the last ones.
+    """
     tail: deque[str] = deque(maxlen=_TAIL)
     try:
         process = subprocess.Popen(
@@ -48,15 +51,16 @@ def run(
             text = line.decode("utf-8", "replace").rstrip().rpartition("\r")[2]
             if text:
                 tail.append(text)
-                say(text)
+                if say is not None:
+                    say(text)
         status = process.wait()
     finally:
         _end(process)
     if status:
-        raise ImageError(
-            "\n".join([f"{os.path.basename(argv[0])} failed with status {status}:", *tail]),
-            hint=hint(tuple(tail)),
-        )
+        name = os.path.basename(argv[0])
+        told = [] if say is not None else list(tail)
+        message = "\n".join([f"{name} failed with status {status}", *told])
+        raise ImageError(message, hint=hint(tuple(tail)))
 
 
 def installed_packages(directory: str) -> tuple[str, ...]:
@@ -93,13 +97,16 @@ def digest_of_list(lines: Sequence[str]) -> str:
 def _end(process: "subprocess.Popen[bytes]") -> None:
     """Make sure that the tool and what it started is gone."""
     if process.poll() is None:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGTERM)
-        try:
+        _signal(process, signal.SIGTERM)
+        with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(_PATIENCE)
-        except subprocess.TimeoutExpired:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+        # What is left of the group, the tool itself included.
+        _signal(process, signal.SIGKILL)
+        process.wait()
     if process.stdout is not None:
         process.stdout.close()
+
+
+def _signal(process: "subprocess.Popen[bytes]", number: int) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, number)

@@ -7,9 +7,10 @@ Paths are those of the image, without the leading slash; times are whole seconds
 import hashlib
 import os
 from collections.abc import Mapping
-from typing import NamedTuple, TypeAlias, assert_never
+from typing import TypeAlias, assert_never
 
 from buildkit.oci.digest import Digest
+from runtime.values import NamedTuple
 
 
 class Directory(NamedTuple):

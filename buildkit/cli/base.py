@@ -98,14 +98,13 @@ def _debian(args: argparse.Namespace, names: Sequence[Reference]) -> Digest:
     )
 
     def say(line: str) -> None:
-        if not args.quiet:
-            sys.stderr.write(f"{visible(line)}\n")
-            sys.stderr.flush()
+        sys.stderr.write(f"{visible(line)}\n")
+        sys.stderr.flush()
 
     with open_root(args) as root:
 
         def fill(directory: str) -> Made:
-            newest = debian.make(base, directory, root.tmp(), say)
+            newest = debian.make(base, directory, root.tmp(), None if args.quiet else say)
             return Made(debian.labels(base, directory), newest, ("bash",))
 
         return _made(root, fill, names, epoch)

@@ -1,4 +1,4 @@
-"""`pybuild prune`: takes away what nothing needs. Images with a name stay, whatever is asked for."""
+"""`pybuild prune`: takes away what nothing needs. Images with a name stay."""
 
 import argparse
 import os
@@ -52,8 +52,8 @@ def command(args: argparse.Namespace) -> int:
     for image in pruned.images:
         sys.stdout.write(f"Deleted: {image}\n")
     sys.stdout.write(
-        f"{len(pruned.images)} images, {pruned.steps} results of steps, {len(pruned.layers)} layers,"
-        f" {len(pruned.blobs)} blobs, {pruned.caches} cache mounts removed\n"
+        f"{len(pruned.images)} images, {pruned.steps} results of steps, {len(pruned.layers)}"
+        f" layers, {len(pruned.blobs)} blobs, {pruned.caches} cache mounts removed\n"
         f"Total reclaimed space: {size_text(pruned.size)}\n"
     )
     return 0
