@@ -7,7 +7,6 @@ local store and in the outputs. Whatever becomes of a build, it leaves a record.
 import os
 import time
 from collections.abc import Mapping
-from typing import NamedTuple
 
 from buildkit.contexts import BuildContexts, find_dockerfile
 from buildkit.errors import BuildError, Cancelled, DefinitionError, ImageError, StepError
@@ -39,6 +38,7 @@ from grammar.errors import GrammarError, excerpt
 from grammar.instructions import Arg, Dockerfile
 from grammar.parser import parse
 from grammar.source import Source, Span
+from runtime.values import NamedTuple
 
 
 class BuildRequest(NamedTuple):

@@ -11,7 +11,7 @@ import contextlib
 import os
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from buildkit.cache.key import CacheKey
 from buildkit.cache.local import LocalCacheStore
@@ -26,6 +26,7 @@ from buildkit.state.lease import in_use
 from buildkit.state.locks import exclusive
 from buildkit.state.removal import remove_tree
 from buildkit.state.root import StateRoot
+from runtime.values import NamedTuple
 
 
 class Policy(NamedTuple):

@@ -9,7 +9,6 @@ import re
 import sqlite3
 import time
 from collections.abc import Iterable, Iterator
-from typing import NamedTuple
 
 from buildkit.content.local import LocalBlobStore
 from buildkit.errors import ImageError, StoreError
@@ -18,6 +17,7 @@ from buildkit.oci.digest import Digest
 from buildkit.oci.reference import Reference
 from buildkit.snapshot.layers import Layers
 from buildkit.state.root import StateRoot
+from runtime.values import NamedTuple
 
 _ID = re.compile(r"(?:sha256:)?([0-9a-f]{1,64})")
 

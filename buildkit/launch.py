@@ -8,7 +8,6 @@ docker's and podman's.
 import json
 import os
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
 
 from buildkit.errors import UsageError
 from buildkit.oci.config import ContainerConfig
@@ -24,6 +23,7 @@ from runtime.spec import (
     SandboxSpec,
     Tmpfs,
 )
+from runtime.values import NamedTuple
 
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 

@@ -6,12 +6,13 @@ Document: dockerfile.md chapter 2.
 
 import json
 import re
-from typing import Literal, NamedTuple, cast
+from typing import Literal, cast
 
 from grammar.errors import DockerfileError, quote
 from grammar.instructions import Directive
 from grammar.source import Source, Span
 from grammar.words import SPACE
+from runtime.values import NamedTuple
 
 DEFAULT_ESCAPE = "\\"
 

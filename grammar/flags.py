@@ -7,12 +7,13 @@ variable cannot bring in further keys.
 
 import posixpath
 from collections.abc import Callable
-from typing import NamedTuple, TypeAlias
+from typing import TypeAlias
 
 from grammar.errors import FlagError, quote
 from grammar.nearest import did_you_mean
 from grammar.source import Span
 from grammar.values import parse_bool, parse_size, parse_unsigned
+from runtime.values import NamedTuple
 
 _TYPES = ("bind", "cache", "tmpfs", "secret", "ssh")
 _SHARING = ("shared", "private", "locked")

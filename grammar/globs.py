@@ -6,9 +6,9 @@ literal run to the next and never back, so it takes no more than value times lon
 """
 
 import re
-from typing import NamedTuple
 
 from grammar.errors import ExpansionError
+from runtime.values import NamedTuple
 
 MAX_PATTERN = 1024
 """Longest pattern; it bounds the work of a run with many `?`."""

@@ -6,11 +6,11 @@ backslash, whatever the file's escape token.
 """
 
 import re
-from typing import NamedTuple
 
 from grammar.errors import DockerfileError
 from grammar.lines import LogicalLine
 from grammar.words import SPACE
+from runtime.values import NamedTuple
 
 _OPENER = r"([0-9]*)<<(-?)\s*([^<]*)"
 _INCOMPLETE = r"[0-9]*<<-?"

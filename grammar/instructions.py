@@ -11,9 +11,10 @@ fields:
     original  its text with continuation lines joined and comments gone; no heredoc bodies
 """
 
-from typing import Literal, NamedTuple, TypeAlias
+from typing import Literal, TypeAlias
 
 from grammar.source import Source, Span, Word
+from runtime.values import NamedTuple
 
 
 class Flag(NamedTuple):

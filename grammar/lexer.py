@@ -5,13 +5,14 @@ itself. Which token an argument becomes is the table `_TOKENS`. Document: docker
 """
 
 from collections.abc import Callable, Iterator
-from typing import NamedTuple, TypeAlias
+from typing import TypeAlias
 
 from grammar.errors import DockerfileError, quote
 from grammar.instructions import KEYWORDS, ExecForm, Flag, Heredoc, ShellForm
 from grammar.nearest import did_you_mean
 from grammar.source import Word
 from grammar.statements import Statement
+from runtime.values import NamedTuple
 
 Value: TypeAlias = Statement | Flag | Word | ExecForm | ShellForm | Heredoc
 

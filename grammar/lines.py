@@ -5,11 +5,11 @@ whoever finds an opener in a line. Document: dockerfile.md chapters 3 and 5.
 """
 
 from bisect import bisect_right
-from typing import NamedTuple
 
 from grammar.errors import DockerfileError
 from grammar.source import Source, Span, Word
 from grammar.words import SPACE
+from runtime.values import NamedTuple
 
 MAX_LINE = 65535
 """Bytes in a physical line, without its newline."""

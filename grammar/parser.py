@@ -7,7 +7,7 @@ more. Raises DockerfileError.
 
 from collections.abc import Callable
 from functools import cache
-from typing import Any, NamedTuple
+from typing import Any
 
 from grammar.directives import DEFAULT_ESCAPE, escape_token
 from grammar.errors import DockerfileError
@@ -16,6 +16,7 @@ from grammar.lexer import Token, tokens
 from grammar.source import Source
 from grammar.statements import Statement, read_statements
 from grammar.transform import ToInstructions
+from runtime.values import NamedTuple
 
 GRAMMAR = "dockerfile.lark"
 

@@ -4,7 +4,9 @@ In: bytes or text. Out: `Source`, and `Span` values that point into it. Lines co
 from 0 and in characters; a column shown to people is one more. Document: dockerfile.md chapter 1.
 """
 
-from typing import NamedTuple, Self
+from typing import Self
+
+from runtime.values import NamedTuple
 
 BOM = "\ufeff"
 

@@ -9,7 +9,7 @@ chapter 4; the table of argument parsers is `_ARGUMENTS`.
 import json
 import re
 from collections.abc import Callable
-from typing import NamedTuple, NoReturn, TypeAlias
+from typing import NoReturn, TypeAlias
 
 from grammar.directives import escape_token, read_directives
 from grammar.errors import DockerfileError, quote
@@ -18,6 +18,7 @@ from grammar.instructions import Directive, Flag, Heredoc
 from grammar.lines import LineReader, LogicalLine
 from grammar.source import Source, Span, Word
 from grammar.words import SPACE, split_places
+from runtime.values import NamedTuple
 
 _BLANKS = "\t\v\f\r "
 _WORD = re.compile(r"[^\t\v\f\r ]+")

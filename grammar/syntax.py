@@ -4,11 +4,12 @@ In: a source. Out: a `SyntaxTree`, and the JSON document of it. Syntax only, as 
 sees it: words are not expanded, quotes stay, an unknown instruction is no error.
 """
 
-from typing import NamedTuple, TypeAlias
+from typing import TypeAlias
 
 from grammar.instructions import Directive
 from grammar.source import Source
 from grammar.statements import Statement, read_statements
+from runtime.values import NamedTuple
 
 Json: TypeAlias = "str | int | bool | list[Json] | dict[str, Json] | None"
 

@@ -8,7 +8,7 @@ while parsing. Raises DockerfileError. Document: dockerfile.md chapter 8.
 import re
 from collections.abc import Callable
 from functools import partial
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
 from grammar import flags, instructions
 from grammar.errors import DockerfileError, FlagError, quote
@@ -29,6 +29,7 @@ from grammar.source import Span, Word
 from grammar.statements import CHAINED, Statement
 from grammar.values import MILLISECOND, parse_duration, parse_integer
 from grammar.words import SPACE
+from runtime.values import NamedTuple
 
 _STAGE_NAME = r"[a-z][a-z0-9-_.]*"
 _NETWORKS = ("default", "none", "host")

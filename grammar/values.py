@@ -6,9 +6,9 @@ values. Every function raises FlagError, without a place. Documents: dockerfile.
 """
 
 import re
-from typing import NamedTuple
 
 from grammar.errors import FlagError, quote
+from runtime.values import NamedTuple
 
 MILLISECOND = 1_000_000
 _MAX_INT64 = (1 << 63) - 1

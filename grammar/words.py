@@ -6,11 +6,11 @@ are limited, so that no Dockerfile can take time or memory from the builder.
 """
 
 from collections.abc import Mapping
-from typing import NamedTuple
 
 from grammar import globs
 from grammar.errors import ExpansionError, quote
 from grammar.source import Span
+from runtime.values import NamedTuple
 
 MAX_DEPTH = 100
 """How deep `${a:-${b:-…}}` may nest."""

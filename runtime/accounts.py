@@ -8,10 +8,10 @@ Source: security.md S8; image-spec config.md, "User"; group rules as in the cont
 import errno
 import os
 import stat
-from typing import NamedTuple
 
 from runtime import safepath
 from runtime.errors import UserError
+from runtime.values import NamedTuple
 
 MAX_ID = (1 << 32) - 2
 _MAX_FILE = 16 << 20

@@ -4,7 +4,7 @@ In: nothing. Out: the closed union `Action`, and `describe`. `plan.py` decides o
 `init.py` performs them.
 """
 
-from typing import NamedTuple, TypeAlias, assert_never
+from typing import TypeAlias, assert_never
 
 from runtime.spec import (
     Bind,
@@ -22,6 +22,7 @@ from runtime.spec import (
     Sysfs,
     Tmpfs,
 )
+from runtime.values import NamedTuple
 
 
 class Unshare(NamedTuple):

@@ -8,11 +8,11 @@ import errno
 import os
 import time
 from collections.abc import Mapping
-from typing import NamedTuple
 
 from runtime.errors import UnsupportedError
 from runtime.rootfs import CgroupView
 from runtime.spec import Resources
+from runtime.values import NamedTuple
 
 _PERIOD = 100_000
 _PREFIX = "pybuild-"

@@ -9,12 +9,13 @@ import _socket  # the plain module; `socket` costs 6 ms for its enums
 import array
 import os
 from collections.abc import Sequence
-from typing import Literal, NamedTuple, Self, TypeAlias, cast
+from typing import Literal, Self, TypeAlias, cast
 
 from runtime import wire
 from runtime.errors import SandboxError, SetupError, UserError
 from runtime.spec import ExitStatus
 from runtime.stubs import Stub
+from runtime.values import NamedTuple
 
 _MAX_MESSAGE = 1 << 16
 _MAX_FDS = 250

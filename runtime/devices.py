@@ -8,11 +8,11 @@ root of the machine just as rootless. Source: runtime-spec config-linux.md; secu
 import errno
 import os
 import stat
-from typing import NamedTuple
 
 from runtime import mounts, syscalls
 from runtime.errors import SpecError
 from runtime.spec import Devices
+from runtime.values import NamedTuple
 
 _TTY_GROUP = "5"
 _NODEV = syscalls.MOUNT_ATTR_NODEV

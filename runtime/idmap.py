@@ -6,7 +6,8 @@ Source: user_namespaces(7), subuid(5).
 """
 
 import os
-from typing import NamedTuple
+
+from runtime.values import NamedTuple
 
 _DIRECTORIES = ("/usr/bin", "/bin", "/usr/sbin", "/sbin", "/usr/local/bin")
 

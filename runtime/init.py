@@ -8,7 +8,7 @@ before the pivot; the standard library is out of reach after it.
 
 import os
 from collections.abc import Mapping
-from typing import Literal, NamedTuple, NoReturn, assert_never
+from typing import Literal, NoReturn, assert_never
 
 from runtime import capabilities, network, process, syscalls
 from runtime.accounts import Account
@@ -41,6 +41,7 @@ from runtime.channel import Channel, Failed, Ready
 from runtime.errors import SandboxError, SetupError, UserError, explain
 from runtime.rootfs import CgroupView, NewRoot
 from runtime.rootless import make_private
+from runtime.values import NamedTuple
 
 _NAMESPACES = {
     "mount": syscalls.CLONE_NEWNS,

@@ -6,7 +6,6 @@ Source: runtime-spec config.md and config-linux.md; security.md S1-S8.
 """
 
 import posixpath
-from typing import NamedTuple
 
 from runtime import capabilities, etc, seccomp
 from runtime.actions import (
@@ -46,6 +45,7 @@ from runtime.spec import (
     SandboxSpec,
     Sysfs,
 )
+from runtime.values import NamedTuple
 
 _RLIMITS = (
     Rlimit("core", 0, -1),

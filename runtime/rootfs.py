@@ -11,7 +11,7 @@ import errno
 import os
 import stat
 from collections.abc import Mapping
-from typing import NamedTuple, assert_never
+from typing import assert_never
 
 from runtime import devices, mounts, safepath, syscalls
 from runtime.errors import UnsupportedError
@@ -32,6 +32,7 @@ from runtime.spec import (
     Tmpfs,
 )
 from runtime.stubs import Stubs
+from runtime.values import NamedTuple
 
 _RDONLY = syscalls.MOUNT_ATTR_RDONLY
 _NODEV = syscalls.MOUNT_ATTR_NODEV

@@ -8,11 +8,12 @@ Source: user_namespaces(7), mount_namespaces(7); security.md S1.
 
 import errno
 import os
-from typing import Literal, NamedTuple
+from typing import Literal
 
 from runtime import idmap, syscalls
 from runtime.errors import UnsupportedError
 from runtime.idmap import IdMap
+from runtime.values import NamedTuple
 
 _SYS_ADMIN = 1 << 21
 

@@ -9,10 +9,11 @@ Source: seccomp(2), the kernel's seccomp_filter.rst; security.md S4.
 import functools
 import struct
 from collections.abc import Iterable
-from typing import Literal, NamedTuple, TypeAlias
+from typing import Literal, TypeAlias
 
 from runtime import seccomp_numbers, seccomp_policy
 from runtime.errors import UnsupportedError
+from runtime.values import NamedTuple
 
 _LOAD, _JUMP, _EQUAL, _NOT_BELOW, _ANY_BIT, _RETURN = 0x20, 0x05, 0x15, 0x35, 0x45, 0x06
 _NUMBER_OFFSET, _ARCH_OFFSET, _ARGUMENT_OFFSET = 0, 4, 16

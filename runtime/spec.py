@@ -5,7 +5,9 @@ Paths are absolute paths of the host unless they are called `target`, which are 
 the sandbox. File descriptors in a spec are numbers of the process that holds the spec.
 """
 
-from typing import Literal, NamedTuple, TypeAlias
+from typing import Literal, TypeAlias
+
+from runtime.values import NamedTuple
 
 NetworkMode: TypeAlias = Literal["default", "none", "host"]
 Security: TypeAlias = Literal["sandbox", "insecure"]

@@ -9,9 +9,9 @@ directory restored. Source: security.md S14.
 import os
 import stat
 from collections.abc import Sequence
-from typing import NamedTuple
 
 from runtime import safepath
+from runtime.values import NamedTuple
 
 _DIRECTORY = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 

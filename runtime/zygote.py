@@ -10,7 +10,7 @@ Source: pid_namespaces(7); engineering-facts chapter 10; security.md S9.
 import gc
 import os
 import select
-from typing import NamedTuple, NoReturn, cast
+from typing import NoReturn, cast
 
 from runtime import actions, cgroups, child, init, process, spec, syscalls, wire
 from runtime.actions import Action
@@ -19,6 +19,7 @@ from runtime.child import KILL, Child
 from runtime.errors import SandboxError
 from runtime.rootfs import CgroupView
 from runtime.spec import Resources
+from runtime.values import NamedTuple
 
 _TYPES = {
     name: kind

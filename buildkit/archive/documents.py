@@ -4,12 +4,11 @@ In: bytes, or a manifest. Out: values. Whatever is missing or of the wrong type 
 that names the place (security guarantees S20, S23). Source: moby image-spec v1.2.
 """
 
-from typing import NamedTuple
-
 from buildkit.errors import ImageError
 from buildkit.oci.fields import DocumentError, Fields
 from buildkit.oci.manifest import Manifest
 from buildkit.oci.media_types import layer_compression
+from runtime.values import NamedTuple
 
 _MAX_LAYERS = 1000
 

@@ -9,7 +9,6 @@ import os
 import re
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import NamedTuple
 
 from buildkit.archive.documents import image_manifest, parse_docker
 from buildkit.archive.members import Members, read_whole
@@ -23,6 +22,7 @@ from buildkit.oci.index import REF_NAME, Index, is_attestation
 from buildkit.oci.media_types import INDEXES, MANIFESTS
 from buildkit.oci.platforms import Platform
 from buildkit.oci.reference import Reference
+from runtime.values import NamedTuple
 
 _NAME = "io.containerd.image.name"
 _BARE_TAG = re.compile(r"latest|v?[0-9][A-Za-z0-9_.-]*")

@@ -10,13 +10,14 @@ import os
 import stat
 import sys
 from collections.abc import Iterator, Mapping
-from typing import BinaryIO, NamedTuple, Protocol
+from typing import BinaryIO, Protocol
 
 from buildkit.archive.tar_index import Place, read_index, resolved
 from buildkit.content.streams import CHUNK, Reader
 from buildkit.errors import ImageError
 from buildkit.snapshot.compression import DecompressingReader, Format, detect
 from buildkit.state.root import StateRoot, disk_error
+from runtime.values import NamedTuple
 
 STDIN = "-"
 

@@ -5,8 +5,6 @@ the tar of a layer that was not packed here cannot be made again. A plain tar is
 That a blob is a form of a layer is noted only after it was decompressed and found to be it.
 """
 
-from typing import NamedTuple
-
 from buildkit.archive.members import Members
 from buildkit.content.store import BlobStore, Stored
 from buildkit.content.streams import Reader, Sink, VerifyingReader, copy
@@ -22,6 +20,7 @@ from buildkit.snapshot.compression import (
     detect,
 )
 from buildkit.snapshot.store import SnapshotStore
+from runtime.values import NamedTuple
 
 
 class LayerSource(NamedTuple):

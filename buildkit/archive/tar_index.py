@@ -8,9 +8,10 @@ Source: POSIX.1-2017 pax, "ustar Interchange Format" and "pax Header"; GNU tar's
 import os
 import re
 from collections.abc import Mapping
-from typing import BinaryIO, NamedTuple, TypeAlias
+from typing import BinaryIO, TypeAlias
 
 from buildkit.errors import ImageError
+from runtime.values import NamedTuple
 
 BLOCK = 512
 MAX_MEMBERS = 200_000

@@ -6,7 +6,8 @@ what decides is the digest of the selection in the key.
 """
 
 import json
-from typing import NamedTuple
+
+from runtime.values import NamedTuple
 
 
 class FileState(NamedTuple):

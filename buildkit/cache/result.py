@@ -7,10 +7,11 @@ this machine, so that another machine can be meant as well.
 
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
-from typing import NamedTuple, TypeAlias
+from typing import TypeAlias
 
 from buildkit.oci.digest import Digest, Fingerprint
 from buildkit.snapshot.snapshot import Snapshot
+from runtime.values import NamedTuple
 
 Json: TypeAlias = bool | int | str | Sequence["Json"] | Mapping[str, "Json"] | None
 """What a key document may hold. No floats: their text is not canonical."""

@@ -2,12 +2,13 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 from buildkit.cache.key import CacheKey
 from buildkit.cache.result import Usage
 from buildkit.oci.digest import Digest, Fingerprint
 from buildkit.progress.cancel import Cancel
+from runtime.values import NamedTuple
 
 
 class CachedStep(NamedTuple):

@@ -13,7 +13,9 @@ import gc
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
+
+from runtime.values import NamedTuple
 
 if TYPE_CHECKING:
     import argparse

@@ -2,10 +2,11 @@
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 from buildkit.content.streams import Reader, Sink
 from buildkit.oci.digest import Digest
+from runtime.values import NamedTuple
 
 
 class Stored(NamedTuple):

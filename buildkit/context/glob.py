@@ -7,7 +7,9 @@ fits, which is never wrong as long as a `*` can stand for anything up to the nex
 """
 
 import re
-from typing import NamedTuple, TypeAlias
+from typing import TypeAlias
+
+from runtime.values import NamedTuple
 
 
 class BadPattern(ValueError):  # noqa: N818 - Go's name for it

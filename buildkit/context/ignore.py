@@ -12,12 +12,13 @@ root). For a child only later rules are asked, and most of those through a dicti
 import os
 import re
 from collections.abc import Iterable
-from typing import NamedTuple, Self
+from typing import Self
 
 from buildkit.context.glob import BadPattern
 from buildkit.context.ignore_rule import Form, compile_rule
 from buildkit.context.paths import clean
 from buildkit.errors import ContextError
+from runtime.values import NamedTuple
 
 NO_RULE = -1
 

@@ -11,10 +11,11 @@ simulated character by character, which is slow and still linear.
 """
 
 import re
-from typing import Literal, NamedTuple, TypeAlias
+from typing import Literal, TypeAlias
 
 from buildkit.context.glob import CharClass, Star, Token, expression, tokens
 from buildkit.context.glob import Literal as LiteralChar
+from runtime.values import NamedTuple
 
 Kind: TypeAlias = Literal["exact", "name", "prefix", "suffix", "expression", "slow"]
 

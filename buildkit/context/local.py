@@ -10,7 +10,7 @@ import os
 import stat
 from collections.abc import Iterable, Iterator
 from itertools import takewhile
-from typing import NamedTuple, Self
+from typing import Self
 
 from buildkit.context.glob import has_wildcards
 from buildkit.context.ignore import NO_RULE, Patterns, Rule
@@ -20,6 +20,7 @@ from buildkit.context.scan import scan
 from buildkit.context.statcache import StatCache
 from buildkit.context.tree import Missing, Tree
 from buildkit.errors import ContextError
+from runtime.values import NamedTuple
 
 IGNORE_FILE = ".dockerignore"
 

@@ -7,11 +7,11 @@ held against the patterns: a hidden file is unreachable by any spelling or link 
 
 import os
 import stat
-from typing import NamedTuple
 
 from buildkit.context.descent import DIRECTORY
 from buildkit.context.ignore import NO_RULE, Patterns
 from buildkit.context.rows import Row, row_of
+from runtime.values import NamedTuple
 
 _MAX_LINKS = 255
 

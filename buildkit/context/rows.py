@@ -13,9 +13,10 @@ import errno
 import hashlib
 import os
 import stat
-from typing import NamedTuple, TypeAlias
+from typing import TypeAlias
 
 from buildkit.context.paths import byte_order
+from runtime.values import NamedTuple
 
 Row: TypeAlias = tuple[str, int, int, int, int, int, int, int, int, int, int]
 Xattrs: TypeAlias = tuple[tuple[str, bytes], ...]

@@ -8,11 +8,12 @@ is cached gives the same image.
 
 import time
 from collections.abc import Sequence
-from typing import NamedTuple, Self
+from typing import Self
 
 from buildkit.oci.config import ContainerConfig, History, ImageConfig
 from buildkit.oci.digest import Digest
 from buildkit.oci.platforms import Platform
+from runtime.values import NamedTuple
 
 COMMENT = "buildkit.dockerfile.v0"
 

@@ -7,11 +7,12 @@ and not done here is refused by name, never ignored.
 
 from collections.abc import Callable, Iterator, Mapping
 from difflib import get_close_matches
-from typing import Literal, NamedTuple, TypeAlias, get_args
+from typing import Literal, TypeAlias, get_args
 
 from buildkit.errors import UsageError
 from buildkit.oci.media_types import Compression
 from buildkit.oci.reference import Reference
+from runtime.values import NamedTuple
 
 OutputKind: TypeAlias = Literal["image", "registry", "oci", "docker", "local", "tar", "cacheonly"]
 

@@ -8,7 +8,6 @@ form it came in unless told otherwise. Reliability guarantee R2.
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import NamedTuple
 
 from buildkit.content.store import BlobStore
 from buildkit.content.streams import Reader, Sink, VerifyingReader, copy
@@ -19,6 +18,7 @@ from buildkit.oci.media_types import Compression
 from buildkit.snapshot.compression import CompressingSink, Compressor, DecompressingReader, detect
 from buildkit.snapshot.store import SnapshotStore
 from buildkit.state.root import StateRoot
+from runtime.values import NamedTuple
 
 FOREIGN = ""
 """The compressor of a blob that came from elsewhere: whoever it was."""

@@ -7,7 +7,6 @@ podman read.
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 from buildkit.content.store import BlobStore
 from buildkit.exporter.forms import Form, Forms
@@ -28,6 +27,7 @@ from buildkit.oci.media_types import (
 )
 from buildkit.oci.reference import Reference
 from buildkit.snapshot.compression import Compressor
+from runtime.values import NamedTuple
 
 NAME = "io.containerd.image.name"
 CREATED = "org.opencontainers.image.created"

@@ -6,7 +6,7 @@ output type is a module here and a row in `EXPORTERS`.
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple, Protocol, TypeAlias
+from typing import Protocol, TypeAlias
 
 from buildkit.content.store import BlobStore
 from buildkit.errors import UsageError
@@ -27,6 +27,7 @@ from buildkit.snapshot.compression import Compressor, compressor
 from buildkit.snapshot.snapshot import Snapshot
 from buildkit.snapshot.store import SnapshotStore
 from buildkit.state.root import StateRoot
+from runtime.values import NamedTuple
 
 
 class Stores(Protocol):

@@ -6,7 +6,7 @@ Document: dockerfile.md chapters 8 (FROM) and 9.1.
 """
 
 from collections.abc import Mapping
-from typing import NamedTuple, TypeAlias
+from typing import TypeAlias
 
 from buildkit.errors import DefinitionError
 from buildkit.frontend.expander import lines_of
@@ -17,6 +17,7 @@ from buildkit.oci.reference import Reference
 from grammar.errors import quote
 from grammar.nearest import did_you_mean
 from grammar.source import Span
+from runtime.values import NamedTuple
 
 SCRATCH = "scratch"
 

@@ -5,10 +5,10 @@ and `InvalidBaseImagePlatform`. Texts as in dockerfile.md chapter 15.
 """
 
 from collections.abc import Iterable
-from typing import NamedTuple
 
 from grammar.nearest import nearest
 from grammar.source import Span
+from runtime.values import NamedTuple
 
 
 class Finding(NamedTuple):

@@ -5,10 +5,10 @@ chapter 12. FROM and ONBUILD leave no entry.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import NamedTuple
 
 from buildkit.oci.config import Healthcheck
 from grammar.errors import quote
+from runtime.values import NamedTuple
 
 COMMENT = "buildkit.dockerfile.v0"
 _LAYER = " # buildkit"

@@ -5,8 +5,6 @@ In: a parsed Dockerfile, options, and the base images that are known so far. Out
 for another. Document: dockerfile.md chapters 7 to 10 and 12.
 """
 
-from typing import NamedTuple
-
 from buildkit.frontend import build_args
 from buildkit.frontend.bases import BaseRequest, Bases, NeedsBases
 from buildkit.frontend.findings import Finding
@@ -20,6 +18,7 @@ from buildkit.llb.graph import Graph, Vertex
 from buildkit.oci.config import ContainerConfig, ResolvedImage
 from buildkit.oci.platforms import Platform
 from grammar.instructions import Dockerfile
+from runtime.values import NamedTuple
 
 
 class Lowered(NamedTuple):

@@ -6,7 +6,7 @@ its inputs, and the history entry. Document: dockerfile.md chapter 9. What only 
 """
 
 import re
-from typing import Literal, NamedTuple
+from typing import Literal
 
 from buildkit.frontend import history, remote
 from buildkit.frontend.bases import Origin
@@ -16,6 +16,7 @@ from buildkit.frontend.stage_state import StageState, absolute
 from buildkit.llb.op import CopyOp, CopySource, InlineFile
 from grammar.instructions import Add, Copy
 from grammar.values import parse_chmod
+from runtime.values import NamedTuple
 
 _WILDCARD = r"([*?\[\\])"
 _DIRECTORY_ENDS = ("/", "/.", "/..")

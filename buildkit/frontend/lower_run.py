@@ -6,7 +6,7 @@ the op with its inputs, and the history entry. Document: dockerfile.md chapters 
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple, assert_never, cast
+from typing import assert_never, cast
 
 from buildkit.frontend import build_args, history
 from buildkit.frontend.expander import Expander, at
@@ -20,6 +20,7 @@ from grammar import flags
 from grammar.errors import quote
 from grammar.instructions import ExecForm, Run, ShellForm
 from grammar.source import Span
+from runtime.values import NamedTuple
 
 SCRIPTS = "/dev/pipes"
 """Where a heredoc that is itself the program is shown."""

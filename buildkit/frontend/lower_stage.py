@@ -5,7 +5,7 @@ state in which the target's stage ends. Document: dockerfile.md chapters 8 to 10
 """
 
 from collections.abc import Mapping
-from typing import NamedTuple, assert_never
+from typing import assert_never
 
 from buildkit.frontend import history
 from buildkit.frontend.bases import FromContext, FromImage, FromScratch, FromStage
@@ -31,6 +31,7 @@ from buildkit.oci.platforms import Platform
 from grammar.flags import SecretMount
 from grammar.instructions import Add, Copy, Run, StageInstruction, Workdir
 from grammar.source import Span
+from runtime.values import NamedTuple
 
 
 class _Step(NamedTuple):

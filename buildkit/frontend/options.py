@@ -6,10 +6,11 @@ line already; what it did not find is not here.
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Literal, NamedTuple, TypeAlias
+from typing import Literal, TypeAlias
 
 from buildkit.llb.op import NetworkMode
 from buildkit.oci.platforms import Platform
+from runtime.values import NamedTuple
 
 ContextKind: TypeAlias = Literal["local", "image", "git", "http"]
 

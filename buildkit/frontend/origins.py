@@ -4,7 +4,7 @@ In: ops, and names that were resolved to an `Origin`. Out: names of vertices in 
 being made. Sources are added when something first needs them.
 """
 
-from typing import NamedTuple, assert_never
+from typing import assert_never
 
 from buildkit.errors import DefinitionError
 from buildkit.frontend.bases import (
@@ -23,6 +23,7 @@ from buildkit.llb.op import ContextOp, CopyOp, CopySource, GitOp, HttpOp, ImageO
 from buildkit.oci.config import ResolvedImage
 from grammar.errors import FlagError, quote
 from grammar.values import parse_bool
+from runtime.values import NamedTuple
 
 MAIN_CONTEXT = "context"
 

@@ -6,7 +6,6 @@ target needs is never asked for. Document: dockerfile.md chapter 8 (FROM, ONBUIL
 """
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
 
 from buildkit.errors import DefinitionError
 from buildkit.frontend.bases import BaseRequest, Bases, BaseUse, FromImage, FromStage
@@ -16,6 +15,7 @@ from buildkit.frontend.options import LowerOptions
 from buildkit.frontend.stages import StagePlan, Stages, Use, uses
 from grammar.errors import quote
 from grammar.instructions import Trigger
+from runtime.values import NamedTuple
 
 
 class Reach(NamedTuple):

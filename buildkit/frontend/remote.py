@@ -7,12 +7,12 @@ section 9.7; the forms of a git source are those of Moby BuildKit (frontend/dock
 import posixpath
 import re
 from collections.abc import Mapping
-from typing import NamedTuple
 
 from buildkit.llb.op import GitOp, HttpOp
 from buildkit.oci.digest import Digest
 from grammar.errors import FlagError, quote
 from grammar.values import parse_bool
+from runtime.values import NamedTuple
 
 UNNAMED = "__unnamed__"
 

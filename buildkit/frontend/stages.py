@@ -6,7 +6,6 @@ Document: dockerfile.md chapter 8 (FROM).
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import NamedTuple
 
 from buildkit.errors import DefinitionError
 from buildkit.frontend.bases import Names, Origin
@@ -18,6 +17,7 @@ from grammar.errors import quote
 from grammar.instructions import Copy, Dockerfile, Run, Stage, StageInstruction
 from grammar.nearest import did_you_mean
 from grammar.source import Span
+from runtime.values import NamedTuple
 
 
 class StagePlan(NamedTuple):

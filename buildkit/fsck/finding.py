@@ -1,7 +1,8 @@
 """What a check found, and the list that it goes to."""
 
 from collections.abc import Callable
-from typing import NamedTuple
+
+from runtime.values import NamedTuple
 
 
 class Finding(NamedTuple):

@@ -8,10 +8,11 @@ made, a graph cannot have a cycle.
 
 import hashlib
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 from buildkit.llb import networkx_subset
 from buildkit.llb.op import Op
+from runtime.values import NamedTuple
 
 nx = networkx_subset.load()
 

@@ -6,9 +6,10 @@ the vertex, and an op names them by their position there. Nothing here is a path
 Names follow BuildKit's LLB (solver/pb/ops.proto) where it has one.
 """
 
-from typing import Literal, NamedTuple, TypeAlias
+from typing import Literal, TypeAlias
 
 from buildkit.oci.digest import Digest
+from runtime.values import NamedTuple
 
 NetworkMode: TypeAlias = Literal["default", "none", "host"]
 SecurityMode: TypeAlias = Literal["sandbox", "insecure"]

@@ -1,10 +1,11 @@
 """Descriptors: what points from one document to another blob. Source: image-spec descriptor.md."""
 
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
 from buildkit.oci.digest import Digest
 from buildkit.oci.fields import Fields
 from buildkit.oci.platforms import Platform
+from runtime.values import NamedTuple
 
 
 class Descriptor(NamedTuple):

@@ -10,10 +10,11 @@ Limits: security guarantee S20.
 import json
 import re
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 from buildkit.errors import ImageError
 from buildkit.oci.digest import Digest
+from runtime.values import NamedTuple
 
 MAX_DOCUMENT = 8 << 20
 """Bytes of the largest manifest, index or config that is read."""

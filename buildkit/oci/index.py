@@ -1,12 +1,13 @@
 """The image index: manifests, one a platform. Source: image-spec image-index.md; Docker's list."""
 
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
 from buildkit.oci.descriptor import Descriptor
 from buildkit.oci.fields import DocumentError, Fields, encode
 from buildkit.oci.manifest import check_version
 from buildkit.oci.media_types import INDEX, INDEXES
 from buildkit.oci.platforms import Platform
+from runtime.values import NamedTuple
 
 REF_NAME = "org.opencontainers.image.ref.name"
 _ATTESTATION = "vnd.docker.reference.type"

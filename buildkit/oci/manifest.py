@@ -1,10 +1,11 @@
 """The image manifest: one config, its layers. Source: image-spec manifest.md; Docker's schema 2."""
 
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
 from buildkit.oci.descriptor import Descriptor
 from buildkit.oci.fields import DocumentError, Fields, encode
 from buildkit.oci.media_types import DOCKER_MANIFEST, MANIFEST, MANIFESTS
+from runtime.values import NamedTuple
 
 
 class Manifest(NamedTuple):

@@ -5,7 +5,9 @@ Source: image-spec image-index.md ("platform"); the normalisation of containerd/
 
 import os
 import re
-from typing import NamedTuple, Self
+from typing import Self
+
+from runtime.values import NamedTuple
 
 _PART = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 

@@ -6,9 +6,10 @@ before it is ever used as a path or as part of a URL (security guarantee S16).
 """
 
 import re
-from typing import NamedTuple, Self
+from typing import Self
 
 from buildkit.oci.digest import Digest
+from runtime.values import NamedTuple
 
 DEFAULT_DOMAIN = "docker.io"
 DEFAULT_TAG = "latest"

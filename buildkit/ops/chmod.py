@@ -5,9 +5,9 @@ Source: dockerfile.md 9.3; POSIX chmod(1), "EXTENDED DESCRIPTION".
 """
 
 import re
-from typing import NamedTuple
 
 from buildkit.errors import DefinitionError
+from runtime.values import NamedTuple
 
 _OCTAL = re.compile(r"[0-7]{1,5}")
 _CLAUSE = re.compile(r"([ugoa]*)((?:[-+=](?:[ugo]|[rwxXst]*))+)")

@@ -6,11 +6,10 @@ brings its primary group, a number alone is also the group, numbers need no file
 is an error.
 """
 
-from typing import NamedTuple
-
 from buildkit.errors import StepError
 from runtime import accounts
 from runtime.errors import UserError
+from runtime.values import NamedTuple
 
 
 class Owner(NamedTuple):

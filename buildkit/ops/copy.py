@@ -9,7 +9,6 @@ The caller throws the upper away when this raises. Source: dockerfile.md 9.2 to 
 import os
 import stat
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
 
 from buildkit.context.descent import Descent
 from buildkit.context.paths import join, native
@@ -23,6 +22,7 @@ from buildkit.ops.select import inline_bytes
 from buildkit.ops.selection import INLINE, Entry, Root, Selection
 from buildkit.ops.target import Attributes, Target, set_attributes, set_xattrs
 from buildkit.ops.transfer import Transfer, write_all
+from runtime.values import NamedTuple
 
 _NEW_FILE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _ROOT = Owner(0, 0)

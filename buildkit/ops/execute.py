@@ -9,7 +9,6 @@ import os
 import select as polling
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, ExitStack
-from typing import NamedTuple
 
 from buildkit.cache.result import Usage
 from buildkit.errors import StepError
@@ -26,6 +25,7 @@ from buildkit.state.root import StateRoot
 from runtime.errors import SandboxError
 from runtime.sandbox import Step
 from runtime.spec import SHM_SIZE, ExitStatus, File, Process, Resources, RootFs, SandboxSpec
+from runtime.values import NamedTuple
 
 _PIPE = 1 << 16
 
@@ -83,7 +83,8 @@ def sandbox_of(op: ExecOp, setting: Setting, mounted: Mounted) -> SandboxSpec:
         root=RootFs(lowers=lowers, upper=setting.active.upper, work=setting.active.work),
         process=Process(
             args=op.args,
-            env=(*op.env, *op.proxy, *mounted.env),
+            # The key takes the environment for a mapping, so its order must not be seen.
+            env=tuple(sorted((*op.env, *op.proxy, *mounted.env))),
             cwd=op.cwd,
             user=op.user,
             rlimits=tuple(parse_ulimit(text) for text in op.ulimits),

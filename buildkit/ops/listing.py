@@ -9,7 +9,6 @@ below the root). A directory that is not taken itself comes all the same when so
 import os
 import stat
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
 
 from buildkit.context.glob import BadPattern
 from buildkit.context.ignore import NO_RULE, Patterns
@@ -19,6 +18,7 @@ from buildkit.context.tree import Missing, Tree
 from buildkit.errors import ContextError, DefinitionError
 from buildkit.llb.op import CopyOp
 from buildkit.ops.selection import Entry, Kind, Root
+from runtime.values import NamedTuple
 
 _KINDS: dict[int, Kind] = {
     stat.S_IFREG: "file",

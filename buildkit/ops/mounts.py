@@ -10,7 +10,7 @@ import os
 import stat
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, ExitStack
-from typing import NamedTuple, assert_never
+from typing import assert_never
 
 from buildkit.errors import StepError, UsageError
 from buildkit.llb.op import (
@@ -32,6 +32,7 @@ from buildkit.state.root import StateRoot
 from runtime import mounts as kernel
 from runtime.safepath import open_beneath
 from runtime.spec import BindFd, File, Mount, Overlay, Tmpfs
+from runtime.values import NamedTuple
 
 
 class Mounted(NamedTuple):

@@ -5,9 +5,9 @@ record, a log or a file of the state root.
 """
 
 import os
-from typing import NamedTuple
 
 from buildkit.errors import UsageError
+from runtime.values import NamedTuple
 
 LIMIT = 500 << 10
 """Bytes of a secret, as BuildKit has it."""

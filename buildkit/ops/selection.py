@@ -8,12 +8,13 @@ times, inodes, the order of a directory, where in its origin a source lies.
 
 import hashlib
 from collections.abc import Callable, Iterable, Mapping
-from typing import Literal, NamedTuple, TypeAlias
+from typing import Literal, TypeAlias
 
 from buildkit.cache.manifest import FileState, line
 from buildkit.context.paths import join
 from buildkit.context.rows import Xattrs
 from buildkit.oci.digest import Digest
+from runtime.values import NamedTuple
 
 Kind: TypeAlias = Literal["file", "dir", "link", "char", "block", "fifo"]
 

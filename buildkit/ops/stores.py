@@ -1,10 +1,9 @@
 """The stores that ops draw on."""
 
-from typing import NamedTuple
-
 from buildkit.cache.store import CacheStore
 from buildkit.snapshot.store import SnapshotStore
 from buildkit.state.root import StateRoot
+from runtime.values import NamedTuple
 
 
 class Stores(NamedTuple):

@@ -6,7 +6,7 @@ methods; the work itself stands in the module of its op.
 
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, NamedTuple, assert_never
+from typing import TYPE_CHECKING, assert_never
 
 from buildkit.cache.result import ContextRef, Identity, InputIdentity, Outcome, Ref
 from buildkit.cache.store import CachedStep
@@ -36,6 +36,7 @@ from buildkit.ops.stores import Stores
 from buildkit.progress.cancel import Cancel
 from buildkit.progress.reporter import StepReporter
 from buildkit.snapshot.snapshot import Snapshot
+from runtime.values import NamedTuple
 
 if TYPE_CHECKING:
     from buildkit.ops.perform import Performer

@@ -10,7 +10,6 @@ goes through a link: both trees are walked by descriptors with O_NOFOLLOW (S13).
 
 import os
 import stat
-from typing import NamedTuple
 
 from buildkit.context.descent import Descent
 from buildkit.context.paths import within
@@ -18,6 +17,7 @@ from buildkit.context.rows import Xattrs, read_xattrs
 from buildkit.errors import StepError
 from buildkit.ops.chown import Owner
 from runtime import safepath
+from runtime.values import NamedTuple
 
 
 class Attributes(NamedTuple):

@@ -6,7 +6,9 @@ programs: a display escapes control characters (security guarantee S27).
 """
 
 from collections.abc import Callable
-from typing import NamedTuple, TypeAlias
+from typing import TypeAlias
+
+from runtime.values import NamedTuple
 
 
 class StepStarted(NamedTuple):

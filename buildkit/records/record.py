@@ -9,9 +9,10 @@ import hashlib
 import json
 import os
 import time
-from typing import Any, Literal, NamedTuple, TypeAlias, get_args
+from typing import Any, Literal, TypeAlias, get_args
 
 from buildkit.cache.result import Usage
+from runtime.values import NamedTuple
 
 StepOutcome: TypeAlias = Literal["cached", "run", "failed", "cancelled", "unreached"]
 BuildOutcome: TypeAlias = Literal["done", "failed", "cancelled"]

@@ -6,7 +6,6 @@ is an earlier layer but for its times (decision 1 of the architecture: early cut
 """
 
 import os
-from typing import NamedTuple
 
 from buildkit.errors import StoreError
 from buildkit.oci.digest import Digest, Fingerprint
@@ -17,6 +16,7 @@ from buildkit.snapshot.listing import change_of
 from buildkit.snapshot.snapshot import Change
 from buildkit.tree.entry import make, read_xattrs
 from buildkit.tree.fingerprint import Fingerprinter
+from runtime.values import NamedTuple
 
 
 class Packed(NamedTuple):

@@ -9,11 +9,12 @@ an error (security guarantee S19). Source: RFC 1952, RFC 8878.
 
 import sys
 import zlib
-from typing import Any, Literal, NamedTuple, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from buildkit.content.streams import Reader, Sink
 from buildkit.errors import ImageError, UsageError
 from buildkit.oci.media_types import Compression
+from runtime.values import NamedTuple
 
 _isal: Any = None
 _isal_version = ""

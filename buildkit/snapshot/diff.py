@@ -20,7 +20,7 @@ Names that begin with `.wh.` would delete other files when the layer is applied;
 import os
 import stat
 from collections.abc import Iterator
-from typing import NamedTuple, TypeAlias
+from typing import TypeAlias
 
 from buildkit.errors import StepError
 from buildkit.snapshot.layer import WHITEOUT
@@ -28,6 +28,7 @@ from buildkit.snapshot.marks import is_opaque, is_whiteout, make_transparent, ma
 from buildkit.tree.descent import Descent
 from buildkit.tree.entry import Entry, entry_of, make, read_xattrs, text
 from buildkit.tree.walk import FILE, sorted_names
+from runtime.values import NamedTuple
 
 _CHUNK = 256 << 10
 
@@ -229,7 +230,7 @@ class Settling:
                 directory.held = entry
         if directory.held is None:
             yield from self._lead()
-            yield Present(entry, -1, not covers)
+            yield Present(entry, -1, lower is None)
             if covers and hides:
                 yield Opaque(path)
         self._way.append(directory)

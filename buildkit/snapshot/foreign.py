@@ -5,7 +5,6 @@ was called by its sha256. See `unpack.py` for what is refused.
 """
 
 import os
-from typing import NamedTuple
 
 from buildkit.content.streams import Reader
 from buildkit.oci.digest import Digest
@@ -14,6 +13,7 @@ from buildkit.snapshot.hashing import HashingReader
 from buildkit.snapshot.layers import Sign, make_signs
 from buildkit.snapshot.unpack import unpack_layer
 from buildkit.state.root import disk_error
+from runtime.values import NamedTuple
 
 
 class Foreign(NamedTuple):

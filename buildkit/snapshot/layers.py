@@ -15,13 +15,14 @@ before the machine went down is not trusted (engineering-facts, chapter 6).
 import os
 import time
 from collections.abc import Iterable
-from typing import Literal, NamedTuple
+from typing import Literal
 
 from buildkit.oci.digest import Digest, Fingerprint
 from buildkit.state.locks import exclusive
 from buildkit.state.removal import remove_tree
 from buildkit.state.root import StateRoot
 from runtime import syscalls
+from runtime.values import NamedTuple
 
 Sign = Literal["root", "hides", "marks", "implied"]
 

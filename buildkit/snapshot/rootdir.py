@@ -7,9 +7,9 @@ parent's root when it is made, and what differs afterwards is a change.
 
 import os
 import stat
-from typing import NamedTuple
 
 from buildkit.tree.entry import Xattrs, read_xattrs
+from runtime.values import NamedTuple
 
 
 class RootAttributes(NamedTuple):

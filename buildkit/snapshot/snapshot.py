@@ -5,10 +5,11 @@ stacks share them and a snapshot needs no record of its own. "No file system" (s
 """
 
 from collections.abc import Iterable
-from typing import Literal, NamedTuple, Self, TypeAlias
+from typing import Literal, Self, TypeAlias
 
 from buildkit.oci.chain import chain_id
 from buildkit.oci.digest import Digest, Fingerprint
+from runtime.values import NamedTuple
 
 ChangeKind: TypeAlias = Literal["added", "changed", "deleted", "opaque"]
 

@@ -7,7 +7,6 @@ says about its size is ignored, as in Go's archive/tar, which most image tools r
 """
 
 import stat
-from typing import NamedTuple
 
 from buildkit.content.streams import CHUNK, Reader
 from buildkit.errors import ImageError
@@ -23,6 +22,7 @@ from buildkit.snapshot.tarnumbers import (
     within,
 )
 from buildkit.tree.entry import Xattrs, is_content, text
+from runtime.values import NamedTuple
 
 _BLOCK = 512
 _MAX_EXTENSION = 1 << 20

@@ -10,7 +10,6 @@ for one record a directory. Source: image-spec layer.md.
 import errno
 import os
 import stat
-from typing import NamedTuple
 
 from buildkit.content.streams import CHUNK, Reader
 from buildkit.errors import ImageError
@@ -20,6 +19,7 @@ from buildkit.snapshot.places import Places
 from buildkit.snapshot.tarreader import Member, TarReader
 from buildkit.state.removal import remove_tree
 from buildkit.tree.entry import below, text
+from runtime.values import NamedTuple
 
 _FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC

@@ -5,7 +5,6 @@ step misses. Out: reasons in the user's words, and seconds for the schedule.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple
 
 from buildkit.cache.key import TYPES, CacheKey
 from buildkit.cache.store import CacheStore
@@ -14,6 +13,7 @@ from buildkit.llb.op import ImageOp
 from buildkit.records.match import Earlier, instruction
 from buildkit.records.record import BuildRecord, StepRecord
 from buildkit.solver.explain import PARENT_CHANGED, Manifests, explain
+from runtime.values import NamedTuple
 
 FIRST_BUILD = "not built before"
 NEW_STEP = "new step"

@@ -1,8 +1,7 @@
 """Which steps may be taken from the cache. Storing their results is not affected."""
 
-from typing import NamedTuple
-
 from buildkit.llb.graph import Vertex
+from runtime.values import NamedTuple
 
 
 class CachePolicy(NamedTuple):

@@ -9,7 +9,7 @@ what holds up most work first. The first failure stops the others.
 import time
 from collections.abc import Mapping, Sequence
 from heapq import heappop, heappush
-from typing import TYPE_CHECKING, NamedTuple, assert_never
+from typing import TYPE_CHECKING, assert_never
 
 from buildkit.cache.key import CacheKey
 from buildkit.cache.result import Ref
@@ -26,6 +26,7 @@ from buildkit.solver.ops import Ops
 from buildkit.solver.policy import CachePolicy
 from buildkit.solver.schedule import Schedule, critical_paths
 from buildkit.solver.step import Broken, End, Hit, Made, Miss, Step, StepLogs
+from runtime.values import NamedTuple
 
 if TYPE_CHECKING:
     from buildkit.solver.workers import Workers

@@ -7,7 +7,7 @@ solver acts on. `look` and `make` may run in any thread.
 import os
 import time
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple, TypeAlias
+from typing import TypeAlias
 
 from buildkit.cache.key import CacheKey, cache_key, key_document
 from buildkit.cache.result import Identity, Outcome, Ref
@@ -22,6 +22,7 @@ from buildkit.snapshot.snapshot import Snapshot
 from buildkit.solver.causes import FIRST_BUILD, Causes
 from buildkit.solver.ops import Ops
 from buildkit.solver.policy import CachePolicy
+from runtime.values import NamedTuple
 
 SAME_CONTENT = "same content as before"
 

@@ -6,7 +6,9 @@ In: functions. Out: what they returned or raised, with the tag they were given, 
 import threading
 from collections.abc import Callable
 from queue import SimpleQueue
-from typing import Generic, NamedTuple, TypeVar
+from typing import Generic, TypeVar
+
+from runtime.values import NamedTuple
 
 R = TypeVar("R")
 

@@ -9,7 +9,8 @@ are the machine's and not the tree's, and those of overlayfs are how a layer is 
 import errno
 import os
 import stat
-from typing import NamedTuple
+
+from runtime.values import NamedTuple
 
 OVERLAY_ATTRIBUTES = ("user.overlay.", "trusted.overlay.")
 _KEPT = frozenset(("security.capability", "system.posix_acl_access", "system.posix_acl_default"))
