@@ -6,8 +6,8 @@ ARCHITECTURE.md), so that two of them can be compared and a miss can say why.
 Guarantees S26 (no secret is in it) and S30 (unambiguous).
 
 Every field of an op is in the document, a new one by itself; what is left out stands in `LEFT_OUT`
-with its reason. An environment is a mapping, so its order is not in the key, and whoever runs a step
-sets it sorted by name.
+with its reason. An environment is a mapping, so its order is not in the key, and whoever runs a
+step sets it sorted by name.
 """
 
 import hashlib
