@@ -6,9 +6,9 @@ import pytest
 from buildkit.state.removal import remove_tree
 
 
-def test_a_tree_of_ten_thousand_levels_goes(tmp_path: Path) -> None:
+def test_a_tree_of_thousands_of_levels_goes(tmp_path: Path) -> None:
     fd = os.open(tmp_path, os.O_RDONLY)
-    for _ in range(10_000):
+    for _ in range(3000):
         os.mkdir("a" * 20, dir_fd=fd)
         inner = os.open("a" * 20, os.O_RDONLY, dir_fd=fd)
         os.close(fd)
