@@ -8,16 +8,26 @@
     fifo pipe 0600
     socket s 0755
     whiteout gone
+    pack bundle.tar.gz = etc
 
-Mode and owner may be left out (0755 for directories, 0644 for the rest, 0:0). A value with
-blanks or odd bytes is written as a Python literal. Parents are made as needed.
+Mode and owner may be left out (0755 for directories, 0644 for the rest, 0:0). A value with blanks
+or odd bytes, and such a name, is written as a Python literal. Parents are made as needed. `pack`
+makes a tar of what is below another entry by then, compressed as its name says.
 """
 
 import ast
+import bz2
+import gzip
+import hashlib
+import io
+import lzma
 import os
-import socket
 import stat
+import tarfile
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
+from typing import NamedTuple
 
 KINDS = {
     stat.S_IFDIR: "dir",
@@ -28,6 +38,45 @@ KINDS = {
     stat.S_IFIFO: "fifo",
     stat.S_IFSOCK: "socket",
 }
+
+
+COMPRESSORS: Mapping[str, Callable[[bytes], bytes]] = {
+    ".gz": gzip.compress,
+    ".bz2": bz2.compress,
+    ".xz": lzma.compress,
+}
+
+LONG = 4096
+"""Bytes; what is longer is told by its digest."""
+
+
+class Node(NamedTuple):
+    """One file as it is told: `kind` is a value of KINDS; `rdev` major and minor."""
+
+    kind: str
+    mode: int
+    owner: tuple[int, int]
+    content: bytes = b""
+    target: str = ""
+    rdev: tuple[int, int] = (0, 0)
+    xattrs: Mapping[str, bytes] = MappingProxyType({})
+    mtime: float | None = None
+
+    def line(self, name: str) -> str:
+        """Return the line of this file under `name`."""
+        words = [self.kind, _word(os.fsencode(name))]
+        words += ["->", self.target] if self.kind == "link" else [f"{self.mode:04o}"]
+        words.append(f"{self.owner[0]}:{self.owner[1]}")
+        if len(self.content) > LONG:
+            words.append(f"sha256={hashlib.sha256(self.content).hexdigest()}")
+        elif self.content:
+            words.append("text=" + _word(self.content))
+        if self.kind in ("char", "block"):
+            words.append(f"rdev={self.rdev[0]}:{self.rdev[1]}")
+        words += [f"xattr.{key}={_word(value)}" for key, value in sorted(self.xattrs.items())]
+        if self.mtime is not None:
+            words.append(f"mtime={self.mtime:g}")
+        return " ".join(words)
 
 
 def make_tree(root: Path, *lines: str) -> Path:
@@ -54,7 +103,7 @@ def read_tree(root: Path, *, times: bool = False) -> list[str]:
 
 def _make(root: Path, words: list[str], times: list[tuple[Path, float]]) -> None:
     kind, name, *rest = words
-    path = root / name
+    path = root / os.fsdecode(_bytes(name))
     path.parent.mkdir(parents=True, exist_ok=True)
     if kind == "link":
         path.symlink_to(rest.pop(1))
@@ -64,6 +113,9 @@ def _make(root: Path, words: list[str], times: list[tuple[Path, float]]) -> None
         return
     elif kind == "whiteout":
         os.mknod(path, stat.S_IFCHR, 0)
+        return
+    elif kind == "pack":
+        pack(root / rest[1], path)
         return
     values = dict(word.split("=", 1) for word in rest if "=" in word)
     _make_node(kind, path, values)
@@ -89,9 +141,7 @@ def _make_node(kind: str, path: Path, values: dict[str, str]) -> None:
     elif kind == "fifo":
         os.mkfifo(path)
     elif kind == "socket":
-        listener = socket.socket(socket.AF_UNIX)
-        listener.bind(str(path))
-        listener.close()
+        os.mknod(path, stat.S_IFSOCK | 0o755)
     elif kind in ("char", "block"):
         major, minor = (int(number) for number in values["rdev"].split(":"))
         os.mknod(path, stat.S_IFCHR if kind == "char" else stat.S_IFBLK, os.makedev(major, minor))
@@ -125,18 +175,25 @@ def _read(root: Path, name: str, seen: dict[tuple[int, int], str], times: bool) 
         first = seen.setdefault((found.st_dev, found.st_ino), name)
         if first != name:
             return f"hard {name} = {first}"
-    words = [kind, name]
-    if kind == "link":
-        words += ["->", os.readlink(path)]
-    else:
-        words.append(f"{stat.S_IMODE(found.st_mode):04o}")
-    words.append(f"{found.st_uid}:{found.st_gid}")
-    if kind == "file" and found.st_size:
-        words.append("text=" + _word(path.read_bytes()))
-    if kind in ("char", "block"):
-        words.append(f"rdev={os.major(found.st_rdev)}:{os.minor(found.st_rdev)}")
-    for key in sorted(os.listxattr(path, follow_symlinks=False)):
-        words.append(f"xattr.{key}={_word(os.getxattr(path, key, follow_symlinks=False))}")
-    if times:
-        words.append(f"mtime={found.st_mtime_ns / 1e9:g}")
-    return " ".join(words)
+    keys = os.listxattr(path, follow_symlinks=False)
+    node = Node(
+        kind,
+        stat.S_IMODE(found.st_mode),
+        (found.st_uid, found.st_gid),
+        content=path.read_bytes() if kind == "file" else b"",
+        target=os.readlink(path) if kind == "link" else "",
+        rdev=(os.major(found.st_rdev), os.minor(found.st_rdev)),
+        xattrs={key: os.getxattr(path, key, follow_symlinks=False) for key in keys},
+        mtime=found.st_mtime_ns / 1e9 if times else None,
+    )
+    return node.line(name)
+
+
+def pack(directory: Path, archive: Path) -> None:
+    """Make a tar of what is in `directory`, compressed as the name of `archive` says."""
+    whole = io.BytesIO()
+    with tarfile.open(fileobj=whole, mode="w") as tar:
+        for name in sorted(os.listdir(directory)):
+            tar.add(directory / name, name)
+    compress = COMPRESSORS.get(archive.suffix, bytes)
+    archive.write_bytes(compress(whole.getvalue()))
