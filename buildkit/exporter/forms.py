@@ -45,6 +45,8 @@ class Forms:
     """Finds and makes forms. Any thread may use it."""
 
     def __init__(self, root: StateRoot, snapshots: SnapshotStore, blobs: BlobStore) -> None:
+        # A new database is made before several threads want to make it.
+        root.database()
         self._root = root
         self._snapshots = snapshots
         self._blobs = blobs
