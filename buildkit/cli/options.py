@@ -11,6 +11,10 @@ from buildkit.errors import UsageError
 from buildkit.state.root import StateRoot
 
 
+_OPENED: list[StateRoot] = []
+"""Kept to the end of the process, so that nobody closes their databases: see `release`."""
+
+
 class _Parser(argparse.ArgumentParser):
     """An argument parser whose errors look like all the others."""
 
@@ -59,4 +63,6 @@ def open_root(args: argparse.Namespace) -> StateRoot:
     from runtime import rootless  # ctypes, 2 ms: only commands that touch the store
 
     rootless.enter()
-    return StateRoot.open(path)
+    root = StateRoot.open(path)
+    _OPENED.append(root)
+    return root
