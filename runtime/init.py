@@ -10,7 +10,7 @@ import os
 from collections.abc import Mapping
 from typing import Literal, NoReturn, assert_never
 
-from runtime import capabilities, network, process, syscalls
+from runtime import capabilities, loopback, process, syscalls
 from runtime.accounts import Account
 from runtime.actions import (
     Action,
@@ -140,7 +140,7 @@ class _Making:
             case JoinNetwork(fd):
                 syscalls.setns(self._given.fds[fd], syscalls.CLONE_NEWNET)
             case RaiseLoopback():
-                network.raise_loopback()
+                loopback.up()
             case SetHostname(name):
                 syscalls.sethostname(name)
             case LeaveKeyring():

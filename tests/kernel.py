@@ -6,6 +6,7 @@ and fails, so that CI cannot go green by skipping.
 
 import os
 import pwd
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -13,6 +14,8 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+
+TOOLS = ("buildah", "podman", "skopeo", "umoci", "debootstrap")
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
@@ -76,12 +79,60 @@ def has_cgroups() -> bool:
     )
 
 
+@cache
+def has_bridge() -> bool:
+    """Whether we may connect a network namespace to a bridge with NAT."""
+    return os.geteuid() == 0 and _works(
+        "from runtime import network; made = network.create(); made.close(); "
+        "assert isinstance(made.carrier, network.Attached), made.reason"
+    )
+
+
+@cache
+def has_helper() -> bool:
+    """Whether an ordinary user can have a network by slirp4netns or pasta."""
+    return _works(
+        "from runtime import network, rootless; rootless.enter(); made = network.create(); "
+        "made.close(); assert made.carrier, made.reason",
+        ordinary_user(),
+    )
+
+
+@cache
+def has_single() -> bool:
+    """Whether an ordinary user without subordinate ids may have a user namespace."""
+    stranger = pwd.struct_passwd(("", "x", 54_321, 54_321, "", "/", "/bin/sh"))
+    program = "from runtime import rootless; assert rootless.enter().kind == 'single'"
+    return os.geteuid() == 0 and _works(program, stranger)
+
+
+@cache
+def has_seccomp() -> bool:
+    """Whether the kernel filters system calls."""
+    return Path("/proc/sys/kernel/seccomp/actions_avail").exists()
+
+
+@cache
+def has_tmpfs() -> bool:
+    """Whether we may mount a file system in memory."""
+    return os.geteuid() == 0 and _works(
+        "syscalls.unshare(syscalls.CLONE_NEWNS); syscalls.mount('tmpfs', '/mnt', 'tmpfs', 0, '')"
+    )
+
+
+def has_tool(name: str) -> Callable[[], bool]:
+    """Return the probe for a program that tests compare with."""
+    return lambda: shutil.which(name) is not None
+
+
 FEATURES: dict[str, Callable[[], bool]] = {
     "root": has_root,
     "rootless": has_rootless,
     "overlay": has_overlay,
     "busybox": has_busybox,
     "cgroups": has_cgroups,
+    "bridge": has_bridge,
+    "helper": has_helper,
 }
 
 

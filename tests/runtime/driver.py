@@ -15,10 +15,10 @@ from typing import Any
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
 
-from runtime import rootless, spec, wire
+from runtime import network, rootless, spec, wire
 from runtime.errors import SandboxError
 from runtime.sandbox import Zygote
-from runtime.spec import SandboxSpec
+from runtime.spec import ExitStatus, Process, Resolver, RootFs, SandboxSpec
 
 TYPES = wire.named(
     *(kind for kind in vars(spec).values() if isinstance(kind, type) and issubclass(kind, tuple))
@@ -124,7 +124,7 @@ class Driver:
 
     def run(
         self, wanted: SandboxSpec, timeout: float | None, text: str | None
-    ) -> tuple[object, str]:
+    ) -> tuple[ExitStatus, str]:
         """Run a sandbox; return its status and what it wrote."""
         output = os.memfd_create("output")
         given = None
@@ -141,6 +141,21 @@ class Driver:
             os.close(output)
             if given is not None:
                 os.close(given)
+
+    def outbound(self, root: str, script: str) -> tuple[int, str]:
+        """Run a script on a network with a way out; return its exit status and output."""
+        made = network.create()
+        try:
+            wanted = SandboxSpec(
+                root=RootFs((root,)),
+                process=Process(("sh", "-c", script), env=(("PATH", "/bin"),)),
+                network_fd=made.fd,
+                resolver=Resolver(servers=made.servers),
+            )
+            status, output = self.run(wanted, 60, None)
+            return status.code, output
+        finally:
+            made.close()
 
     def close(self) -> None:
         """End the zygote, and remove everything."""

@@ -1,0 +1,240 @@
+"""The bridge that root's sandboxes share: interface, address pool, NAT.
+
+In: a network namespace. Out: an address in it, and the way out. Processes share the bridge
+through locked files in /run: `setup` guards making and removing, `users` is held by everybody
+who uses it, and each address in use is a locked file; the kernel frees them all with their
+holder. The last user takes the bridge and its rules away.
+Source: nft(8), iptables(8); the behaviour of the container engines.
+"""
+
+import errno
+import fcntl
+import os
+import random
+
+from runtime.errors import UnsupportedError
+from runtime.netlink import Netlink
+from runtime.values import NamedTuple
+
+NAME = "pybuild0"
+PREFIX = 24
+_STATE = "/run/pybuild/network"
+_FIRST, _LAST = 2, 254
+_DIRECTORIES = ("/usr/sbin", "/sbin", "/usr/bin", "/bin", "/usr/local/sbin")
+_RULES = """\
+table ip pybuild {{
+  chain postrouting {{
+    type nat hook postrouting priority srcnat;
+    ip saddr {network} oifname != "{name}" masquerade
+  }}
+}}
+"""
+
+
+class Attached(NamedTuple):
+    """A place on the bridge; `locks` are open as long as it is held."""
+
+    address: str
+    gateway: str
+    mtu: int
+    locks: tuple[int, ...]
+
+
+def attach(namespace: int) -> Attached:
+    """Connect a namespace by an interface `eth0`, which is still without an address.
+
+    Raises OSError or UnsupportedError where this cannot be done.
+    """
+    os.makedirs(_STATE, 0o700, exist_ok=True)
+    locks: list[int] = []
+    setup = _lock("setup", fcntl.LOCK_EX)
+    try:
+        with Netlink() as netlink:
+            network, mtu = _ensure(netlink)
+            users = _lock("users", fcntl.LOCK_SH)
+            locks.append(users)
+            address, lock = _take_address(network)
+            locks.append(lock)
+            name = f"pyb{random.getrandbits(44):011x}"
+            netlink.add_pair(name, "eth0", namespace, NAME, mtu)
+    except (OSError, UnsupportedError):
+        for fd in locks:
+            os.close(fd)
+        _remove_if_unused()
+        raise
+    finally:
+        os.close(setup)
+    return Attached(address, f"{network}.1", mtu, tuple(locks))
+
+
+def detach(attached: Attached) -> None:
+    """Give the place back; its interfaces went with the namespace, or go soon."""
+    setup = _lock("setup", fcntl.LOCK_EX)
+    for fd in attached.locks:
+        os.close(fd)
+    _remove_if_unused()
+    os.close(setup)
+
+
+def _ensure(netlink: Netlink) -> tuple[str, int]:
+    """Make the bridge if there is none; return the start of its addresses, and the MTU."""
+    path = f"{_STATE}/subnet"
+    mtu = _uplink_mtu()
+    if os.path.exists(f"/sys/class/net/{NAME}") and os.path.exists(path):
+        with open(path, encoding="ascii") as file:
+            return file.read().strip(), mtu
+    network = _free_network(_read("/proc/net/route"))
+    try:
+        netlink.add_bridge(NAME, mtu)
+    except FileExistsError:
+        netlink.remove(NAME)
+        netlink.add_bridge(NAME, mtu)
+    try:
+        netlink.add_address(NAME, f"{network}.1", PREFIX)
+        netlink.set_up(NAME)
+        _masquerade(f"{network}.0/{PREFIX}")
+    except (OSError, UnsupportedError):
+        netlink.remove(NAME)
+        raise
+    with open(path, "w", encoding="ascii") as file:
+        file.write(network)
+    return network, mtu
+
+
+def _free_network(routes: str) -> str:
+    """Return the first three numbers of a network that no route of the host covers.
+
+    `routes` is the text of /proc/net/route: addresses are little-endian hexadecimal.
+    """
+    taken: list[tuple[int, int]] = []
+    for line in routes.splitlines()[1:]:
+        fields = line.split()
+        destination, mask = (int.from_bytes(bytes.fromhex(fields[i]), "little") for i in (1, 7))
+        if mask:
+            taken.append((destination, mask))
+    for third in range(256):
+        wanted = 10 << 24 | 87 << 16 | third << 8
+        if all((wanted ^ other) & mask & 0xFFFFFF00 for other, mask in taken):
+            return f"10.87.{third}"
+    raise UnsupportedError("a bridge", "all networks 10.87.0.0/16 are in use")
+
+
+def _uplink_mtu() -> int:
+    """Return what fits through the interface of the default route."""
+    for line in _read("/proc/net/route").splitlines()[1:]:
+        fields = line.split()
+        if fields[1] == fields[7] == "00000000":
+            return int(_read(f"/sys/class/net/{fields[0]}/mtu") or 1500)
+    return 1500
+
+
+def _take_address(network: str) -> tuple[str, int]:
+    for last in range(_FIRST, _LAST + 1):
+        address = f"{network}.{last}"
+        try:
+            return address, _lock(address, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            continue
+    raise OSError(errno.EADDRNOTAVAIL, "all addresses are in use", NAME)
+
+
+def _masquerade(network: str) -> None:
+    """Let what comes from `network` out under the host's address."""
+    with open("/proc/sys/net/ipv4/ip_forward", "r+", encoding="ascii") as file:
+        if file.read().strip() != "1":
+            file.seek(0)
+            file.write("1")
+    if _program("nft"):
+        _run("nft", ("-f", "-"), _RULES.format(network=network, name=NAME))
+    elif _program("iptables"):
+        _run("iptables", _iptables("-A", network))
+    else:
+        raise UnsupportedError(
+            "a way out of the bridge",
+            "neither nft nor iptables is installed",
+            hint="install nftables, or use --network=host",
+        )
+    if os.path.exists("/sys/class/net/docker0") and _program("iptables"):
+        # Docker lets nothing pass that it does not know.
+        for rule in _pass_rules():
+            _run("iptables", ("-w", "-I", *rule))
+
+
+def _iptables(verb: str, network: str) -> tuple[str, ...]:
+    chain = ("-w", "-t", "nat", verb, "POSTROUTING")
+    return (*chain, "-s", network, "!", "-o", NAME, "-j", "MASQUERADE")
+
+
+def _pass_rules() -> tuple[tuple[str, ...], ...]:
+    return (
+        ("FORWARD", "-i", NAME, "-j", "ACCEPT"),
+        ("FORWARD", "-o", NAME, "-j", "ACCEPT"),
+    )
+
+
+def _remove_if_unused() -> None:
+    """Take bridge and rules away if nobody else uses them; `setup` must be held."""
+    try:
+        users = _lock("users", fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return
+    try:
+        network = _read(f"{_STATE}/subnet").strip()
+        with Netlink() as netlink:
+            netlink.remove(NAME)
+        if _program("nft"):
+            _run("nft", ("delete", "table", "ip", "pybuild"))
+        elif _program("iptables"):
+            _run("iptables", _iptables("-D", f"{network}.0/{PREFIX}"))
+        if os.path.exists("/sys/class/net/docker0") and _program("iptables"):
+            for rule in _pass_rules():
+                _run("iptables", ("-w", "-D", *rule))
+    except OSError:
+        # It never came into being, or somebody else has removed it.
+        pass
+    finally:
+        os.close(users)
+
+
+def _lock(name: str, how: int) -> int:
+    fd = os.open(f"{_STATE}/{name}", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(fd, how)
+    except BlockingIOError:
+        os.close(fd)
+        raise
+    return fd
+
+
+def _program(name: str) -> str | None:
+    for directory in _DIRECTORIES:
+        path = f"{directory}/{name}"
+        if os.access(path, os.X_OK):
+            return path
+    return None
+
+
+def _run(name: str, arguments: tuple[str, ...], text: str = "") -> None:
+    """Run a program of the machine with `text` as input. Raises OSError if it fails."""
+    path = _program(name) or name
+    given = os.memfd_create("rules", os.MFD_CLOEXEC)
+    said = os.memfd_create("said", os.MFD_CLOEXEC)
+    try:
+        os.write(given, text.encode())
+        os.lseek(given, 0, os.SEEK_SET)
+        actions = [(os.POSIX_SPAWN_DUP2, fd, to) for fd, to in ((given, 0), (said, 1), (said, 2))]
+        pid = os.posix_spawn(path, [name, *arguments], {}, file_actions=actions)
+        if os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]):
+            message = os.pread(said, 500, 0).decode(errors="replace").strip()
+            raise OSError(errno.EIO, message.partition("\n")[0], name)
+    finally:
+        os.close(given)
+        os.close(said)
+
+
+def _read(path: str) -> str:
+    try:
+        with open(path, encoding="ascii") as file:
+            return file.read()
+    except OSError:
+        return ""
