@@ -16,12 +16,13 @@ _OPEN_LEVELS = 64
 class Descent:
     """The way to the directory last asked for; cheap when the next one is near it."""
 
-    __slots__ = ("_fds", "_names", "_root")
+    __slots__ = ("_fds", "_names", "_path", "_root")
 
     def __init__(self, root_fd: int) -> None:
         self._root = root_fd
         self._names: list[str] = []
         self._fds: list[int] = []
+        self._path: str | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -34,6 +35,9 @@ class Descent:
 
         Raises OSError when one of the names is no directory (any more).
         """
+        if path == self._path:
+            return self._fds[-1] if self._fds else self._root
+        self._path = None
         names = path.split("/") if path else []
         same = 0
         for name, other in zip(names, self._names, strict=False):
@@ -48,10 +52,12 @@ class Descent:
             self._fds.append(os.open(name, DIRECTORY, dir_fd=above))
             self._names.append(name)
             self._shed()
+        self._path = path
         return self._fds[-1] if self._fds else self._root
 
     def close(self) -> None:
         """Close all levels but the root, which belongs to the caller."""
+        self._path = None
         self._leave(0)
 
     def _leave(self, depth: int) -> None:

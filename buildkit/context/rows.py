@@ -73,9 +73,9 @@ def read_rows(fd: int) -> tuple[Row, ...]:
 def read_xattrs(target: int | str) -> Xattrs:
     """Return the extended attributes that a COPY takes along, sorted.
 
-    Those are `user.*`, `trusted.*` and `security.capability`: others are the machine's own affair
-    (labels, access lists), and those of overlayfs would act in a layer. `target` is a descriptor
-    or a path whose last link is not followed.
+    Those are `user.*` and `security.capability`: others are the machine's own affair (labels,
+    access lists), and those of overlayfs would act in a layer. `target` is a descriptor or a path
+    whose last link is not followed.
     """
     follow = not isinstance(target, str)
     try:
@@ -91,8 +91,8 @@ def read_xattrs(target: int | str) -> Xattrs:
 
 def is_kept(name: str) -> bool:
     """Say whether a COPY takes the extended attribute `name` along."""
-    if name.startswith(("user.", "trusted.")):
-        return ".overlay." not in name
+    if name.startswith("user."):
+        return not name.startswith("user.overlay.")
     return name == _KEPT_XATTR
 
 
@@ -117,7 +117,7 @@ def read_content(row: Row, directory: int) -> tuple[Row, Content]:
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), name)
         for _ in range(3):
             before = row_of(name, found)
-            content = Content(_sha256(fd, found.st_size), read_xattrs(fd))
+            content = Content(hashed(fd), read_xattrs(fd))
             found = os.fstat(fd)
             if row_of(name, found) == before:
                 break
@@ -127,9 +127,9 @@ def read_content(row: Row, directory: int) -> tuple[Row, Content]:
         os.close(fd)
 
 
-def _sha256(fd: int, size: int) -> str:
-    """Return the sha256 of an open regular file in hex; `size` is what it is said to hold."""
-    want = min(size, CHUNK) + 1
+def hashed(fd: int) -> str:
+    """Return the sha256 of an open regular file, from where it is read next, in hex."""
+    want = min(os.fstat(fd).st_size, CHUNK) + 1
     data = os.read(fd, want)
     digest = hashlib.sha256(data)
     # Of a regular file a short read is the last one.

@@ -83,7 +83,8 @@ class Tree:
 
     `place` says where it is, `ignore_file` where its patterns come from, both for hints.
     `special`: devices, FIFOs are copied (snapshots), not passed over (contexts). `plain_modes`:
-    files are 0755 or 0644, directories 0755, whatever the disk says.
+    files are 0755 or 0644, directories 0755, whatever the disk says. `download`: what is in it came
+    from a URL, so that ADD does not unpack it unasked.
     """
 
     def __init__(
@@ -97,6 +98,7 @@ class Tree:
         memory: Memory | None = None,
         special: bool = True,
         plain_modes: bool = False,
+        download: bool = False,
     ) -> None:
         self.root_fd = root_fd
         self.label = label
@@ -105,6 +107,7 @@ class Tree:
         self.patterns = patterns if patterns is not None and patterns.rules else None
         self.special = special
         self.plain_modes = plain_modes
+        self.download = download
         self.memory: Memory = memory or NoMemory()
         self._descent = Descent(root_fd)
         self._directories: dict[str, Directory] = {}

@@ -12,10 +12,11 @@ from collections.abc import Callable, Mapping
 
 from buildkit.context.descent import Descent
 from buildkit.context.paths import join, native
-from buildkit.context.rows import open_file
+from buildkit.context.rows import hashed, open_file
 from buildkit.context.tree import Tree
-from buildkit.errors import StepError, StoreError
+from buildkit.errors import ImageError, StepError, StoreError
 from buildkit.llb.op import CopyOp, InlineFile
+from buildkit.oci.digest import Digest
 from buildkit.ops.chmod import Chmod, parse_chmod
 from buildkit.ops.chown import Owner, find_owner
 from buildkit.ops.select import inline_bytes
@@ -80,7 +81,7 @@ def copy_into(
         owner = find_owner(op.chown, parent if owner_view is None else owner_view)
     made_mode = chmod.octal if chmod is not None and chmod.octal is not None else 0o755
     target = Target(upper, parent, owner=owner or _ROOT, mode=made_mode)
-    copier = _Copier(op, selection, trees, target, chmod, owner, Transfer(check), link_from)
+    copier = _Copier(op, selection, trees, target, chmod, owner, Transfer(check), link_from, upper)
     try:
         for root in selection.roots:
             copier.copy(root, check)
@@ -106,8 +107,10 @@ class _Copier:
         owner: Owner | None,
         transfer: Transfer,
         link_from: LinkFrom | None,
+        upper: str,
     ) -> None:
         self._op = op
+        self._upper = upper
         self._selection = selection
         self._trees = trees
         self._target = target
@@ -132,12 +135,54 @@ class _Copier:
         self._linked.clear()
         if not root.directory:
             for entry in entries:
-                self._copy_file_root(root, entry)
+                if not self._unpack(root, entry, check):
+                    self._copy_file_root(root, entry)
             return
         self._target.directory(self._resolved)
         for entry in entries:
             check()
             self._copy_entry(root, entry, join(self._resolved, entry.path))
+
+    def _unpack(self, root: Root, entry: Entry, check: Callable[[], object]) -> bool:
+        """Unpack a root that is an archive, if that is wanted; say whether it was."""
+        op = self._op
+        if op.unpack == "never" or root.origin == INLINE or entry.kind != "file":
+            return False
+        tree = self._trees[root.origin]
+        if tree.download and op.unpack != "always":
+            return False
+        # Only ADD of a file gets here; no COPY pays for it.
+        from buildkit.ops.archive import is_archive, unpack_into
+
+        fd = self._open(tree, root)
+        try:
+            if not is_archive(fd):
+                return False
+            self.files += unpack_into(
+                self._target,
+                self._resolved,
+                fd,
+                Digest.parse(f"sha256:{entry.content}"),
+                name=f"{tree.label}: {root.path!r}",
+                owner=self._owner,
+                scratch=f"{self._upper}.unpacked{root.number}.{self.files}",
+                check=check,
+            )
+        except ImageError as error:
+            os.lseek(fd, 0, os.SEEK_SET)
+            if hashed(fd) != entry.content:
+                raise tree.moved(root.path) from error
+            raise
+        finally:
+            os.close(fd)
+        return True
+
+    def _open(self, tree: Tree, root: Root) -> int:
+        above, name = _split(root.path)
+        try:
+            return open_file(name, self._sources[root.origin].go(above))
+        except OSError as error:
+            raise tree.moved(root.path) from error
 
     def _copy_file_root(self, root: Root, entry: Entry) -> None:
         path = self._resolved
@@ -185,7 +230,7 @@ class _Copier:
         match entry.kind:
             case "dir":
                 self._target.directory(path)
-                self._target.dress(path, self._attributes(entry, found), entry.xattrs)
+                self._target.dress(path, self._attributes(entry, found))
             case "file":
                 self._copy_file(tree, entry, source, path, (here, found))
             case "link":
@@ -204,7 +249,8 @@ class _Copier:
         if self._chmod is not None:
             mode = self._chmod.apply(mode, directory=entry.kind == "dir")
         times = (found.st_mtime_ns, found.st_mtime_ns) if found is not None else None
-        return Attributes(mode, self._owner or Owner(entry.uid, entry.gid), times)
+        owner = self._owner or Owner(entry.uid, entry.gid)
+        return Attributes(mode, owner, times, entry.xattrs)
 
     def _copy_file(
         self, tree: Tree, entry: Entry, source: str, path: str, seen: tuple[int, os.stat_result]
@@ -240,7 +286,6 @@ class _Copier:
             if self._transfer.copy(fd, made, found) != entry.content:
                 return False
             set_attributes(made, self._attributes(entry, found))
-            set_xattrs(made, entry.xattrs)
         finally:
             os.close(made)
         self.size += found.st_size

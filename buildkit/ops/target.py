@@ -12,20 +12,24 @@ import os
 import stat
 
 from buildkit.context.descent import Descent
-from buildkit.context.paths import within
-from buildkit.context.rows import Xattrs, read_xattrs
+from buildkit.context.paths import join, within
+from buildkit.context.rows import Xattrs
 from buildkit.errors import StepError
 from buildkit.ops.chown import Owner
+from buildkit.snapshot.marks import make_opaque
+from buildkit.state.removal import remove_tree
+from buildkit.tree.entry import read_xattrs
 from runtime import safepath
 from runtime.values import NamedTuple
 
 
 class Attributes(NamedTuple):
-    """What a directory gets in the end. `times`: access and change in ns, None to leave them."""
+    """What a file or directory gets. `times`: access and change in ns, None to leave them."""
 
     mode: int
     owner: Owner
     times: tuple[int, int] | None
+    xattrs: Xattrs
 
 
 class Target:
@@ -39,10 +43,11 @@ class Target:
         self._upper = Descent(self._root)
         self._parent = Descent(parent) if parent is not None else None
         self._parent_fd = parent
-        self._made = Attributes(mode, owner, None)
-        found = os.fstat(self._root)
-        self._final = {"": _kept(found)}
+        self._made = Attributes(mode, owner, None, ())
+        # What is set on the root already stays; only its time has to be set again.
+        self._final = {"": _kept(os.fstat(self._root), ())}
         self._shared = {"": parent is not None}
+        self._hidden: set[str] = set()
 
     def close(self) -> None:
         """Close what is open."""
@@ -104,17 +109,68 @@ class Target:
         self._refuse_directory(directory, name, None)
         return fd
 
-    def dress(self, path: str, attributes: Attributes, xattrs: Xattrs) -> None:
-        """Give the directory `path`, which was made, attributes of its own."""
-        self._final[path] = attributes
-        if xattrs:
-            set_xattrs(self._upper.go(path), xattrs)
+    def displace(self, path: str) -> int:
+        """Make room at `path` for anything but a directory, whatever is there.
+
+        Returns the descriptor of its directory.
+        """
+        above, _, name = path.rpartition("/")
+        fd = self.directory(above)
+        found = self._in_parent(above, name)
+        if found is not None and stat.S_ISDIR(found.st_mode):
+            self._hidden.add(path)
+        if path in self._final:
+            remove_tree(name, dir_fd=fd)
+            self._upper.close()
+            gone = [one for one in self._final if one == path or one.startswith(f"{path}/")]
+            for one in gone:
+                del self._final[one], self._shared[one]
+            fd = self.directory(above)
+        elif _lstat(name, fd) is not None:
+            os.unlink(name, dir_fd=fd)
+        return fd
+
+    def directory_instead(self, path: str) -> None:
+        """Make the directory `path`; a file or link that is there gives way."""
+        if path in self._final:
+            return
+        above, _, name = path.rpartition("/")
+        fd = self.directory(above)
+        if _lstat(name, fd) is not None:
+            os.unlink(name, dir_fd=fd)
+        found = self._in_parent(above, name)
+        if found is None or stat.S_ISDIR(found.st_mode):
+            self._make(above, name, path)
+            return
+        os.mkdir(name, 0o700, dir_fd=self._upper.go(above))
+        self._final[path] = self._made
+        self._shared[path] = False
+
+    def is_link(self, path: str) -> bool:
+        """Say whether `path` is a symbolic link, of the parent or made here."""
+        if path in self._final:
+            return False
+        above, _, name = path.rpartition("/")
+        fd = self.directory(above)
+        found = _lstat(name, fd)
+        if found is not None and stat.S_ISLNK(found.st_mode):
+            raise StepError(f"cannot copy to non-directory: /{path}")
+        found = self._in_parent(above, name)
+        return found is not None and stat.S_ISLNK(found.st_mode)
+
+    def dress(self, path: str, attributes: Attributes) -> None:
+        """Give the directory `path`, which was made, attributes; those of the parent's stay, too.
+
+        All are set in the end: an access list for new files would be inherited by what is copied.
+        """
+        mode, owner, times, xattrs = attributes
+        merged = {**dict(self._final[path].xattrs), **dict(xattrs)}
+        self._final[path] = Attributes(mode, owner, times, tuple(merged.items()))
 
     def finish(self) -> None:
         """Set the attributes of all directories, now that nothing is written into them any more."""
         for path in sorted(self._final):
-            attributes = self._final[path]
-            set_attributes(self._upper.go(path), attributes)
+            set_attributes(self._upper.go(path), self._final[path])
 
     def _make(self, above: str, name: str, path: str) -> None:
         """Make the directory `path` in the upper, as the parent has it if it does."""
@@ -129,22 +185,22 @@ class Target:
         self._shared[path] = found is not None
         if found is None:
             self._final[path] = self._made
+            if path in self._hidden:
+                make_opaque(self._upper.go(path))
             return
-        self._final[path] = _kept(found)
         assert self._parent is not None
-        xattrs = read_xattrs(self._parent.go(path))
-        if xattrs:
-            set_xattrs(self._upper.go(path), xattrs)
+        self._final[path] = _kept(found, read_xattrs(self._parent.go(path)))
 
     def _refuse_directory(self, directory: str, name: str, found: os.stat_result | None) -> None:
         found = found or self._in_parent(directory, name)
         if found is not None and stat.S_ISDIR(found.st_mode):
-            path = f"{directory}/{name}" if directory else name
-            raise StepError(f"cannot replace to directory /{path} with file")
+            raise StepError(f"cannot replace to directory /{join(directory, name)} with file")
 
     def _in_parent(self, directory: str, name: str) -> os.stat_result | None:
         """Return what the parent has as `name` in `directory`, which was made here."""
         if self._parent is None or not self._shared[directory]:
+            return None
+        if self._hidden and join(directory, name) in self._hidden:
             return None
         return _lstat(name, self._parent.go(directory))
 
@@ -158,11 +214,12 @@ class Target:
         return True
 
 
-def _kept(found: os.stat_result) -> Attributes:
+def _kept(found: os.stat_result, xattrs: Xattrs) -> Attributes:
     return Attributes(
-        stat.S_IMODE(found.st_mode),
-        Owner(found.st_uid, found.st_gid),
-        (found.st_atime_ns, found.st_mtime_ns),
+        mode=stat.S_IMODE(found.st_mode),
+        owner=Owner(found.st_uid, found.st_gid),
+        times=(found.st_atime_ns, found.st_mtime_ns),
+        xattrs=xattrs,
     )
 
 
@@ -174,17 +231,21 @@ def _lstat(name: str, directory: int) -> os.stat_result | None:
 
 
 def set_attributes(fd: int, attributes: Attributes) -> None:
-    """Set owner, mode and times of an open file, in the order in which the kernel keeps them."""
+    """Set the attributes of an open file, in the order in which the kernel keeps them all.
+
+    A new owner takes away set-id bits and file capabilities; an access list sets the mode.
+    """
     os.fchown(fd, *attributes.owner)
+    set_xattrs(fd, attributes.xattrs)
     os.fchmod(fd, attributes.mode)
     if attributes.times is not None:
         os.utime(fd, ns=attributes.times)
 
 
-def set_xattrs(fd: int | str, xattrs: Xattrs) -> None:
+def set_xattrs(file: int | str, xattrs: Xattrs) -> None:
     """Set extended attributes; those that the file system does not take are left out."""
     for name, value in xattrs:
         try:
-            os.setxattr(fd, name, value, follow_symlinks=not isinstance(fd, str))
+            os.setxattr(file, name, value, follow_symlinks=not isinstance(file, str))
         except OSError:
             continue
