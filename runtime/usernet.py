@@ -11,6 +11,8 @@ import os
 import select
 import sys
 
+from runtime.values import NamedTuple
+
 _DIRECTORIES = ("/usr/bin", "/bin", "/usr/local/bin")
 _TUN = "/dev/net/tun"
 _NAMESPACE, _READY, _EXIT = 3, 4, 5
@@ -23,8 +25,6 @@ _SLIRP = [
 ]
 _KEEPER = """
 import os, select, sys
-
-from runtime.values import NamedTuple
 exit_fd = int(sys.argv[1])
 os.set_inheritable(exit_fd, False)
 pid = os.posix_spawn(sys.argv[2], sys.argv[2:], os.environ, setsigdef=[13])
