@@ -133,6 +133,10 @@ FEATURES: dict[str, Callable[[], bool]] = {
     "cgroups": has_cgroups,
     "bridge": has_bridge,
     "helper": has_helper,
+    "single": has_single,
+    "seccomp": has_seccomp,
+    "tmpfs": has_tmpfs,
+    **{name: has_tool(name) for name in TOOLS},
 }
 
 

@@ -9,12 +9,15 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 TOP = Path(__file__).resolve().parent.parent
-PROGRAM = (
-    sys.executable,
-    "-P",
-    "-c",
-    f"import sys; sys.path.insert(0, {str(TOP)!r}); from buildkit.cli.main import entry; entry()",
-)
+
+
+def program(python: str, packages: Path) -> tuple[str, ...]:
+    """Return the words that start pybuild from the directory `packages`."""
+    start = "from buildkit.cli.main import entry; entry()"
+    return (python, "-P", "-c", f"import sys; sys.path.insert(0, {str(packages)!r}); {start}")
+
+
+PROGRAM = program(sys.executable, TOP)
 
 
 class Done(NamedTuple):
@@ -31,11 +34,24 @@ class Done(NamedTuple):
 
 
 class Pybuild:
-    """pybuild with the state root `root`, called from the directory `cwd`."""
+    """pybuild with the state root `root`, called from the directory `cwd`.
 
-    def __init__(self, root: Path, cwd: Path, environment: Mapping[str, str] | None = None) -> None:
+    `words` start it; `identity` holds the arguments of `subprocess` that make it another user's.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        cwd: Path,
+        environment: Mapping[str, str] | None = None,
+        *,
+        words: Sequence[str] = PROGRAM,
+        identity: Mapping[str, Any] | None = None,
+    ) -> None:
         self.root = root
         self.cwd = cwd
+        self.words = tuple(words)
+        self.identity = {**(identity or {}), "cwd": cwd}
         self.environment = {
             "PATH": os.environ.get("PATH", os.defpath),
             "HOME": str(cwd),
@@ -51,18 +67,19 @@ class Pybuild:
         stdin: str | bytes | None = None,
         environment: Mapping[str, str] | None = None,
         timeout: float = 300,
+        **options: Any,
     ) -> Done:
-        """Call `pybuild` with `arguments` and wait for it."""
+        """Call `pybuild` with `arguments` and wait for it; `options` are those of `subprocess`."""
         data = stdin.encode() if isinstance(stdin, str) else stdin
         done = subprocess.run(
-            [*PROGRAM, *map(str, arguments)],
-            cwd=self.cwd,
+            [*self.words, *map(str, arguments)],
             env={**self.environment, **(environment or {})},
             input=data,
             stdin=subprocess.DEVNULL if data is None else None,
             capture_output=True,
             timeout=timeout,
             check=False,
+            **{**self.identity, **options},
         )
         return Done(
             done.returncode,
@@ -72,14 +89,14 @@ class Pybuild:
 
     def start(self, *arguments: str | Path, **options: Any) -> "subprocess.Popen[bytes]":
         """Start `pybuild` and return at once."""
+        streams = {
+            "stdin": subprocess.DEVNULL,
+            "stdout": subprocess.PIPE,
+            "stderr": subprocess.PIPE,
+            "env": self.environment,
+        }
         return subprocess.Popen(
-            [*PROGRAM, *map(str, arguments)],
-            cwd=self.cwd,
-            env=self.environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            **options,
+            [*self.words, *map(str, arguments)], **{**streams, **self.identity, **options}
         )
 
     def build(self, context: Path, *options: str, name: str = "test") -> Done:
