@@ -122,8 +122,8 @@ def stage() -> Iterator[Stage]:
     try:
         scene.pybuild("base", "host", "-t", "bench-base", "busybox")
         archive = directory / "base.tar"
-        scene.pybuild("save", "--format", "oci-archive", "-o", str(archive), "bench-base")
-        scene.buildah("pull", f"oci-archive:{archive}:bench-base")
+        scene.pybuild("save", "--format", "docker-archive", "-o", str(archive), "bench-base")
+        scene.buildah("pull", f"docker-archive:{archive}")
         yield scene
     finally:
         shutil.rmtree(directory, ignore_errors=True)
