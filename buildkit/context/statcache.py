@@ -37,7 +37,7 @@ _Noted: TypeAlias = tuple[bytes, str]
 
 
 class StatCache:
-    """A `Memory` (see tree.py) in the file `path`. Made by `load`; end with `save` or `close`."""
+    """A `Memory` (see tree.py) in the file `path`. Made by `load`; `close` it."""
 
     def __init__(self, path: str) -> None:
         self._path = path
@@ -106,25 +106,33 @@ class StatCache:
         self._noted.clear()
 
     def save(self, directories: Mapping[str, Directory]) -> None:
-        """Write what has come to be known, and close; `directories` were looked at.
+        """Write what has come to be known; `directories` are those that were looked at.
 
-        Failing to is no error: the next build reads again.
+        May be called again. Failing to write is no error: the next build reads again.
         """
         if not self._changed and not self._learned:
-            self.close()
             return
+        slots, records = self._records_now(directories)
+        noted = dict(list(self._noted.items())[-_SELECTIONS:])
+        index = marshal.dumps((slots, noted), 2)
+        head = _MAGIC + hashlib.sha256(index).digest() + len(index).to_bytes(8, "little")
         aside = f"{self._path}.{os.getpid()}.tmp"
         try:
-            fd = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-            with open(fd, "wb") as file:
-                file.writelines(self._pieces(directories))
+            fd = os.open(aside, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        except OSError:
+            return
+        try:
+            with open(fd, "wb", closefd=False) as file:
+                file.writelines([head, index, *records])
             os.rename(aside, self._path)
         except OSError:
-            if os.path.lexists(aside):
-                os.unlink(aside)
+            os.close(fd)
+            os.unlink(aside)
+            return
+        self.close()
+        self._fd, self._records, self._slots = fd, len(head) + len(index), slots
         self._changed = False
         self._learned.clear()
-        self.close()
 
     def _is_settled(self, ctime: int) -> bool:
         """Say whether what last changed at `ctime` can change no more without it showing.
@@ -143,27 +151,26 @@ class StatCache:
         record = os.pread(self._fd, length, self._records + offset)
         return record if hashlib.sha256(record).digest() == checksum else b""
 
-    def _pieces(self, directories: Mapping[str, Directory]) -> Iterator[bytes]:
-        """Yield the file: magic, checksum and length of the index, the index, the records."""
+    def _records_now(
+        self, directories: Mapping[str, Directory]
+    ) -> tuple[dict[str, _Slot], list[bytes]]:
+        """Return the records to be written, and where each will be."""
         slots: dict[str, _Slot] = {}
         records: list[bytes] = []
         end = 0
         old = b"" if self._fd < 0 else os.pread(self._fd, os.fstat(self._fd).st_size, self._records)
-        for path in sorted({*self._slots, *self._known} - set(self._vanished(directories))):
+        for path in sorted({*self._slots, *self._learned} - set(self._vanished(directories))):
             if path in self._learned:
                 record = self._new_record(path, directories.get(path))
                 checksum = hashlib.sha256(record).digest()
             else:
-                offset, length, checksum = self._slots.get(path, (0, 0, b""))
+                offset, length, checksum = self._slots[path]
                 record = old[offset : offset + length]
             if record:
                 slots[path] = (end, len(record), checksum)
                 records.append(record)
                 end += len(record)
-        noted = dict(list(self._noted.items())[-_SELECTIONS:])
-        index = marshal.dumps((slots, noted), 2)
-        yield _MAGIC + hashlib.sha256(index).digest() + len(index).to_bytes(8, "little") + index
-        yield from records
+        return slots, records
 
     def _new_record(self, path: str, directory: Directory | None) -> bytes:
         """Return the record of what is known of `path`, without what is racy or gone."""

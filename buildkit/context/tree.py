@@ -53,6 +53,10 @@ class Memory(Protocol):
         """Keep what was learned and noted; `directories` are those that were looked at."""
         ...
 
+    def close(self) -> None:
+        """Close what is open; what is asked for afterwards may not be known."""
+        ...
+
 
 class NoMemory:
     """For trees that are looked at once."""
@@ -75,6 +79,9 @@ class NoMemory:
         """Do nothing."""
 
     def save(self, directories: Mapping[str, Directory]) -> None:
+        """Do nothing."""
+
+    def close(self) -> None:
         """Do nothing."""
 
 
@@ -116,6 +123,7 @@ class Tree:
     def close(self) -> None:
         """Close what was opened on the way; the tree can still be used."""
         self._descent.close()
+        self.memory.close()
 
     def find(self, path: str) -> Place:
         """Return where `path` leads, links followed inside the tree. Raises `Missing`."""

@@ -180,3 +180,17 @@ def test_different_selections_have_digests_of_their_own(context: Path) -> None:
     (context / "context/a").write_text("9")
     assert digest(context) != whole
     assert digest(context, "sub") == part
+
+
+def test_saving_twice_keeps_what_was_saved_first(
+    context: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = LocalContext.open(str(context / "context"), memory_folder=str(context / "memory"))
+    first.tree.memory._began = time.time_ns() + 10**10  # type: ignore[attr-defined]
+    select(copy_op("a"), {1: first.tree})
+    first.tree.save()
+    select(copy_op("sub"), {1: first.tree})
+    first.close()
+    reads = Reads(monkeypatch)
+    digest(context)
+    assert reads.names == []
