@@ -9,13 +9,12 @@ import time
 from collections.abc import Mapping
 
 from buildkit.contexts import BuildContexts, find_dockerfile
-from buildkit.errors import BuildError, Cancelled, DefinitionError, ImageError, StepError
+from buildkit.definition import arguments, lowered_with, placed, resolver
+from buildkit.errors import BuildError, Cancelled
 from buildkit.exporter.assemble import Entry, Image, assemble
 from buildkit.exporter.attributes import Output
-from buildkit.frontend.bases import BaseRequest, BaseUse
-from buildkit.frontend.lower import Lowered, lower
+from buildkit.frontend.lower import Lowered
 from buildkit.frontend.options import LowerOptions
-from buildkit.oci.config import ResolvedImage
 from buildkit.oci.digest import Digest
 from buildkit.oci.reference import Reference
 from buildkit.ops.secrets import SecretSource
@@ -34,10 +33,9 @@ from buildkit.solver.policy import CachePolicy
 from buildkit.solver.solve import Result, solve
 from buildkit.solver.step import StepLogs
 from buildkit.worker import Worker
-from grammar.errors import GrammarError, excerpt
-from grammar.instructions import Arg, Dockerfile
+from grammar.instructions import Dockerfile
 from grammar.parser import parse
-from grammar.source import Source, Span
+from grammar.source import Source
 from runtime.values import NamedTuple
 
 
@@ -69,7 +67,7 @@ def build(request: BuildRequest, worker: Worker, emit: Emit, cancel: Cancel) -> 
     record = _begun(request, path, source)
     try:
         dockerfile = parse(source)
-        lowered = _lowered(dockerfile, request, worker)
+        lowered = lowered_with(dockerfile, request.options, resolver(worker.images))
         _warn(lowered, source, emit)
         result = _solved(lowered, dockerfile, request, contexts, record, worker, emit, cancel)
         record = record._replace(steps=result.steps)
@@ -86,7 +84,7 @@ def build(request: BuildRequest, worker: Worker, emit: Emit, cancel: Cancel) -> 
                 export(output, image, request.tags, worker.stores(), worker.blobs, emit)
         record = record._replace(image=image.digest)
     except BaseException as error:
-        told = _placed(error, source)
+        told = placed(error, source)
         _save(worker, record, "cancelled" if isinstance(told, Cancelled) else "failed", str(told))
         if told is error:
             raise
@@ -96,28 +94,6 @@ def build(request: BuildRequest, worker: Worker, emit: Emit, cancel: Cancel) -> 
         contexts.close()
     _save(worker, record, "done", "")
     return BuildResult(image.digest, lowered.warnings)
-
-
-def _lowered(dockerfile: Dockerfile, request: BuildRequest, worker: Worker) -> Lowered:
-    """Return the graph. Triggers of a base can ask for further bases: hence the loop."""
-    bases: dict[BaseRequest, ResolvedImage] = {}
-    while True:
-        lowered = lower(dockerfile, request.options, bases)
-        if isinstance(lowered, Lowered):
-            return lowered
-        for wanted, use in lowered.requests.items():
-            bases[wanted] = _resolved(wanted, use, worker)
-
-
-def _resolved(wanted: BaseRequest, use: BaseUse, worker: Worker) -> ResolvedImage:
-    try:
-        return worker.images.find(wanted.reference)
-    except ImageError as error:
-        raise DefinitionError(
-            f"{wanted.reference}: not found: no image of this name is in the local store",
-            lines=use.lines,
-            hint=use.hint or error.hint,
-        ) from error
 
 
 def _solved(
@@ -141,7 +117,7 @@ def _solved(
             jobs=request.jobs,
             cancel=cancel,
             policy=request.policy,
-            past=Past(lambda: worker.records.last(record.identity), _arguments(dockerfile)),
+            past=Past(lambda: worker.records.last(record.identity), arguments(dockerfile)),
             logs=StepLogs(worker.root.path("logs"), record.id),
         )
     finally:
@@ -189,14 +165,6 @@ def _warn(lowered: Lowered, source: Source, emit: Emit) -> None:
         emit(Warned(warning))
 
 
-def _arguments(dockerfile: Dockerfile) -> frozenset[str]:
-    """Return the names declared with ARG, which a miss calls by that word."""
-    own = [arg for stage in dockerfile.stages for arg in stage.instructions if isinstance(arg, Arg)]
-    return frozenset(
-        one.name.text for arg in (*dockerfile.global_args, *own) for one in arg.arguments
-    )
-
-
 def _begun(request: BuildRequest, path: str | None, source: Source) -> BuildRecord:
     dockerfile = os.path.abspath(path) if path is not None else "-"
     context = os.path.abspath(request.context)
@@ -222,22 +190,3 @@ def _save(worker: Worker, record: BuildRecord, outcome: BuildOutcome, message: s
     except BuildError:
         if outcome == "done":
             raise
-
-
-def _placed(error: BaseException, source: Source) -> BaseException:
-    """Return `error` with an excerpt of the Dockerfile where it has a place in it."""
-    if isinstance(error, GrammarError):
-        lines = None if error.line is None else (error.line, error.line)
-        told = DefinitionError(str(error), lines=lines, hint=error.hint or "")
-        if error.span is not None:
-            told.excerpt = excerpt(source, error.span, error.whole) + "\n"
-        return told
-    if isinstance(error, DefinitionError | StepError) and error.lines and not error.excerpt:
-        error.excerpt = excerpt(source, _whole(source, error.lines)) + "\n"
-    return error
-
-
-def _whole(source: Source, lines: tuple[int, int]) -> Span:
-    """Return the span of whole lines."""
-    first, last = lines
-    return Span(source.path, first, 0, 0, last)

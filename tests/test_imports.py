@@ -24,7 +24,7 @@ SHARED = {"runtime", "runtime.values", "runtime.values.NamedTuple"}
 LAYERS = (
     {"cli"},
     {"build", "launch"},
-    {"worker", "contexts", "fsck", "gc", "base"},
+    {"worker", "contexts", "definition", "fsck", "gc", "base"},
     {"frontend", "solver", "exporter", "archive"},
     {"ops", "records"},
     {"cache"},

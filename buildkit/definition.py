@@ -1,0 +1,75 @@
+"""From the text of a Dockerfile to its graph, with the base images it turns out to need.
+
+In: a parsed Dockerfile, options, and a function that finds images. Out: `Lowered`; and errors
+with the lines of the Dockerfile they are about. Shared by all commands that read a Dockerfile.
+"""
+
+from collections.abc import Callable
+from typing import TypeAlias
+
+from buildkit.errors import DefinitionError, ImageError, StepError
+from buildkit.frontend.bases import BaseRequest, BaseUse
+from buildkit.frontend.lower import Lowered, lower
+from buildkit.frontend.options import LowerOptions
+from buildkit.images import ImageStore
+from buildkit.oci.config import ResolvedImage
+from grammar.errors import GrammarError, excerpt
+from grammar.instructions import Arg, Dockerfile
+from grammar.source import Source, Span
+
+Resolve: TypeAlias = Callable[[BaseRequest, BaseUse], ResolvedImage]
+"""Finds a base image, or raises DefinitionError."""
+
+
+def lowered_with(dockerfile: Dockerfile, options: LowerOptions, resolve: Resolve) -> Lowered:
+    """Return the graph. Triggers of a base can ask for further bases: hence the loop."""
+    bases: dict[BaseRequest, ResolvedImage] = {}
+    while True:
+        lowered = lower(dockerfile, options, bases)
+        if isinstance(lowered, Lowered):
+            return lowered
+        for wanted, use in lowered.requests.items():
+            bases[wanted] = resolve(wanted, use)
+
+
+def resolver(images: ImageStore) -> Resolve:
+    """Return what finds base images in the local store."""
+
+    def resolve(wanted: BaseRequest, use: BaseUse) -> ResolvedImage:
+        try:
+            return images.find(wanted.reference)
+        except ImageError as error:
+            raise DefinitionError(
+                f"{wanted.reference}: not found: no image of this name is in the local store",
+                lines=use.lines,
+                hint=use.hint or error.hint,
+            ) from error
+
+    return resolve
+
+
+def arguments(dockerfile: Dockerfile) -> frozenset[str]:
+    """Return the names declared with ARG, which a miss calls by that word."""
+    own = [arg for stage in dockerfile.stages for arg in stage.instructions if isinstance(arg, Arg)]
+    return frozenset(
+        one.name.text for arg in (*dockerfile.global_args, *own) for one in arg.arguments
+    )
+
+
+def placed(error: BaseException, source: Source) -> BaseException:
+    """Return `error` with an excerpt of the Dockerfile where it has a place in it."""
+    if isinstance(error, GrammarError):
+        lines = None if error.line is None else (error.line, error.line)
+        told = DefinitionError(str(error), lines=lines, hint=error.hint or "")
+        if error.span is not None:
+            told.excerpt = excerpt(source, error.span, error.whole) + "\n"
+        return told
+    if isinstance(error, DefinitionError | StepError) and error.lines and not error.excerpt:
+        error.excerpt = excerpt(source, _whole(source, error.lines)) + "\n"
+    return error
+
+
+def _whole(source: Source, lines: tuple[int, int]) -> Span:
+    """Return the span of whole lines."""
+    first, last = lines
+    return Span(source.path, first, 0, 0, last)
