@@ -224,7 +224,8 @@ class ImageStore:
 
         with self._root.reading():
             rows = self._root.database().execute("SELECT name FROM image").fetchall()
-        near = difflib.get_close_matches(text, [_familiar(row[0]) for row in rows], n=1)
+        names = [_familiar(row[0]).removesuffix(":latest") for row in rows]
+        near = difflib.get_close_matches(text, names, n=1)
         return f"did you mean {near[0]}?" if near else "pybuild images lists them"
 
     def _is_noted(self, image: Digest, manifest: Digest | None, wanted: dict[str, Digest]) -> bool:

@@ -1,5 +1,6 @@
 import os
 import stat
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -60,7 +61,7 @@ def test_a_file_in_place_of_the_root_is_named(tmp_path: Path) -> None:
 
 
 def test_databases_errors_name_the_database(tmp_path: Path) -> None:
-    with StateRoot.open(str(tmp_path)) as root:
+    with closing(StateRoot.open(str(tmp_path))) as root:
         root.database()
     (tmp_path / "state.db").write_bytes(b"garbage" * 4096)
     with StateRoot.open(str(tmp_path)) as root, pytest.raises(StoreError) as caught:
