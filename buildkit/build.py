@@ -179,6 +179,9 @@ def _begun(request: BuildRequest, path: str | None, source: Source) -> BuildReco
         started=time.time(),
         ended=0.0,
         outcome="failed",
+        contexts=tuple(
+            (name, os.path.abspath(path)) for name, path in request.context_sources.items()
+        ),
     )
 
 

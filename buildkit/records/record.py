@@ -30,6 +30,9 @@ class StepRecord(NamedTuple):
     seconds since the epoch (0: never), `seconds` what this build spent on it, `cost` what running
     it takes (this time, or when its cached result was made). `log`: its file below `logs/`.
     `document`: the key document where the cache does not keep it (no result, or no need of one).
+    `lines`: first and last line of the instruction, empty for none. `inputs`: in the order of
+    `Vertex.inputs`, the position of a step in `BuildRecord.steps`, `context NAME`, or empty for
+    the empty file system; so what a step was made from can be put together again.
     """
 
     number: int
@@ -48,12 +51,15 @@ class StepRecord(NamedTuple):
     note: str = ""
     message: str = ""
     document: str = ""
+    lines: tuple[int, ...] = ()
+    inputs: tuple[int | str, ...] = ()
 
 
 class BuildRecord(NamedTuple):
     """One build. `identity` (`build_identity`) is what it shares with a rebuild of the same thing.
 
     `image`: config digest of what came out, empty if nothing. `message`: what went wrong.
+    `contexts`: directories of named contexts, by name.
     """
 
     id: str
@@ -68,6 +74,7 @@ class BuildRecord(NamedTuple):
     image: str = ""
     message: str = ""
     steps: tuple[StepRecord, ...] = ()
+    contexts: tuple[tuple[str, str], ...] = ()
 
 
 def new_build_id() -> str:
@@ -99,6 +106,7 @@ def decode(text: object) -> BuildRecord | None:
         if not isinstance(fields, dict) or fields.pop("format") != FORMAT:
             return None
         steps = tuple(_step(one) for one in fields.pop("steps"))
+        fields["contexts"] = tuple((str(a), str(b)) for a, b in fields.get("contexts", ()))
         record = BuildRecord(**fields, steps=steps)
         return record if _is_sound(record) else None
     except (ValueError, KeyError, TypeError, AttributeError):
@@ -118,6 +126,10 @@ def _without_defaults(step: StepRecord) -> dict[str, Any]:
 def _step(fields: dict[str, Any]) -> StepRecord:
     fields["why"] = tuple(map(str, fields.get("why", ())))
     fields["usage"] = Usage(*fields.get("usage", ()))
+    fields["lines"] = tuple(map(int, fields.get("lines", ())))
+    inputs = fields["inputs"] = tuple(fields.get("inputs", ()))
+    if not all(type(one) in (int, str) for one in inputs):
+        raise ValueError("no inputs")
     step = StepRecord(**fields)
     if step.outcome not in _STEP_OUTCOMES:
         raise ValueError("no step")

@@ -1,8 +1,11 @@
 """What became of a vertex, as its `StepRecord`. Pure."""
 
+from collections.abc import Mapping
+
 from buildkit.cache.key import TYPES, CacheKey, cache_key
 from buildkit.cache.result import Usage
 from buildkit.llb.graph import Vertex
+from buildkit.llb.op import ContextOp
 from buildkit.records.record import StepOutcome, StepRecord
 from buildkit.snapshot.snapshot import Snapshot
 from buildkit.solver.step import Broken, Hit, Made, note_of
@@ -18,6 +21,7 @@ def of_hit(vertex: Vertex, hit: Hit, begun: float) -> StepRecord:
         stage=vertex.stage,
         kind=TYPES[type(vertex.op)],
         outcome="cached",
+        lines=vertex.lines or (),
         key=hit.key,
         diff_id=layers[-1],
         started=begun,
@@ -67,6 +71,22 @@ def of_undone(vertex: Vertex, document: str, begun: float | None) -> StepRecord:
     return _base(vertex, "cancelled", key)._replace(started=begun, document=document)
 
 
+def in_order(
+    records: Mapping[str, StepRecord], vertices: Mapping[str, Vertex]
+) -> tuple[StepRecord, ...]:
+    """Return the records (by name of vertex) by number, each with its inputs filled in."""
+    names = sorted(records, key=lambda name: records[name].number)
+    places: dict[str | None, int | str] = {name: at for at, name in enumerate(names)}
+    for name, vertex in vertices.items():
+        if isinstance(vertex.op, ContextOp):
+            places[name] = f"context {vertex.op.name}"
+    places[None] = ""
+    return tuple(
+        records[name]._replace(inputs=tuple(places[one] for one in vertices[name].inputs))
+        for name in names
+    )
+
+
 def _base(vertex: Vertex, outcome: StepOutcome, key: CacheKey) -> StepRecord:
     return StepRecord(
         number=vertex.number,
@@ -75,4 +95,5 @@ def _base(vertex: Vertex, outcome: StepOutcome, key: CacheKey) -> StepRecord:
         kind=TYPES[type(vertex.op)],
         outcome=outcome,
         key=key,
+        lines=vertex.lines or (),
     )

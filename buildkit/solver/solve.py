@@ -104,7 +104,7 @@ class _Solver:
         return Result(
             refs=self._refs,
             created=self._created,
-            steps=tuple(sorted(self._records.values(), key=lambda step: step.number)),
+            steps=account.in_order(self._records, self._vertices),
             error=self._error,
         )
 

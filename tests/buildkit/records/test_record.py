@@ -21,8 +21,11 @@ def test_a_record_comes_back_as_it_was() -> None:
         note="same content as before",
         message="exit code: 1",
         document="{}",
+        lines=(3, 4),
+        inputs=("", 0, "context context"),
     )
     record = build("a", full, step(2, "RUN b", outcome="unreached", key=""), message="x\udcff")
+    record = record._replace(contexts=(("lib", "/lib"),))
     assert decode(encode(record)) == record
 
 

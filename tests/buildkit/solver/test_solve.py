@@ -518,3 +518,14 @@ def test_every_step_has_a_record_also_when_it_was_not_reached() -> None:
     assert failed.message == "exit code: 1"
     assert failed.document
     assert failed.key
+
+
+def test_records_tell_where_a_step_stands_and_what_it_was_made_from() -> None:
+    plan = Plan()
+    base = plan.base()
+    run = plan.run(base, "make")
+    copied = plan.copy(run, plan.context(), "a")
+    machine = Machine(FakeOps({"a": "content"}))
+    steps = machine.build(plan.graph, copied).steps
+    assert [step.inputs for step in steps] == [("",), (0,), (1, "context context")]
+    assert [step.lines for step in steps] == [(1, 1), (2, 2), (3, 3)]
