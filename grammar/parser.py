@@ -1,22 +1,21 @@
 """Dockerfile text to a `Dockerfile`.
 
-In: a `Source`. Out: stages of typed instructions. The parser proper is Lark's for dockerfile.lark:
-generated when the distribution was built (hatch_build.py), otherwise made now, which takes 80 ms
-more. Raises DockerfileError.
+In: a `Source`. Out: stages of typed instructions. The parser proper are the tables that Lark makes
+of dockerfile.lark: when the distribution is built (hatch_build.py), otherwise now, which takes
+60 ms more. Raises DockerfileError.
 """
 
-from collections.abc import Callable
+import os
 from functools import cache
-from typing import Any
 
 from grammar.directives import DEFAULT_ESCAPE, escape_token
 from grammar.errors import DockerfileError
 from grammar.instructions import Arg, Dockerfile, From, Instruction, Stage, StageInstruction
+from grammar.lalr import Machine, Rule, Table, UnexpectedToken
 from grammar.lexer import Token, tokens
 from grammar.source import Source
 from grammar.statements import Statement, read_statements
 from grammar.transform import ToInstructions
-from runtime.values import NamedTuple
 
 GRAMMAR = "dockerfile.lark"
 
@@ -35,13 +34,6 @@ _SHOULD_BE = {
     "USER": _ONE,
     "WORKDIR": _ONE,
 }
-
-
-class _Engine(NamedTuple):
-    """A Lark parser, and what it raises for a token that does not fit."""
-
-    lark: Any
-    unexpected: type[Exception]
 
 
 def parse(source: Source) -> Dockerfile:
@@ -89,18 +81,16 @@ def parse_instruction(
 
 
 def _parse_statement(statement: Statement) -> Instruction:
-    engine = _engine()
-    state = engine.lark.parse_interactive("")
+    machine: Machine[Instruction] = Machine(_table(), ToInstructions(_parse_statement))
     token: Token | None = None
     try:
         for token in tokens(statement):
-            state.feed_token(token)
-        instruction: Instruction = state.feed_eof()
-    except engine.unexpected:
+            machine.feed(token)
+        return machine.finish()
+    except UnexpectedToken:
         raise _miscounted(statement, token).within(statement.span) from None
     except DockerfileError as error:
         raise error.within(statement.span) from None
-    return instruction
 
 
 def _miscounted(statement: Statement, last: Token | None) -> DockerfileError:
@@ -114,32 +104,17 @@ def _miscounted(statement: Statement, last: Token | None) -> DockerfileError:
 
 
 @cache
-def _engine() -> _Engine:
-    """Return the parser, made at the first call."""
-    make, unexpected = _generated() or _built()
-    return _Engine(make(transformer=ToInstructions(_parse_statement)), unexpected)
-
-
-def _generated() -> tuple[Callable[..., Any], type[Exception]] | None:
+def _table() -> Table:
+    """Return the tables of the grammar, read or made at the first call."""
     try:
-        import grammar.generated as generated
+        from grammar import generated
+
+        tables = generated.TABLES
     except ImportError:  # a checkout in which nobody has run the build hook
-        return None
-    return generated.Lark_StandAlone, generated.UnexpectedToken
+        from grammar.tables import compile_tables
 
-
-def _built() -> tuple[Callable[..., Any], type[Exception]]:
-    """Return Lark itself with our grammar."""
-    # Not at the top: the generated parser needs no lark, and that is what users have.
-    from lark import Lark, UnexpectedToken
-
-    def make(transformer: ToInstructions) -> Any:  # noqa: ANN401 - Lark's own signature
-        return Lark.open(
-            GRAMMAR,
-            rel_to=__file__,
-            parser="lalr",
-            maybe_placeholders=False,
-            transformer=transformer,
-        )
-
-    return make, UnexpectedToken
+        path = os.path.join(os.path.dirname(__file__), GRAMMAR)
+        with open(path, encoding="utf-8") as file:
+            tables = compile_tables(file.read())
+    states, rules, start, end = tables
+    return Table(states, tuple(Rule(*rule) for rule in rules), start, end)
