@@ -144,9 +144,9 @@ def _masquerade(network: str) -> None:
         if file.read().strip() != "1":
             file.seek(0)
             file.write("1")
-    if _program("nft"):
+    if program("nft"):
         _run("nft", ("-f", "-"), _RULES.format(network=network, name=NAME))
-    elif _program("iptables"):
+    elif program("iptables"):
         _run("iptables", _iptables("-A", network))
     else:
         raise UnsupportedError(
@@ -154,7 +154,7 @@ def _masquerade(network: str) -> None:
             "neither nft nor iptables is installed",
             hint="install nftables, or use --network=host",
         )
-    if os.path.exists("/sys/class/net/docker0") and _program("iptables"):
+    if os.path.exists("/sys/class/net/docker0") and program("iptables"):
         # Docker lets nothing pass that it does not know.
         for rule in _pass_rules():
             _run("iptables", ("-w", "-I", *rule))
@@ -182,11 +182,11 @@ def _remove_if_unused() -> None:
         network = _read(f"{_STATE}/subnet").strip()
         with Netlink() as netlink:
             netlink.remove(NAME)
-        if _program("nft"):
+        if program("nft"):
             _run("nft", ("delete", "table", "ip", "pybuild"))
-        elif _program("iptables"):
+        elif program("iptables"):
             _run("iptables", _iptables("-D", f"{network}.0/{PREFIX}"))
-        if os.path.exists("/sys/class/net/docker0") and _program("iptables"):
+        if os.path.exists("/sys/class/net/docker0") and program("iptables"):
             for rule in _pass_rules():
                 _run("iptables", ("-w", "-D", *rule))
     except OSError:
@@ -206,7 +206,8 @@ def _lock(name: str, how: int) -> int:
     return fd
 
 
-def _program(name: str) -> str | None:
+def program(name: str) -> str | None:
+    """Return where a program of the administrator is."""
     for directory in _DIRECTORIES:
         path = f"{directory}/{name}"
         if os.access(path, os.X_OK):
@@ -216,7 +217,7 @@ def _program(name: str) -> str | None:
 
 def _run(name: str, arguments: tuple[str, ...], text: str = "") -> None:
     """Run a program of the machine with `text` as input. Raises OSError if it fails."""
-    path = _program(name) or name
+    path = program(name) or name
     given = os.memfd_create("rules", os.MFD_CLOEXEC)
     said = os.memfd_create("said", os.MFD_CLOEXEC)
     try:

@@ -338,6 +338,12 @@ class Maker:
         maker = os.readlink("/proc/self")
         return create(resources, self._layout, f"{_PREFIX}{maker}-{self._made}")
 
+    def view(self, group: Group | None) -> CgroupView:
+        """Return what a sandbox sees of its group, or of ours where it has none of its own."""
+        if group is not None:
+            return group.view
+        return CgroupView(unified=os.path.exists("/sys/fs/cgroup/cgroup.controllers"))
+
 
 def _remove(directory: str) -> None:
     """Remove a group; the kernel may take a moment to see that it is empty."""

@@ -146,7 +146,11 @@ def start(
     """
     ours, theirs = Channel.pair()
     syscalls.unshare(syscalls.CLONE_NEWPID)
-    pid = os.fork()
+    try:
+        pid = os.fork()
+    except OSError:
+        _come_back(namespace)
+        raise
     if pid == 0:
         try:
             ours.close()
@@ -156,11 +160,15 @@ def start(
         finally:
             os._exit(125)
     theirs.close()
+    _come_back(namespace)
+    return Child(pid, ours, group)
+
+
+def _come_back(namespace: int) -> None:
     try:
         syscalls.setns(namespace, syscalls.CLONE_NEWPID)
     except PermissionError:
-        pass
-    return Child(pid, ours, group)
+        return
 
 
 def refusal(error: OSError | SandboxError) -> Failed:

@@ -77,19 +77,19 @@ def write_maps(pid: int, idmap: IdMap) -> str:
 
     Returns what went wrong, or nothing.
     """
-    children: dict[int, str] = {}
+    said = os.memfd_create("said", os.MFD_CLOEXEC)
+    output = [(os.POSIX_SPAWN_DUP2, said, number) for number in (1, 2)]
+    children: list[int] = []
     for name, mapped in (("newuidmap", idmap.users), ("newgidmap", idmap.groups)):
         path = program(name)
         if path is None:
             return f"{name} is not installed"
         arguments = [name, str(pid), *(str(number) for part in mapped for number in part)]
-        children[os.posix_spawn(path, arguments, {})] = name
-    failures = []
-    for child, name in children.items():
-        status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-        if status:
-            failures.append(f"{name} failed with status {status}")
-    return "; ".join(failures)
+        children.append(os.posix_spawn(path, arguments, {}, file_actions=output))
+    failed = [os.waitpid(child, 0)[1] for child in children]
+    message = os.pread(said, 1000, 0).decode(errors="replace").strip().replace("\n", "; ")
+    os.close(said)
+    return (message or "newuidmap or newgidmap failed") if any(failed) else ""
 
 
 def write_single_maps(idmap: IdMap) -> None:

@@ -81,7 +81,7 @@ def main(
         making = _Making(given, status, dies_with_parent=dies_with_parent)
         for action in actions:
             making.perform(action)
-    except (OSError, SandboxError) as error:
+    except Exception as error:  # noqa: BLE001 - whatever it is, the parent has to say it
         status.send(_failure(action, error))
     finally:
         os._exit(125)
@@ -105,14 +105,11 @@ class _Making:
                 self._perform_on_root(action)
             case Unshare() | JoinNetwork() | RaiseLoopback() | SetHostname() | LeaveKeyring():
                 self._isolate(action)
-            case (
-                SetLimits()
-                | DropBounding()
-                | ForbidPrivileges()
-                | LoadFilter()
-                | LimitCapabilities()
-            ):
+            case SetLimits() | DropBounding() | ForbidPrivileges() | LoadFilter():
                 _restrict(action)
+            case LimitCapabilities(keep):
+                # Whatever securebits the caller has: only root keeps any.
+                capabilities.limit(0 if self._account.uid else keep)
             case OpenTerminal(rows, columns):
                 self._terminal = process.open_terminal(rows, columns)
             case EnterDirectory(path):
@@ -193,9 +190,7 @@ class _Making:
         os._exit(failed.code)
 
 
-def _restrict(
-    action: SetLimits | DropBounding | ForbidPrivileges | LoadFilter | LimitCapabilities,
-) -> None:
+def _restrict(action: SetLimits | DropBounding | ForbidPrivileges | LoadFilter) -> None:
     match action:
         case SetLimits(rlimits):
             process.set_limits(rlimits)
@@ -205,15 +200,15 @@ def _restrict(
             syscalls.prctl(syscalls.PR_SET_NO_NEW_PRIVS, 1)
         case LoadFilter(program):
             syscalls.seccomp_filter(program)
-        case LimitCapabilities(keep):
-            capabilities.limit(keep)
 
 
-def _failure(action: Action | None, error: OSError | SandboxError) -> Failed:
+def _failure(action: Action | None, error: Exception) -> Failed:
     text = "prepare the process" if action is None else describe(action)
     if isinstance(error, OSError):
         return Failed("setup", text, error.errno or 0, explain(error), "")
     if isinstance(error, SetupError):
         kind: Literal["setup", "user"] = "user" if isinstance(error, UserError) else "setup"
         return Failed(kind, error.action, 0, explain(error.cause), error.hint)
-    return Failed("setup", text, 0, error.message, error.hint)
+    if isinstance(error, SandboxError):
+        return Failed("setup", text, 0, error.message, error.hint)
+    return Failed("setup", text, 0, f"{type(error).__name__}: {error}", "")

@@ -33,7 +33,9 @@ from runtime.actions import (
     WriteSysctls,
 )
 from runtime.errors import SpecError
+from runtime.host import Host
 from runtime.spec import (
+    LIMITS,
     Bind,
     Cgroup,
     Devices,
@@ -41,11 +43,11 @@ from runtime.spec import (
     Mount,
     Mqueue,
     Proc,
+    Process,
     Rlimit,
     SandboxSpec,
     Sysfs,
 )
-from runtime.values import NamedTuple
 
 _RLIMITS = (
     Rlimit("core", 0, -1),
@@ -69,26 +71,13 @@ _SYSCTLS = (
 )
 
 
-class Host(NamedTuple):
-    """What a plan depends on beside the spec.
-
-    `resolv_conf` and `hosts` are the texts of the host's files.
-    """
-
-    machine: str
-    initial_user_namespace: bool = True
-    resolv_conf: str = ""
-    hosts: str = ""
-
-
 def plan(spec: SandboxSpec, host: Host) -> tuple[Action, ...]:
     """Return the actions for `spec`. Raises SpecError where it makes no sense."""
     trusted = spec.security == "insecure"
     held = capabilities.NAMES if trusted else tuple(map(capabilities.parse, spec.capabilities))
     keep = capabilities.mask(held)
     process = spec.process
-    if not process.args or not process.args[0]:
-        raise SpecError("there is no program to run")
+    _check(process)
     actions: list[Action] = [*_namespaces(spec)]
     actions.append(MountRoot(spec.root, devices=trusted))
     actions += [Place(mount, trusted) for mount in _mounts(spec, host)]
@@ -111,6 +100,23 @@ def plan(spec: SandboxSpec, host: Host) -> tuple[Action, ...]:
     actions += [BecomeUser(process.user, process.groups), LimitCapabilities(keep)]
     actions.append(Execute(process.args, process.env, process.umask))
     return tuple(actions)
+
+
+def _check(process: Process) -> None:
+    """Refuse what execve(2) could not take."""
+    if not process.args or not process.args[0]:
+        raise SpecError("there is no program to run")
+    for argument in process.args:
+        if "\0" in argument:
+            raise SpecError("an argument has a NUL character in it")
+    for name, value in process.env:
+        if not name or "=" in name or "\0" in name + value:
+            raise SpecError(f"{name!r} cannot be an environment variable")
+    for rlimit in process.rlimits:
+        if rlimit.name not in LIMITS:
+            raise SpecError(
+                f"there is no limit {rlimit.name}", hint=f"it is one of {', '.join(LIMITS)}"
+            )
 
 
 def _namespaces(spec: SandboxSpec) -> list[Action]:

@@ -101,6 +101,8 @@ class NewRoot:
     ) -> int:
         """Mount an overlay; without an upper, on directories of the scratch."""
         scratch = None
+        # What starts from nothing lies on an empty directory.
+        lowers = lowers or (f"/proc/self/fd/{self._scratch}/empty",)
         if upper is None or work is None:
             upper, work = self._new_directory(), self._new_directory()
             top = os.stat(lowers[0])
@@ -198,7 +200,10 @@ class NewRoot:
         finally:
             os.close(fd)
         tree = syscalls.open_tree(self._scratch, name, syscalls.OPEN_TREE_CLONE)
-        mounts.set_attributes(tree, _KERNEL | (_RDONLY if mount.readonly else 0))
+        attributes = syscalls.MOUNT_ATTR_NOSUID | _NODEV
+        if not mount.mode & 0o111:
+            attributes |= syscalls.MOUNT_ATTR_NOEXEC
+        mounts.set_attributes(tree, attributes | (_RDONLY if mount.readonly else 0))
         return tree
 
     def _cgroups(self, target: str, readonly: int) -> None:
@@ -209,8 +214,13 @@ class NewRoot:
             # A kernel without control groups has no such directory in its sysfs.
             return
         if self._view.unified:
-            self._attach(mounts.file_system("cgroup2", _KERNEL | readonly, {}), target)
-            return
+            try:
+                self._attach(mounts.file_system("cgroup2", _KERNEL | readonly, {}), target)
+            except PermissionError:
+                # Inside a container that may not; then there is nothing to see.
+                pass
+            else:
+                return
         place = self._attach(mounts.file_system("tmpfs", _KERNEL, {"mode": "0755"}), target)
         for controller in self._view.controllers:
             os.mkdir(controller, 0o755, dir_fd=place)

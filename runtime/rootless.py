@@ -73,8 +73,11 @@ def _enter_user_namespace(uid: int, gid: int, ids: IdMap) -> Identity:
         raise _unsupported(error) from error
     failure = helper.write()
     if failure:
-        # One write is all a map allows, but none has happened: newuidmap checks first.
-        idmap.write_single_maps(ids)
+        try:
+            idmap.write_single_maps(ids)
+        except OSError:
+            # One write is all that a map allows, and one of the two has been written.
+            raise UnsupportedError("user namespaces", failure) from None
         return Identity("single", uid, gid, _first_only(ids), failure)
     _become_root()
     return Identity("subordinate", uid, gid, ids)

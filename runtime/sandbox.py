@@ -11,7 +11,7 @@ import time
 from types import TracebackType
 from typing import Self
 
-from runtime import plan, probe, wire
+from runtime import host, plan, wire
 from runtime.channel import Channel, Failed, Ready, Run, Signal, in_memory
 from runtime.errors import StateError
 from runtime.spec import BindFd, ExitStatus, Overlay, SandboxSpec
@@ -101,22 +101,26 @@ class Zygote:
     def __init__(self, control: Channel, pid: int) -> None:
         self._control = control
         self._pid = pid
-        self._host = probe.host()
+        self._host = host.here()
 
     @classmethod
     def start(cls) -> Self:
         """Spawn a zygote in the namespaces of the caller, without waiting for it."""
         ours, theirs = Channel.pair()
-        os.set_inheritable(theirs.fileno(), True)  # noqa: FBT003 - the only way to say it
+        caller = os.pidfd_open(os.getpid())
+        for fd in (theirs.fileno(), caller):
+            os.set_inheritable(fd, True)  # noqa: FBT003 - the only way to say it
         # This very package, whatever else is called runtime: never by the caller's sys.path.
         base = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
         program = (
             "import sys; sys.path.insert(0, sys.argv[1]); "
-            "from runtime import zygote; zygote.main(int(sys.argv[2]))"
+            "from runtime import zygote; zygote.main(int(sys.argv[2]), int(sys.argv[3]))"
         )
-        arguments = [sys.executable, "-I", "-S", "-c", program, base, str(theirs.fileno())]
+        numbers = [str(theirs.fileno()), str(caller)]
+        arguments = [sys.executable, "-I", "-S", "-c", program, base, *numbers]
         pid = os.posix_spawn(sys.executable, arguments, {"PATH": os.defpath})
         theirs.close()
+        os.close(caller)
         return cls(ours, pid)
 
     def begin(

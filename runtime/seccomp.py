@@ -38,7 +38,7 @@ class Entry(NamedTuple):
     table: str
 
 
-_MACHINES = {
+MACHINES = {
     "x86_64": (
         Entry(_AUDIT_X86_64, seccomp_numbers.X86_64),
         Entry(_AUDIT_I386, seccomp_numbers.I386),
@@ -53,7 +53,7 @@ def assemble(capabilities: tuple[str, ...], machine: str) -> bytes:
 
     A call through an entry that the machine has and we do not know kills the process.
     """
-    entries = _MACHINES.get(machine)
+    entries = MACHINES.get(machine)
     if entries is None:
         raise UnsupportedError(
             "seccomp",

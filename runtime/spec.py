@@ -182,6 +182,26 @@ class Devices(NamedTuple):
 Mount: TypeAlias = Bind | BindFd | Overlay | Tmpfs | File | Proc | Sysfs | Mqueue | Cgroup | Devices
 
 
+LIMITS = (
+    "as",
+    "core",
+    "cpu",
+    "data",
+    "fsize",
+    "memlock",
+    "msgqueue",
+    "nice",
+    "nofile",
+    "nproc",
+    "rss",
+    "rtprio",
+    "rttime",
+    "sigpending",
+    "stack",
+)
+"""Names of resource limits, as getrlimit(2) has them."""
+
+
 class Rlimit(NamedTuple):
     """A resource limit by its lower-case name (`nofile`); -1 is unlimited.
 

@@ -16,11 +16,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-from runtime import cgroups, child, plan, probe, process
+from runtime import cgroups, child, host, plan, process
 from runtime.channel import Channel, Failed, Signal
 from runtime.child import Child
 from runtime.init import Given
-from runtime.rootfs import CgroupView
 from runtime.sandbox import descriptors
 from runtime.spec import ExitStatus, SandboxSpec
 
@@ -47,8 +46,9 @@ def run_attached(spec: SandboxSpec, *, tty: bool, interactive: bool) -> ExitStat
     if tty:
         wanted = spec.process._replace(terminal=True, terminal_size=size())
         spec = spec._replace(process=wanted)
-    actions = plan.plan(spec, probe.host())
-    group = cgroups.Maker().make(spec.resources)
+    actions = plan.plan(spec, host.here())
+    maker = cgroups.Maker()
+    group = maker.make(spec.resources)
     used_up = descriptors(spec)
     numbers = used_up if spec.network_fd is None else (*used_up, spec.network_fd)
     watch = _watcher()
@@ -57,7 +57,7 @@ def run_attached(spec: SandboxSpec, *, tty: bool, interactive: bool) -> ExitStat
     given = Given(
         stdio=(0 if interactive else null, 1, 2),
         fds={number: number for number in numbers},
-        view=CgroupView() if group is None else group.view,
+        view=maker.view(group),
     )
     running = child.start(actions, given, group, namespace, dies_with_parent=True)
     for fd in (null, namespace, *used_up):

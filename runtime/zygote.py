@@ -17,7 +17,6 @@ from runtime.actions import Action
 from runtime.channel import Channel, Ready, Run, Signal, from_memory
 from runtime.child import KILL, Child
 from runtime.errors import SandboxError
-from runtime.rootfs import CgroupView
 from runtime.spec import Resources
 from runtime.values import NamedTuple
 
@@ -29,26 +28,28 @@ _TYPES = {
 }
 
 
-def main(control_fd: int) -> NoReturn:
+def main(control_fd: int, caller_fd: int) -> NoReturn:
     """Serve the caller at the other end of `control_fd`; never returns.
 
-    The process that is started waits for its child, the zygote proper.
+    `caller_fd` is a pidfd of it. The parent-death signal would not do: it is about the thread
+    that spawned us. The process that is started waits for its child, the zygote proper.
     """
     gc.disable()
     # A Ctrl-C at the terminal is for the caller, who decides what it means.
     os.setsid()
     process.reset_signals()
-    syscalls.prctl(syscalls.PR_SET_PDEATHSIG, KILL)
     syscalls.unshare(syscalls.CLONE_NEWPID)
     pid = os.fork()
     if pid:
         os.close(control_fd)
+        os.close(caller_fd)
         os.waitpid(pid, 0)
         os._exit(0)
     try:
+        # Our parent has one thread, so that its death is that of the process.
         syscalls.prctl(syscalls.PR_SET_PDEATHSIG, KILL)
         gc.freeze()
-        _Zygote(Channel.of(control_fd)).serve()
+        _Zygote(Channel.of(control_fd), caller_fd).serve()
     finally:
         os._exit(0)
 
@@ -63,23 +64,26 @@ class _Running(NamedTuple):
 class _Zygote:
     """The loop, and what runs."""
 
-    def __init__(self, control: Channel) -> None:
+    def __init__(self, control: Channel, caller_fd: int) -> None:
         self._control = control
+        self._caller_fd = caller_fd
         self._namespace = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
         self._maker = cgroups.Maker()
         self._poll = select.poll()
-        self._poll.register(control.fileno(), select.POLLIN)
+        for fd in (control.fileno(), caller_fd):
+            self._poll.register(fd, select.POLLIN)
         self._by_fd: dict[int, _Running] = {}
 
     def serve(self) -> None:
         """Start, watch and finish sandboxes until the caller is gone."""
         while True:
             for fd, _events in self._poll.poll():
+                if fd == self._caller_fd:
+                    return self._end_all()
                 if fd == self._control.fileno():
                     received = self._control.receive()
                     if received is None:
-                        self._end_all()
-                        return
+                        return self._end_all()
                     self._start(cast("Run", received[0]), received[1])
                 elif fd in self._by_fd:
                     self._attend(fd, self._by_fd[fd])
@@ -112,7 +116,7 @@ class _Zygote:
             given = init.Given(
                 stdio=(fds[2], fds[3], fds[4]),
                 fds=dict(zip(run.numbers, fds[5:], strict=True)),
-                view=CgroupView() if group is None else group.view,
+                view=self._maker.view(group),
             )
             started = child.start(plan, given, group, self._namespace, dies_with_parent=False)
         except (OSError, SandboxError) as error:

@@ -23,7 +23,8 @@ from runtime.actions import (
     describe,
 )
 from runtime.errors import SpecError
-from runtime.plan import Host, plan
+from runtime.host import Host
+from runtime.plan import plan
 from runtime.spec import Bind, File, Process, RootFs, SandboxSpec, Sysfs, Tmpfs
 
 HOST = Host(machine="x86_64", resolv_conf="nameserver 192.0.2.1\n", hosts="192.0.2.9 far\n")
@@ -154,6 +155,18 @@ def test_optional_parts_are_left_out() -> None:
 def test_there_must_be_a_program(args: tuple[str, ...]) -> None:
     with pytest.raises(SpecError, match="no program"):
         plan(SPEC._replace(process=Process(args)), HOST)
+
+
+@pytest.mark.parametrize("name", ["", "A=B", "A\0"])
+def test_an_environment_that_no_program_can_have_is_refused(name: str) -> None:
+    with pytest.raises(SpecError, match="cannot be an environment variable"):
+        plan(SPEC._replace(process=Process(("x",), env=((name, "v"),))), HOST)
+
+
+def test_an_unknown_limit_is_refused_with_the_names_there_are() -> None:
+    with pytest.raises(SpecError, match="no limit files") as caught:
+        plan(SPEC._replace(process=Process(("x",), rlimits=(spec.Rlimit("files", 1, 1),))), HOST)
+    assert "nofile" in caught.value.hint
 
 
 def test_every_action_has_a_description() -> None:

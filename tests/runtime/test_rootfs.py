@@ -65,6 +65,12 @@ def test_a_secret_can_belong_to_a_user(sandboxes: Sandboxes) -> None:
     assert result.output == "x"
 
 
+def test_a_script_that_comes_with_the_spec_can_be_executed(sandboxes: Sandboxes) -> None:
+    script = File("/dev/pipes/EOF", b"#!/bin/sh\necho $0 $1\n", mode=0o755, readonly=True)
+    result = sandboxes.run(sandboxes.spec("/dev/pipes/EOF", "x", mounts=(script,)))
+    assert result.output == "/dev/pipes/EOF x\n"
+
+
 def test_mount_points_that_were_made_are_removed(sandboxes: Sandboxes) -> None:
     source = sandboxes.call("new")
     wanted: tuple[Mount, ...] = (

@@ -7,7 +7,7 @@ import pytest
 
 from runtime.errors import SetupError, SpecError, UserError
 from runtime.sandbox import Zygote
-from runtime.spec import Process, RootFs, SandboxSpec
+from runtime.spec import Bind, Process, RootFs, SandboxSpec
 from tests.kernel import needs_root
 from tests.runtime.conftest import Sandboxes
 
@@ -74,6 +74,13 @@ def test_without_an_upper_changes_are_thrown_away(sandboxes: Sandboxes) -> None:
     root = RootFs((sandboxes.root,))
     assert sandboxes.sh("echo x > /new && cat /new", root=root).output == "x\n"
     assert sandboxes.sh("test -e /new", root=root).code == 1
+
+
+def test_a_root_may_start_from_nothing(sandboxes: Sandboxes) -> None:
+    spec = sandboxes.spec("/host/bin/ls", "/", mounts=(Bind(sandboxes.root, "/host"),))
+    assert isinstance(spec.root, RootFs)
+    result = sandboxes.run(spec._replace(root=spec.root._replace(lowers=())))
+    assert result.lines == ["dev", "etc", "host", "proc", "sys"]
 
 
 def test_input_is_empty_unless_there_is_some(sandboxes: Sandboxes) -> None:
@@ -167,6 +174,34 @@ def test_closing_the_zygote_kills_what_runs(as_root: Sandboxes) -> None:
 
 
 @needs_root
+def test_the_thread_that_started_the_zygote_may_end(as_root: Sandboxes) -> None:
+    started: list[Zygote] = []
+    thread = threading.Thread(target=lambda: started.append(Zygote.start()))
+    thread.start()
+    thread.join()
+    with started[0] as zygote:
+        assert [zygote.run(_plain(as_root, "true")).code for _ in range(3)] == [0, 0, 0]
+
+
+@needs_root
+def test_everything_dies_with_a_caller_that_is_killed(as_root: Sandboxes) -> None:
+    read, write = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        os.close(read)
+        step = Zygote.start().begin(_plain(as_root, "sleep", "1000"), stdout=write)
+        step.terminal()
+        os.write(write, b"r")
+        os.kill(os.getpid(), 9)
+    os.close(write)
+    os.waitpid(pid, 0)
+    assert os.read(read, 10) == b"r"
+    # The end of the pipe: whoever held it is gone.
+    assert os.read(read, 10) == b""
+    os.close(read)
+
+
+@needs_root
 def test_a_signal_that_the_program_does_not_handle_ends_it_all_the_same(
     as_root: Sandboxes,
 ) -> None:
@@ -192,8 +227,6 @@ def test_a_signal_that_the_program_handles_is_its_own_affair(as_root: Sandboxes)
 
 
 def _plain(sandboxes: Sandboxes, *args: str, shared: str | None = None) -> SandboxSpec:
-    from runtime.spec import Bind
-
     mounts = () if shared is None else (Bind(shared, "/s", readonly=False),)
     process = Process(args, env=(("PATH", "/bin"),))
     return SandboxSpec(root=RootFs((sandboxes.root,)), process=process, mounts=mounts)

@@ -1,0 +1,47 @@
+"""The little of the machine that plans depend on.
+
+In: files of the host. Out: `Host`.
+"""
+
+import os
+
+from runtime import mounts
+from runtime.values import NamedTuple
+
+
+class Host(NamedTuple):
+    """What a plan depends on beside the spec.
+
+    `resolv_conf` and `hosts` are the texts of the host's files.
+    """
+
+    machine: str
+    initial_user_namespace: bool = True
+    resolv_conf: str = ""
+    hosts: str = ""
+
+
+def here() -> Host:
+    """Return what plans depend on, for this process."""
+    return Host(
+        machine=os.uname().machine,
+        initial_user_namespace=mounts.in_initial_user_namespace(),
+        resolv_conf=_resolv_conf(),
+        hosts=_read("/etc/hosts"),
+    )
+
+
+def _resolv_conf() -> str:
+    """Return the host's resolv.conf, by preference with the servers behind a local one."""
+    text = _read("/etc/resolv.conf")
+    if "nameserver 127.0.0.53" in text:
+        return _read("/run/systemd/resolve/resolv.conf") or text
+    return text
+
+
+def _read(path: str) -> str:
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            return file.read()
+    except OSError:
+        return ""
