@@ -188,11 +188,14 @@ def test_everything_dies_with_a_caller_that_is_killed(as_root: Sandboxes) -> Non
     read, write = os.pipe()
     pid = os.fork()
     if pid == 0:
-        os.close(read)
-        step = Zygote.start().begin(_plain(as_root, "sleep", "1000"), stdout=write)
-        step.terminal()
-        os.write(write, b"r")
-        os.kill(os.getpid(), 9)
+        try:
+            zygote = Zygote.start()
+            step = zygote.begin(_plain(as_root, "sleep", "1000"), stdout=write)
+            step.terminal()
+            os.write(write, b"r")
+            os.kill(os.getpid(), 9)
+        finally:
+            os._exit(1)
     os.close(write)
     os.waitpid(pid, 0)
     assert os.read(read, 10) == b"r"
