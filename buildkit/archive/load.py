@@ -8,12 +8,12 @@ it has the images' own manifests. Names are given last (reliability guarantee R1
 import os
 import re
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 
 from buildkit.archive.documents import image_manifest, parse_docker
 from buildkit.archive.members import Members, read_whole
 from buildkit.archive.take import LayerSource, Taker
 from buildkit.errors import ImageError
+from buildkit.exporter.workers import in_parallel
 from buildkit.oci.config import ImageConfig
 from buildkit.oci.descriptor import Descriptor
 from buildkit.oci.digest import Digest
@@ -144,9 +144,7 @@ def _take_layers(
         )
     # One layer may stand in an image twice.
     todo = list(dict(zip(config.diff_ids, sources, strict=True)).items())
-    with ThreadPoolExecutor(min(max(len(todo), 1), os.cpu_count() or 1)) as pool:
-        for _ in pool.map(lambda pair: taker.take(members, pair[1], pair[0]), todo):
-            pass
+    in_parallel(lambda pair, check: taker.take(members, pair[1], pair[0], check), todo)
 
 
 def _document(members: Members, blob: Descriptor) -> bytes:

@@ -11,6 +11,7 @@ from buildkit.content.streams import Reader, Sink, VerifyingReader, copy
 from buildkit.errors import ImageError
 from buildkit.exporter.forms import FOREIGN, Form, Forms
 from buildkit.exporter.pipe import produced
+from buildkit.exporter.workers import Check
 from buildkit.oci.digest import Digest
 from buildkit.oci.media_types import Compression
 from buildkit.snapshot.compression import (
@@ -43,8 +44,10 @@ class Taker:
         """Store a config or a manifest; return its digest."""
         return self._blobs.put_bytes(document).digest
 
-    def take(self, members: Members, source: LayerSource, diff_id: Digest) -> None:
+    def take(self, members: Members, source: LayerSource, diff_id: Digest, check: Check) -> None:
         """Make the layer `diff_id` be in the store. Raises ImageError when the part is not it.
+
+        `check` is called for each block, and raises to end it.
 
         Of a layer that is here already the part is kept all the same if it has a digest of its
         own: then its image leaves the store as it came.
@@ -55,12 +58,14 @@ class Taker:
         compression = _compression(members, source)
         if compression == "none" and source.digest is None:
             compression = "gzip"
-            stored = self._compressed(members, source)
+            stored = self._compressed(members, source, check)
         else:
             with members.opened(source.part) as stream:
-                stored = self._blobs.put(stream, expected=source.digest, size=source.size)
+                checked = _Checked(stream, check)
+                stored = self._blobs.put(checked, expected=source.digest, size=source.size)
         with self._blobs.open(stored.digest) as blob:
-            tar = DecompressingReader(blob, compression, f"{source.part} in {members.name}")
+            name = f"{source.part} in {members.name}"
+            tar = DecompressingReader(_Checked(blob, check), compression, name)
             if here:
                 self._verify(tar, diff_id, source)
             else:
@@ -69,13 +74,13 @@ class Taker:
         # Foreign in either case: there is nothing else from which its tar could be made.
         self._forms.remember(form, FOREIGN)
 
-    def _compressed(self, members: Members, source: LayerSource) -> Stored:
+    def _compressed(self, members: Members, source: LayerSource, check: Check) -> Stored:
         """Store a plain tar, compressed."""
 
         def compress(sink: Sink) -> None:
             compressing = CompressingSink(compressor("gzip"), sink)
             with members.opened(source.part) as stream:
-                copy(stream, compressing)
+                copy(_Checked(stream, check), compressing)
             compressing.finish()
 
         with produced(compress) as reader:
@@ -84,6 +89,18 @@ class Taker:
     @staticmethod
     def _verify(tar: Reader, diff_id: Digest, source: LayerSource) -> None:
         copy(VerifyingReader(tar, expected=diff_id, what=source.part), lambda _: None)
+
+
+class _Checked:
+    """A reader that calls `check` before each block."""
+
+    def __init__(self, source: Reader, check: Check) -> None:
+        self._source = source
+        self._check = check
+
+    def read(self, size: int, /) -> bytes:
+        self._check()
+        return self._source.read(size)
 
 
 def _compression(members: Members, source: LayerSource) -> Compression:

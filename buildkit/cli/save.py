@@ -76,10 +76,11 @@ def _found(store: ImageStore, texts: list[str]) -> list["NamedImage"]:
 
 
 def _name(reference: str, text: str) -> Reference | None:
-    """Return the name under which the image is saved, None when it was found by its ID."""
+    """Return the name under which the image is saved, None when it was found by ID or digest."""
     if reference.startswith("sha256:"):
         return None
     try:
-        return Reference.parse(reference)._replace(digest=None)
+        name = Reference.parse(reference)
+        return name._replace(digest=None) if name.tag else None
     except ValueError as error:
         raise ImageError(f"image {text} has an impossible name: {error}") from error

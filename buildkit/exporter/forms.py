@@ -5,14 +5,13 @@ bytes. A layer that has the wanted form already is copied; one that came from el
 form it came in unless told otherwise. Reliability guarantee R2.
 """
 
-import os
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 
 from buildkit.content.store import BlobStore
 from buildkit.content.streams import Reader, Sink, VerifyingReader, copy
 from buildkit.errors import StoreError
 from buildkit.exporter.pipe import produced
+from buildkit.exporter.workers import Check, in_parallel
 from buildkit.oci.digest import Digest
 from buildkit.oci.media_types import Compression
 from buildkit.snapshot.compression import CompressingSink, Compressor, DecompressingReader, detect
@@ -66,12 +65,8 @@ class Forms:
             )
         known = {d: form for d in distinct if (form := self._known(d, how, force=force))}
         todo = [diff_id for diff_id in distinct if diff_id not in known]
-        if len(todo) > 1:
-            with ThreadPoolExecutor(min(len(todo), os.cpu_count() or 1)) as pool:
-                made = pool.map(lambda diff_id: self._made(diff_id, how), todo)
-                known.update(zip(todo, made, strict=True))
-        elif todo:
-            known[todo[0]] = self._made(todo[0], how)
+        made = in_parallel(lambda diff_id, check: self._made(diff_id, how, check), todo)
+        known.update(zip(todo, made, strict=True))
         return tuple(known[diff_id] for diff_id in diff_ids)
 
     def copy(self, form: Form, sink: Sink) -> None:
@@ -136,12 +131,17 @@ class Forms:
             return Form(diff_id, "none", diff_id, self._tar_size(diff_id), stored=False)
         return None
 
-    def _made(self, diff_id: Digest, how: Compressor) -> Form:
+    def _made(self, diff_id: Digest, how: Compressor, check: Check) -> Form:
         """Compress the layer into the store."""
 
         def compress(sink: Sink) -> None:
             compressing = CompressingSink(how, sink)
-            self.copy_tar(diff_id, compressing)
+
+            def checked(block: bytes) -> None:
+                check()
+                compressing(block)
+
+            self.copy_tar(diff_id, checked)
             compressing.finish()
 
         with produced(compress) as reader:
