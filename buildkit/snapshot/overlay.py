@@ -68,7 +68,8 @@ class OverlayStore:
                 break
             if depth > 1 and self._layers.has_sign(diff_id, "implied"):
                 lowers[-1] = self._adapted(diff_id, snapshot.diff_ids[: depth - 1])
-        return tuple(lowers)
+        # overlayfs takes no directory twice; of equal layers only the upper-most shows anything.
+        return tuple(dict.fromkeys(lowers))
 
     def view(self, snapshot: Snapshot) -> AbstractContextManager[int]:
         """See `SnapshotStore`."""

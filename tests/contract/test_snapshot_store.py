@@ -370,3 +370,16 @@ def test_the_listing_of_a_layer_can_be_had_later(steps: Steps) -> None:
     assert kinds(steps.store.changes(done.diff_id)) == [
         *("added data", "opaque data", "added data/three"),
     ]
+
+
+def test_a_stack_may_hold_a_layer_twice(steps: Steps) -> None:
+    base = steps.base("file a text=1 mtime=5", "file d/x text=1 mtime=5", "dir d mtime=5").snapshot
+    nothing = steps.run(base, lambda view: None).snapshot
+    gone = steps.run(nothing, lambda view: ((view / "a").unlink(), shutil.rmtree(view / "d")))
+    again = steps.base("file a text=1 mtime=5", "file d/x text=1 mtime=5", "dir d mtime=5")
+    whole = Snapshot.of((*gone.snapshot.diff_ids, nothing.diff_ids[-1], again.diff_id))
+
+    assert whole is not None
+    assert again.diff_id == base.diff_ids[0]
+    assert steps.merged(whole) == steps.merged(base)
+    assert steps.merged(steps.run(whole, lambda view: None).snapshot) == steps.merged(base)
