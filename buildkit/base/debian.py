@@ -20,6 +20,9 @@ from runtime.values import NamedTuple
 
 Tool = Literal["mmdebstrap", "debootstrap"]
 
+_IDS = 65_534
+"""Up to Debian's user nobody."""
+
 _SUITE = re.compile(r"[a-z][a-z0-9.-]{0,63}")
 _PACKAGE = re.compile(r"[a-z0-9][a-z0-9+.-]*(?::[a-z0-9]+)?(?:=[A-Za-z0-9.+:~-]+)?")
 
@@ -69,6 +72,7 @@ def make(base: DebianBase, directory: str, scratch: str, say: Callable[[str], No
     `scratch` is a private directory for what the tool needs meanwhile; `say` gets each line that
     the tool prints. Raises ImageError when it fails.
     """
+    _need_ids()
     environment = _environment(scratch)
     options = os.path.join(scratch, "options.conf")
     _write(options, apt.fetch_options())
@@ -99,6 +103,17 @@ def labels(base: DebianBase, directory: str) -> dict[str, str]:
         "org.opencontainers.image.title": release.get("PRETTY_NAME", f"Debian {base.suite}"),
         "org.opencontainers.image.version": release.get("VERSION_ID", base.suite),
     }
+
+
+def _need_ids() -> None:
+    """Raise ImageError where files cannot be given to the users that packages have."""
+    with open("/proc/self/uid_map", encoding="ascii") as file:
+        ids = sum(int(line.split()[2]) for line in file)
+    if ids < _IDS:
+        raise ImageError(
+            "packages need more than one user id, and this user has no subordinate ids",
+            hint="usermod --add-subuids 100000-165535 --add-subgids 100000-165535 USER; or be root",
+        )
 
 
 def _mirror(text: str, suite: str) -> apt.Source:
