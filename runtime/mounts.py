@@ -94,6 +94,7 @@ def overlay_fd(
     opened: list[int] = []
     context = syscalls.fsopen("overlay")
     try:
+        syscalls.fsconfig(context, syscalls.FSCONFIG_SET_STRING, "source", "overlay")
         for lower in lowers:
             _set_path(context, "lowerdir+", lower, opened)
         if upper is not None and work is not None:
@@ -120,6 +121,7 @@ def file_system(kind: str, attributes: int, options: Mapping[str, str | None]) -
     """Return a detached mount of a new file system; an option of None is a flag."""
     context = syscalls.fsopen(kind)
     try:
+        syscalls.fsconfig(context, syscalls.FSCONFIG_SET_STRING, "source", kind)
         for key, value in options.items():
             command = syscalls.FSCONFIG_SET_FLAG if value is None else syscalls.FSCONFIG_SET_STRING
             syscalls.fsconfig(context, command, key, value)

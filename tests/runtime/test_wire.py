@@ -1,6 +1,6 @@
 """Values to bytes and back."""
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runtime import wire
@@ -17,6 +17,7 @@ def test_values_keep_their_types() -> None:
     assert type(again[1][0]) is Bind
 
 
+@settings(database=None, max_examples=50)
 @given(st.recursive(st.none() | st.binary() | st.integers() | st.text(), st.lists))
 def test_plain_values_survive(value: object) -> None:
     def tuples(part: object) -> object:
