@@ -37,8 +37,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def command(args: argparse.Namespace) -> int:
     """Prune; print what went."""
-    older_than = max(map(_until, args.filter), default=0.0)
-    limit = None if args.max_used_space is None else _size(args.max_used_space)
+    older_than = max(map(parse_until, args.filter), default=0.0)
+    limit = None if args.max_used_space is None else parse_size(args.max_used_space)
     if not args.force and not _confirmed(whole=args.all):
         return 1
     with cancellable(), open_root(args) as root:
@@ -68,7 +68,7 @@ def _confirmed(*, whole: bool) -> bool:
     return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 
-def _until(text: str) -> float:
+def parse_until(text: str) -> float:
     """Return the seconds that `until=24h` means."""
     key, _, value = text.partition("=")
     if key != "until" or not _DURATION.fullmatch(value):
@@ -80,7 +80,8 @@ def _until(text: str) -> float:
     )
 
 
-def _size(text: str) -> int:
+def parse_size(text: str) -> int:
+    """Return the bytes that `10GB` means, in powers of 1024."""
     match = _SIZE.fullmatch(text.strip())
     if match is None:
         raise UsageError(f"not a size: {text!r}", hint="as in 10GB or 500m")
