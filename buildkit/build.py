@@ -9,7 +9,7 @@ import time
 from collections.abc import Mapping
 
 from buildkit.contexts import BuildContexts, find_dockerfile
-from buildkit.definition import arguments, lowered_with, placed, resolver
+from buildkit.definition import arguments, check_policy, lowered_with, placed, resolver
 from buildkit.errors import BuildError, Cancelled
 from buildkit.exporter.assemble import Entry, Image, assemble
 from buildkit.exporter.attributes import Output
@@ -40,7 +40,10 @@ from runtime.values import NamedTuple
 
 
 class BuildRequest(NamedTuple):
-    """What the user asked for. `dockerfile` None: the context's; `context_sources`: directories."""
+    """What the user asked for. `dockerfile` None: the context's; `context_sources`: directories.
+
+    `plain_modes`: files of contexts are 0755 or 0644, as git has them.
+    """
 
     context: str
     dockerfile: str | None
@@ -51,6 +54,7 @@ class BuildRequest(NamedTuple):
     outputs: tuple[Output, ...]
     secrets: Mapping[str, SecretSource]
     jobs: int
+    plain_modes: bool = False
 
 
 class BuildResult(NamedTuple):
@@ -63,11 +67,18 @@ class BuildResult(NamedTuple):
 def build(request: BuildRequest, worker: Worker, emit: Emit, cancel: Cancel) -> BuildResult:
     """Build, name and export. Raises BuildError, with an excerpt of the Dockerfile where it can."""
     path, source = find_dockerfile(request.context, request.dockerfile)
-    contexts = BuildContexts(worker.root, request.context, path, request.context_sources)
+    contexts = BuildContexts(
+        worker.root,
+        request.context,
+        path,
+        request.context_sources,
+        plain_modes=request.plain_modes,
+    )
     record = _begun(request, path, source)
     try:
         dockerfile = parse(source)
         lowered = lowered_with(dockerfile, request.options, resolver(worker.images))
+        check_policy(request.policy, lowered)
         _warn(lowered, source, emit)
         result = _solved(lowered, dockerfile, request, contexts, record, worker, emit, cancel)
         record = record._replace(steps=result.steps)

@@ -21,14 +21,24 @@ _LIMIT = 16 << 20
 
 
 class BuildContexts:
-    """Opens a context when it is first asked for. `close` it when the build is over."""
+    """Opens a context when it is first asked for. `close` it when the build is over.
+
+    `plain_modes`: files are 0755 or 0644, as git has them, whatever the disk says.
+    """
 
     def __init__(
-        self, root: StateRoot, main: str, dockerfile: str | None, named: Mapping[str, str]
+        self,
+        root: StateRoot,
+        main: str,
+        dockerfile: str | None,
+        named: Mapping[str, str],
+        *,
+        plain_modes: bool = False,
     ) -> None:
         self._root = root
         self._paths = {MAIN: main, **named}
         self._dockerfile = dockerfile
+        self._plain_modes = plain_modes
         self._open: dict[str, LocalContext] = {}
 
     def tree(self, name: str) -> Tree:
@@ -46,6 +56,7 @@ class BuildContexts:
                 dockerfile=dockerfile,
                 name="context" if name == MAIN else f"context {name}",
                 memory_folder=self._root.path("contexts"),
+                plain_modes=self._plain_modes,
             )
             known = self._open[name] = context
         return known

@@ -7,12 +7,13 @@ with the lines of the Dockerfile they are about. Shared by all commands that rea
 from collections.abc import Callable
 from typing import TypeAlias
 
-from buildkit.errors import DefinitionError, ImageError, StepError
+from buildkit.errors import DefinitionError, ImageError, StepError, UsageError
 from buildkit.frontend.bases import BaseRequest, BaseUse
 from buildkit.frontend.lower import Lowered, lower
 from buildkit.frontend.options import LowerOptions
 from buildkit.images import ImageStore
 from buildkit.oci.config import ResolvedImage
+from buildkit.solver.policy import CachePolicy
 from grammar.errors import GrammarError, excerpt
 from grammar.instructions import Arg, Dockerfile
 from grammar.source import Source, Span
@@ -54,6 +55,15 @@ def arguments(dockerfile: Dockerfile) -> frozenset[str]:
     return frozenset(
         one.name.text for arg in (*dockerfile.global_args, *own) for one in arg.arguments
     )
+
+
+def check_policy(policy: CachePolicy, lowered: Lowered) -> None:
+    """Raise UsageError for a step that the policy names and the graph does not have."""
+    for text in policy.unused(lowered.steps):
+        raise UsageError(
+            f"--no-cache-step {text}: no step of this build is called that",
+            hint="name its line in the Dockerfile, or how it begins, as in 'RUN make'",
+        )
 
 
 def placed(error: BaseException, source: Source) -> BaseException:

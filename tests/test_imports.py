@@ -30,7 +30,7 @@ LAYERS = (
     {"cache"},
     {"registry", "context", "snapshot", "images"},
     {"state", "content", "tree"},
-    {"llb", "oci", "progress", "errors", "sizes"},
+    {"llb", "oci", "progress", "errors", "sizes", "durations"},
 )
 """Parts of `buildkit` from top to bottom: imports go downwards or stay within a part."""
 

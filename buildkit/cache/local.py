@@ -60,6 +60,7 @@ class LocalCacheStore:
         """Remember `step` and `manifests`, in one transaction."""
         packed = [(name, zlib.compress(text, 1)) for name, text in manifests.items()]
         record = {"seconds": step.seconds, "usage": list(step.usage), "log": step.log}
+        record["made"] = step.made
         row = (
             step.key,
             step.document,
@@ -175,14 +176,23 @@ def _parse(key: CacheKey, row: Sequence[object]) -> CachedStep | None:
         return None
     if parent and _digest(parent) is None:
         return None
-    seconds, usage, log = _measured(record)
+    seconds, usage, log, made = _measured(record)
     return CachedStep(
-        key, document, parent, digest, _fingerprint(fingerprint), str(created), seconds, usage, log
+        key=key,
+        document=document,
+        parent=parent,
+        diff_id=digest,
+        fingerprint=_fingerprint(fingerprint),
+        created=str(created),
+        seconds=seconds,
+        usage=usage,
+        log=log,
+        made=made,
     )
 
 
-def _measured(record: object) -> tuple[float, Usage, str]:
-    """Return seconds, usage and log of a record; they only inform, so damage makes them nothing."""
+def _measured(record: object) -> tuple[float, Usage, str, float]:
+    """Return seconds, usage, log and time of a run; they only inform: damage makes them nothing."""
     try:
         fields = json.loads(record) if isinstance(record, str) else {}
         cpu, memory, read, written = fields["usage"]
@@ -190,9 +200,9 @@ def _measured(record: object) -> tuple[float, Usage, str]:
         log = fields["log"]
         if not isinstance(log, str) or "/" in log or log.startswith("."):
             log = ""
-        return float(fields["seconds"]), usage, log
+        return float(fields["seconds"]), usage, log, float(fields.get("made", 0.0))
     except (ValueError, KeyError, TypeError):
-        return 0.0, Usage(), ""
+        return 0.0, Usage(), "", 0.0
 
 
 def _digest(text: object) -> Digest | None:

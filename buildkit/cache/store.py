@@ -16,7 +16,8 @@ class CachedStep(NamedTuple):
     for COPY --link).
 
     `document` is the key document whose sha256 is `key`. `created` is RFC 3339. `seconds` and
-    `usage` are those of the run, `log` names its log file below the state root's `logs/`.
+    `usage` are those of the run, `log` names its log file below the state root's `logs/`. `made`:
+    when that was, in seconds since the epoch, 0 where it is not known.
     """
 
     key: CacheKey
@@ -28,6 +29,7 @@ class CachedStep(NamedTuple):
     seconds: float = 0.0
     usage: Usage = Usage()
     log: str = ""
+    made: float = 0.0
 
 
 class CacheStore(Protocol):

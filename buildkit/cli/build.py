@@ -55,6 +55,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--platform", default="", metavar="OS/ARCH")
     add("--no-cache", action="store_true", help="take nothing from the cache")
     add("--no-cache-filter", action="append", default=[], metavar="STAGE")
+    add("--no-cache-step", action="append", default=[], metavar="LINE|NAME")
+    add(
+        "--context-mode",
+        default="disk",
+        choices=("disk", "git"),
+        help="git: files of the context are 0644 or 0755, as git has them, whatever the umask was",
+    )
     add("-o", "--output", action="append", default=[], metavar="type=TYPE,dest=PATH")
     add("--load", action="store_true", help="accepted: the image is always kept in the store")
     add("--progress", default="", choices=("", *MODES), metavar="|".join(MODES))
@@ -115,10 +122,13 @@ def _request(args: argparse.Namespace) -> BuildRequest:
             source_date_epoch=_epoch(),
         ),
         context_sources=names,
-        policy=CachePolicy(args.no_cache, frozenset(args.no_cache_filter)),
+        policy=CachePolicy(
+            args.no_cache, frozenset(args.no_cache_filter), tuple(args.no_cache_step)
+        ),
         outputs=tuple(parse_output(text) for text in args.output),
         secrets=dict(split_secret(text) for text in args.secret),
         jobs=args.jobs or max(2, len(os.sched_getaffinity(0))),
+        plain_modes=args.context_mode == "git",
     )
 
 

@@ -27,7 +27,7 @@ class Lowered(NamedTuple):
     `target` is the vertex that gives the root file system, None for an empty one. `history` has
     this build's entries; those of `base`, the image at the bottom, come before them. `steps` are
     the vertices that the user sees, in order. `epoch`: SOURCE_DATE_EPOCH. `warnings` are about
-    build arguments.
+    build arguments and comments to pybuild.
     """
 
     graph: Graph
@@ -78,8 +78,11 @@ def lower(dockerfile: Dockerfile, options: LowerOptions, bases: Bases) -> Lowere
         author=state.author,
         steps=tuple(vertex for vertex in graph if vertex.number),
         findings=tuple(lowering.findings),
-        warnings=build_args.unconsumed(
-            dockerfile, [one for some in found.triggers.values() for one in some], options
+        warnings=(
+            *lowering.warnings,
+            *build_args.unconsumed(
+                dockerfile, [one for some in found.triggers.values() for one in some], options
+            ),
         ),
         epoch=epoch,
     )

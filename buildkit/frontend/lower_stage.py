@@ -18,6 +18,7 @@ from buildkit.frontend.origins import Origins, Place, whole_tree
 from buildkit.frontend.reach import Reach, shows_stage_names
 from buildkit.frontend.stage_state import StageState, absolute, apply
 from buildkit.frontend.stages import StagePlan, Stages
+from buildkit.frontend.step_comments import MARK, wishes_of
 from buildkit.frontend.step_names import (
     StepNames,
     command_text,
@@ -27,6 +28,7 @@ from buildkit.frontend.step_names import (
 )
 from buildkit.llb.graph import Graph
 from buildkit.llb.op import MkdirOp
+from buildkit.llb.wishes import NO_WISHES, Wishes
 from buildkit.oci.platforms import Platform
 from grammar.flags import SecretMount
 from grammar.instructions import Add, Copy, Run, StageInstruction, Workdir
@@ -62,6 +64,7 @@ class StageLowering:
         origins: Origins,
     ) -> None:
         self.findings: list[Finding] = []
+        self.warnings: list[str] = []
         self._origins = origins
         self._escape = escape
         self._options = options
@@ -163,7 +166,8 @@ class StageLowering:
             span=span,
             findings=self.findings,
         )
-        step = _Step(expander, names, Place(lines_of(span), plan.name), trigger)
+        wishes = NO_WISHES if trigger else self._wishes(instruction)
+        step = _Step(expander, names, Place(lines_of(span), plan.name, wishes), trigger)
         match instruction:
             case Run():
                 self._run(instruction, state, step)
@@ -174,6 +178,17 @@ class StageLowering:
             case _:
                 given = self._options.build_args
                 apply(state, instruction, expander, scope=self._scope, given=given)
+
+    def _wishes(self, instruction: StageInstruction) -> Wishes:
+        """Return what the comments above `instruction` want of it."""
+        if not instruction.comments:
+            return NO_WISHES
+        wishes, problems = wishes_of(instruction.comments)
+        if wishes != NO_WISHES and not steps_among((instruction,)):
+            problems = [*problems, f"'# {MARK}' above an instruction that is no step has no effect"]
+        line = instruction.span.line
+        self.warnings += (f"line {line}: {problem}" for problem in problems)
+        return wishes
 
     def _run(self, instruction: Run, state: StageState, step: _Step) -> None:
         mounts = read_mounts(instruction, step.expander)

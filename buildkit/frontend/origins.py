@@ -20,6 +20,7 @@ from buildkit.frontend.options import LowerOptions, NamedContext
 from buildkit.frontend.remote import git_op, http_op
 from buildkit.llb.graph import Graph, Vertex, vertex_id
 from buildkit.llb.op import ContextOp, CopyOp, CopySource, GitOp, HttpOp, ImageOp, Op
+from buildkit.llb.wishes import NO_WISHES, Wishes
 from buildkit.oci.config import ResolvedImage
 from grammar.errors import FlagError, quote
 from grammar.values import parse_bool
@@ -29,10 +30,11 @@ MAIN_CONTEXT = "context"
 
 
 class Place(NamedTuple):
-    """Where in the Dockerfile a vertex comes from."""
+    """Where in the Dockerfile a vertex comes from, and what a comment there wants of it."""
 
     lines: tuple[int, int] | None
     stage: str
+    wishes: Wishes = NO_WISHES
 
 
 class Source(NamedTuple):
@@ -83,7 +85,8 @@ class Origins:
     def _add(
         self, op: Op, inputs: tuple[str | None, ...], label: str, place: Place, number: int
     ) -> str:
-        name = vertex_id(op, inputs)
+        wishes = place.wishes if number else NO_WISHES
+        name = vertex_id(op, inputs, wishes)
         if name not in self.graph:
             self.graph.add(
                 Vertex(
@@ -94,6 +97,7 @@ class Origins:
                     lines=place.lines,
                     stage=place.stage,
                     number=number,
+                    wishes=wishes,
                 )
             )
             self._steps = max(self._steps, number)

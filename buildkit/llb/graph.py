@@ -12,6 +12,7 @@ from typing import Any
 
 from buildkit.llb import networkx_subset
 from buildkit.llb.op import Op
+from buildkit.llb.wishes import NO_WISHES, Wishes
 from runtime.values import NamedTuple
 
 nx = networkx_subset.load()
@@ -25,6 +26,7 @@ class Vertex(NamedTuple):
     sees it (`[build 2/5] RUN make`), `lines` the first and last line of its instruction, `stage`
     the name of its stage, `stage-N` where it has none. `number` counts the steps the user sees
     from 1, in order of the Dockerfile; it is 0 for a vertex that is no step (a build context).
+    `wishes` steer how the solver treats it.
     """
 
     id: str
@@ -34,14 +36,18 @@ class Vertex(NamedTuple):
     lines: tuple[int, int] | None
     stage: str
     number: int
+    wishes: Wishes = NO_WISHES
 
 
-def vertex_id(op: Op, inputs: tuple[str | None, ...]) -> str:
+def vertex_id(op: Op, inputs: tuple[str | None, ...], wishes: Wishes = NO_WISHES) -> str:
     """Return the name of the vertex that does `op` on `inputs`: equal names, equal results.
 
-    It holds within one build; what may be reused by another is decided by cache keys.
+    It holds within one build; what may be reused by another is decided by cache keys. Steps that
+    are equal but for `wishes` are two vertices: the solver gives both their due.
     """
     definition = repr((type(op).__name__, op, inputs))
+    if wishes != NO_WISHES:
+        definition += repr(wishes)
     return hashlib.sha256(definition.encode("utf-8", "surrogatepass")).hexdigest()
 
 

@@ -1,17 +1,23 @@
 """Which steps may be taken from the cache. Storing their results is not affected."""
 
+from collections.abc import Iterable
+
+from buildkit.cache.store import CachedStep
 from buildkit.llb.graph import Vertex
+from buildkit.records.naming import names_step
 from runtime.values import NamedTuple
 
 
 class CachePolicy(NamedTuple):
     """`disabled`: --no-cache, take nothing. `stages`: names given with --no-cache-filter.
 
-    Stage names are compared without regard to case, as everywhere in a Dockerfile.
+    `steps`: given with --no-cache-step, as `buildkit.records.naming` reads them. Stage names are
+    compared without regard to case, as everywhere in a Dockerfile.
     """
 
     disabled: bool = False
     stages: frozenset[str] = frozenset()
+    steps: tuple[str, ...] = ()
 
     def refusal(self, vertex: Vertex) -> str:
         """Return why `vertex` must not be taken from the cache, empty when it may."""
@@ -19,4 +25,31 @@ class CachePolicy(NamedTuple):
             return "--no-cache"
         if self.stages and vertex.stage.lower() in {stage.lower() for stage in self.stages}:
             return f"--no-cache-filter={vertex.stage}"
+        if vertex.wishes.no_cache:
+            return "# pybuild: no-cache"
+        for text in self.steps:
+            if names_step(text, vertex.label, vertex.lines):
+                return f"--no-cache-step={text}"
         return ""
+
+    def unused(self, vertices: Iterable[Vertex]) -> list[str]:
+        """Return the values of --no-cache-step that mean none of `vertices`."""
+        steps = [vertex for vertex in vertices if vertex.number]
+        return [
+            text
+            for text in self.steps
+            if not any(names_step(text, vertex.label, vertex.lines) for vertex in steps)
+        ]
+
+
+def outdated(vertex: Vertex, record: CachedStep, now: float) -> str:
+    """Return why `record` is too old for what a comment wants, empty when it is not."""
+    ttl = vertex.wishes.ttl
+    age = now - record.made
+    if not ttl or age <= ttl:
+        return ""
+    # Patterns, which a cached build without such comments does without.
+    from buildkit.durations import duration_text
+
+    made = f", made {duration_text(age)} ago" if record.made else ""
+    return f"ttl={duration_text(ttl)} is over{made}"

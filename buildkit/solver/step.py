@@ -12,7 +12,7 @@ from typing import TypeAlias
 from buildkit.cache.key import CacheKey, cache_key, key_document
 from buildkit.cache.result import Identity, Outcome, Ref
 from buildkit.cache.store import CachedStep, CacheStore
-from buildkit.errors import StepError
+from buildkit.errors import Cancelled, StepError
 from buildkit.llb.graph import Vertex
 from buildkit.llb.op import CopyOp
 from buildkit.progress.cancel import Cancel
@@ -21,7 +21,7 @@ from buildkit.progress.reporter import StepReporter
 from buildkit.snapshot.snapshot import Snapshot
 from buildkit.solver.causes import FIRST_BUILD, Causes
 from buildkit.solver.ops import Ops
-from buildkit.solver.policy import CachePolicy
+from buildkit.solver.policy import CachePolicy, outdated
 from runtime.values import NamedTuple
 
 SAME_CONTENT = "same content as before"
@@ -46,7 +46,7 @@ class Hit(NamedTuple):
 
 
 class Miss(NamedTuple):
-    """The result has to be made. `refusal`: the option that forbade the cache, mostly empty."""
+    """The result has to be made. `refusal`: what forbids the cache, mostly empty."""
 
     vertex: Vertex
     inputs: Inputs
@@ -131,6 +131,9 @@ class Step:
                 return Hit(identity.known, key, document, None)
             refusal = "" if key in self.made else self._policy.refusal(vertex)
             hit = None if refusal else self._find(vertex, inputs, key)
+            if hit is not None and hit.record is not None and vertex.wishes.ttl:
+                refusal = outdated(vertex, hit.record, time.time())
+                hit = None if refusal else hit
         except Exception as error:  # noqa: BLE001 - whatever it is, it is the end of this step
             return Broken(_placed(error, vertex), by_itself=not self.cancel.is_set())
         return hit or Miss(vertex, inputs, identity, key, document, refusal)
@@ -158,7 +161,7 @@ class Step:
     def _run(self, miss: Miss) -> Made | Broken:
         vertex = miss.vertex
         manifests = {name: read() for name, read in miss.identity.manifests.items()}
-        why = self._why(miss, manifests)
+        why = self.why(miss, manifests)
         # That everything is new needs no telling, once a step.
         told = "" if why == (FIRST_BUILD,) else ", ".join(why)
         self.say(vertex, StepMissed(vertex.number, vertex.label, told))
@@ -178,7 +181,7 @@ class Step:
                 )
 
             try:
-                outcome = self._ops.run(vertex, miss.inputs, miss.identity, reporter, self.cancel)
+                outcome = self._tried(miss, reporter)
                 run = run_so_far()
                 saved = self._save(miss, outcome, run, manifests)
             except Exception as error:  # noqa: BLE001 - as in look
@@ -188,7 +191,37 @@ class Step:
         self.say(vertex, StepDone(vertex.number, vertex.label, run.seconds, note))
         return Made(run, outcome, saved)
 
-    def _why(self, miss: Miss, manifests: Mapping[str, bytes]) -> tuple[str, ...]:
+    def _tried(self, miss: Miss, reporter: StepReporter) -> Outcome:
+        """Run what is missing, again after a failure as often as its `retry` says."""
+        retry = miss.vertex.wishes.retry
+        for attempt in range(1, retry + 1):
+            try:
+                return self._timed(miss, reporter)
+            except StepError as error:
+                self.cancel.check()
+                again = f"trying again ({attempt} of {retry})"
+                reporter.warn(f"{miss.vertex.label}: {error.message}; {again}")
+        return self._timed(miss, reporter)
+
+    def _timed(self, miss: Miss, reporter: StepReporter) -> Outcome:
+        """Run what is missing, for as long as its `timeout` allows."""
+        seconds = miss.vertex.wishes.timeout
+        arguments = (miss.vertex, miss.inputs, miss.identity, reporter)
+        if not seconds:
+            return self._ops.run(*arguments, self.cancel)
+        # Threads and patterns: for the few steps that have a limit.
+        from buildkit.durations import duration_text
+        from buildkit.progress.deadline import deadline
+
+        with deadline(self.cancel, seconds) as cancel:
+            try:
+                return self._ops.run(*arguments, cancel)
+            except Cancelled as error:
+                self.cancel.check()
+                raise StepError(f"timed out after {duration_text(seconds)}") from error
+
+    def why(self, miss: Miss, manifests: Mapping[str, bytes]) -> tuple[str, ...]:
+        """Return why `miss` is one; `manifests` are those of its identity."""
         if miss.refusal:
             return (miss.refusal,)
         return self.causes.why(miss.vertex, self.documents, miss.key, manifests)
@@ -210,6 +243,7 @@ class Step:
             seconds=run.seconds,
             usage=outcome.usage,
             log=run.log,
+            made=run.started,
         )
         self._cache.save(record, {**manifests, **listing})
         return True

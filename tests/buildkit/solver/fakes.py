@@ -9,6 +9,7 @@ from buildkit.cache.result import ContextRef, Identity, InputIdentity, Outcome, 
 from buildkit.cache.store import CachedStep
 from buildkit.llb.graph import Graph, Vertex, vertex_id
 from buildkit.llb.op import ContextOp, CopyOp, CopySource, ExecOp, ImageOp, Op
+from buildkit.llb.wishes import NO_WISHES, Wishes
 from buildkit.oci.digest import Digest, Fingerprint
 from buildkit.progress.cancel import Cancel
 from buildkit.progress.events import Event, StepFailed, StepLog
@@ -61,18 +62,26 @@ class Plan:
         self.stage = stage
         self._number = 0
 
-    def add(self, op: Op, *inputs: str | None, stage: str = "", hidden: bool = False) -> str:
+    def add(
+        self,
+        op: Op,
+        *inputs: str | None,
+        stage: str = "",
+        hidden: bool = False,
+        wishes: Wishes = NO_WISHES,
+    ) -> str:
         if not hidden:
             self._number += 1
         label = op.args[-1] if isinstance(op, ExecOp) else type(op).__name__
         vertex = Vertex(
-            id=vertex_id(op, inputs),
+            id=vertex_id(op, inputs, wishes),
             op=op,
             inputs=inputs,
             label=f"[{stage or self.stage} {self._number}/9] {label}",
             lines=(self._number, self._number),
             stage=stage or self.stage,
             number=0 if hidden else self._number,
+            wishes=wishes,
         )
         return self.graph.add(vertex).id
 

@@ -1,0 +1,31 @@
+"""Spans of time as people write them: `90s`, `10m`, `1h30m`, `7d`. A bare number is seconds."""
+
+import re
+
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
+_FORM = re.compile(r"(?:[0-9]{1,9}[smhdw]){1,5}|[0-9]{1,12}", re.ASCII)
+_PART = re.compile(r"([0-9]+)([smhdw])", re.ASCII)
+
+
+def parse_duration(text: str) -> int:
+    """Return seconds. Raises ValueError."""
+    if not _FORM.fullmatch(text):
+        raise ValueError(f"not a span of time: {text!r}")
+    if text.isdigit():
+        return int(text)
+    return sum(int(number) * _UNITS[unit] for number, unit in _PART.findall(text))
+
+
+def duration_text(seconds: float) -> str:
+    """Return a span of time in its two largest units: `1h30m`, `2d`, `45s`, `0.3s`."""
+    if seconds < 60:
+        return f"{seconds:.0f}s" if seconds == int(seconds) else f"{seconds:.1f}s"
+    rest = int(seconds)
+    parts = []
+    for unit, length in (("d", 86_400), ("h", 3600), ("m", 60), ("s", 1)):
+        number, rest = divmod(rest, length)
+        if number:
+            parts.append(f"{number}{unit}")
+        elif parts:
+            break
+    return "".join(parts[:2])
