@@ -2,17 +2,14 @@
 
 import argparse
 import os
-import re
 import sys
 
 from buildkit.cli.interrupts import cancellable
 from buildkit.cli.listing import print_json, size_text
 from buildkit.cli.options import open_root
+from buildkit.durations import parse_duration
 from buildkit.errors import UsageError
-
-_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
-_DURATION = re.compile(r"(?:[0-9]+[smhdw])+|[0-9]+")
-_SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*([kmgt]?)i?b?", re.IGNORECASE)
+from buildkit.sizes import parse_size
 
 _WARNING = (
     "This removes images without a name, results of earlier steps that no image with a name\n"
@@ -37,8 +34,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def command(args: argparse.Namespace) -> int:
     """Prune; print what went."""
-    older_than = max(map(parse_until, args.filter), default=0.0)
-    limit = None if args.max_used_space is None else parse_size(args.max_used_space)
+    older_than = max(map(parse_until, args.filter), default=0)
+    limit = None if args.max_used_space is None else _limit(args.max_used_space)
     if not args.force and not _confirmed(whole=args.all):
         return 1
     with cancellable(), open_root(args) as root:
@@ -68,21 +65,19 @@ def _confirmed(*, whole: bool) -> bool:
     return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 
-def parse_until(text: str) -> float:
+def parse_until(text: str) -> int:
     """Return the seconds that `until=24h` means."""
     key, _, value = text.partition("=")
-    if key != "until" or not _DURATION.fullmatch(value):
-        raise UsageError(f"not a filter: {text!r}", hint="until=TIME, as until=24h or until=90m")
-    if value.isdigit():
-        return float(value)
-    return float(
-        sum(int(number) * _UNITS[unit] for number, unit in re.findall(r"([0-9]+)([smhdw])", value))
-    )
+    try:
+        if key == "until":
+            return parse_duration(value)
+    except ValueError:
+        pass
+    raise UsageError(f"not a filter: {text!r}", hint="until=TIME, as until=24h or until=90m")
 
 
-def parse_size(text: str) -> int:
-    """Return the bytes that `10GB` means, in powers of 1024."""
-    match = _SIZE.fullmatch(text.strip())
-    if match is None:
-        raise UsageError(f"not a size: {text!r}", hint="as in 10GB or 500m")
-    return int(float(match[1]) * 1024 ** ("kmgt".index(match[2].lower()) + 1 if match[2] else 0))
+def _limit(text: str) -> int:
+    try:
+        return parse_size(text)
+    except ValueError as error:
+        raise UsageError(f"--max-used-space: {error}", hint="as in 10GB or 500m") from error
