@@ -6,17 +6,9 @@ and `InvalidBaseImagePlatform`. Texts as in dockerfile.md chapter 15.
 
 from collections.abc import Iterable
 
+from grammar.lint.finding import Finding
 from grammar.nearest import nearest
 from grammar.source import Span
-from runtime.values import NamedTuple
-
-
-class Finding(NamedTuple):
-    """`rule` is the lint rule's name, `span` the instruction that is meant."""
-
-    rule: str
-    message: str
-    span: Span
 
 
 def undefined_variable(name: str, known: Iterable[str], span: Span) -> Finding:
@@ -33,3 +25,6 @@ def other_platform(image: str, found: str, expected: str, span: Span) -> Finding
         f'expected "{expected}" for current build'
     )
     return Finding("InvalidBaseImagePlatform", message, span)
+
+
+__all__ = ["Finding", "other_platform", "undefined_variable"]
