@@ -41,6 +41,8 @@ COMMANDS: Mapping[str, Command] = {
     "history": Command("history", "show how an image was made, layer by layer"),
     "save": Command("save", "write images to an archive"),
     "load": Command("load", "read images from an archive"),
+    "explain": Command("explain", "say why steps of the last build ran: what is different"),
+    "records": Command("records", "list builds, show their steps and print their logs"),
     "prune": Command("prune", "remove what nothing uses"),
     "fsck": Command("fsck", "check the store, and repair it with --repair"),
     "doctor": Command("doctor", "say what this kernel and user can do, and why not"),
