@@ -37,6 +37,7 @@ class Usage(NamedTuple):
     """What a group has used; bytes and seconds, 0 where it is not counted."""
 
     peak_memory: int = 0
+    memory_limit: int = 0
     oom_kills: int = 0
     read_bytes: int = 0
     written_bytes: int = 0
@@ -106,7 +107,8 @@ class Group:
         if memory is None:
             return Usage()
         return Usage(
-            peak_memory=int(_read(f"{memory}/memory.max_usage_in_bytes") or 0),
+            peak_memory=_number(f"{memory}/memory.max_usage_in_bytes"),
+            memory_limit=_number(f"{memory}/memory.limit_in_bytes"),
             oom_kills=_field(_read(f"{memory}/memory.oom_control"), "oom_kill"),
         )
 
@@ -125,7 +127,8 @@ def _unified_usage(directory: str) -> Usage:
         elif key == "wbytes":
             written += int(number)
     return Usage(
-        peak_memory=int(_read(f"{directory}/memory.peak") or 0),
+        peak_memory=_number(f"{directory}/memory.peak"),
+        memory_limit=_number(f"{directory}/memory.max"),
         oom_kills=_field(_read(f"{directory}/memory.events"), "oom_kill"),
         read_bytes=read,
         written_bytes=written,
@@ -358,6 +361,12 @@ def _remove(directory: str) -> None:
             time.sleep(0.001)
         else:
             return
+
+
+def _number(path: str) -> int:
+    """Return the number in a file, 0 for `max` and for no file."""
+    text = _read(path).strip()
+    return int(text) if text.isdecimal() else 0
 
 
 def _field(text: str, key: str) -> int:

@@ -127,7 +127,10 @@ class Child:
             signal = self._asked_to_end_by
         code = code if signal is None else 128 + signal
         oom = used.oom_kills > 0 and code != 0
-        reason = f"out of memory, peak {used.peak_memory} bytes" if oom else ""
+        reason = ""
+        if oom:
+            limit, peak = used.memory_limit >> 20, used.peak_memory >> 20
+            reason = f"out of memory: the limit is {limit} MiB, the peak was {peak} MiB"
         return result._replace(code=code, signal=signal, oom=oom, reason=reason)
 
 

@@ -113,7 +113,7 @@ class Zygote:
         # This very package, whatever else is called runtime: never by the caller's sys.path.
         base = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
         program = (
-            "import sys; sys.path.insert(0, sys.argv[1]); "
+            "import sys; sys.path.append(sys.argv[1]); "
             "from runtime import zygote; zygote.main(int(sys.argv[2]), int(sys.argv[3]))"
         )
         numbers = [str(theirs.fileno()), str(caller)]

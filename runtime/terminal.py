@@ -126,15 +126,16 @@ def _attend(running: Child, *, interactive: bool) -> None:
     poll.register(running.pidfd, select.POLLIN)
     poll.register(running.status_fd, select.POLLIN)
     while True:
-        for fd, _events in poll.poll():
-            if fd == running.pidfd:
-                return
-            heard_all = not running.hear()
-            if heard_all or running.ready:
-                poll.unregister(fd)
-            if running.terminal is not None:
-                relay(running, running.terminal, interactive=interactive)
-                return
+        ready = dict(poll.poll())
+        # It may have ended already; what it said before counts all the same.
+        heard_all = not running.hear()
+        if running.terminal is not None:
+            relay(running, running.terminal, interactive=interactive)
+            return
+        if running.pidfd in ready:
+            return
+        if heard_all or running.ready:
+            poll.unregister(running.status_fd)
 
 
 def relay(running: Child, outer: int, *, interactive: bool) -> None:
