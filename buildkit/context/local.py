@@ -53,12 +53,13 @@ class LocalContext:
         name: str = "context",
         memory_folder: str | None = None,
         plain_modes: bool = False,
+        ignore: bool = True,
     ) -> Self:
         """Open the directory `path`. Raises ContextError when it is none.
 
         `dockerfile` is a path of this machine, None when the text came from elsewhere. `name` is
         what the context is called in messages. `memory_folder`: where to remember what was read
-        (`contexts` of the state root), None not to.
+        (`contexts` of the state root), None not to. `ignore`: is there an ignore file to be obeyed?
         """
         try:
             root = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -71,7 +72,7 @@ class LocalContext:
         except OSError as error:
             raise ContextError(f'unable to prepare context: "{path}": {error.strerror}') from error
         try:
-            ignore_file, data = _ignore_file(root, dockerfile)
+            ignore_file, data = _ignore_file(root, dockerfile) if ignore else ("", b"")
             patterns = Patterns.parse(data, ignore_file)
             memory = _memory(memory_folder, root) if memory_folder is not None else None
         except BaseException:

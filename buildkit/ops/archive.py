@@ -44,8 +44,12 @@ class FileReader:
 
 
 def is_archive(fd: int) -> bool:
-    """Say whether an open file is a tar, plain or compressed: whether it has a first header."""
-    reader = decompressed(FileReader(fd), os.pread(fd, 6, 0), "the file")
+    """Say whether an open file is a tar, plain or compressed."""
+    return has_header(decompressed(FileReader(fd), os.pread(fd, 6, 0), "the file"))
+
+
+def has_header(reader: Reader) -> bool:
+    """Say whether what `reader` gives begins with the header of a tar."""
     block = b""
     try:
         while len(block) < _BLOCK:
