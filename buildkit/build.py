@@ -13,6 +13,7 @@ from buildkit.definition import arguments, check_policy, lowered_with, placed, r
 from buildkit.errors import BuildError, Cancelled
 from buildkit.exporter.assemble import Entry, Image, assemble
 from buildkit.exporter.attributes import Output
+from buildkit.findings import CHECK_ARG, Told, tell
 from buildkit.frontend.lower import Lowered
 from buildkit.frontend.options import LowerOptions
 from buildkit.oci.digest import Digest
@@ -79,8 +80,9 @@ def build(request: BuildRequest, worker: Worker, emit: Emit, cancel: Cancel) -> 
         dockerfile = parse(source)
         lowered = lowered_with(dockerfile, request.options, resolver(worker.images))
         check_policy(request.policy, lowered)
-        _warn(lowered, source, emit)
+        notes = _linted(lowered, dockerfile, request, worker, emit)
         result = _solved(lowered, dockerfile, request, contexts, record, worker, emit, cancel)
+        _warn(notes, emit)
         record = record._replace(steps=result.steps)
         if result.error is not None:
             raise result.error
@@ -169,11 +171,26 @@ def _keep(image: Image, request: BuildRequest, worker: Worker, emit: Emit) -> No
         emit(Note(f"named {tag.familiar}"))
 
 
-def _warn(lowered: Lowered, source: Source, emit: Emit) -> None:
-    for finding in lowered.findings:
-        emit(Warned(f"{finding.rule}: {finding.message}", f"{source.path}:{finding.span.line}"))
+def _linted(
+    lowered: Lowered, dockerfile: Dockerfile, request: BuildRequest, worker: Worker, emit: Emit
+) -> Told:
+    """Return what lint has to say when the steps are done. Raises BuildError if that is to fail."""
     for warning in lowered.warnings:
         emit(Warned(warning))
+    override = request.options.build_args.get(CHECK_ARG)
+    told = tell(dockerfile, lowered.findings, override, worker.root)
+    if told.violated:
+        _warn(told, emit)
+        raise BuildError(told.violated, hint="'pybuild check' shows the lines that are meant")
+    return told
+
+
+def _warn(told: Told, emit: Emit) -> None:
+    number = len(told.lines)
+    if number:
+        emit(Note(f" {number} warning{'s'[: number > 1]} found ('pybuild check' says more):"))
+    for line in told.lines:
+        emit(Note(f" - {line}"))
 
 
 def _begun(request: BuildRequest, path: str | None, source: Source) -> BuildRecord:

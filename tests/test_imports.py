@@ -23,8 +23,8 @@ SHARED = {"runtime", "runtime.values", "runtime.values.NamedTuple"}
 
 LAYERS = (
     {"cli"},
-    {"build", "launch"},
-    {"worker", "contexts", "definition", "fsck", "gc", "base"},
+    {"build", "check", "launch"},
+    {"worker", "contexts", "definition", "findings", "fsck", "gc", "base"},
     {"frontend", "solver", "exporter", "archive"},
     {"ops", "records"},
     {"cache"},
