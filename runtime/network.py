@@ -14,6 +14,7 @@ from runtime import bridge, loopback, mounts, syscalls, usernet
 from runtime.bridge import Attached
 from runtime.errors import SandboxError, explain
 from runtime.netlink import Netlink
+from runtime.spec import SandboxSpec
 from runtime.usernet import Helper
 from runtime.values import NamedTuple
 
@@ -30,6 +31,14 @@ class Namespace(NamedTuple):
     servers: tuple[str, ...] = ()
     reason: str = ""
     carrier: Attached | Helper | None = None
+
+    def joined(self, spec: SandboxSpec) -> SandboxSpec:
+        """Return `spec` on this network, if it asks for the default one."""
+        if spec.network != "default":
+            return spec
+        servers = spec.resolver.servers or self.servers
+        resolver = spec.resolver._replace(servers=servers)
+        return spec._replace(network_fd=self.fd, address=self.address, resolver=resolver)
 
     def close(self) -> None:
         """Let go of the namespace, and end what carries its traffic."""

@@ -18,7 +18,7 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspa
 from runtime import network, rootless, spec, wire
 from runtime.errors import SandboxError
 from runtime.sandbox import Zygote
-from runtime.spec import ExitStatus, Process, Resolver, RootFs, SandboxSpec
+from runtime.spec import ExitStatus, Process, RootFs, SandboxSpec
 
 TYPES = wire.named(
     *(kind for kind in vars(spec).values() if isinstance(kind, type) and issubclass(kind, tuple))
@@ -149,10 +149,8 @@ class Driver:
             wanted = SandboxSpec(
                 root=RootFs((root,)),
                 process=Process(("sh", "-c", script), env=(("PATH", "/bin"),)),
-                network_fd=made.fd,
-                resolver=Resolver(servers=made.servers),
             )
-            status, output = self.run(wanted, 60, None)
+            status, output = self.run(made.joined(wanted), 60, None)
             return status.code, output
         finally:
             made.close()

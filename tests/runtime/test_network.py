@@ -35,13 +35,10 @@ def run(sandboxes: Sandboxes, namespace: Namespace, script: str) -> tuple[int, s
     spec = SandboxSpec(
         root=RootFs((sandboxes.root,)),
         process=Process(("sh", "-c", script), env=(("PATH", "/bin"),)),
-        network_fd=namespace.fd,
-        address=namespace.address,
         hostname="box",
-        resolver=Resolver(servers=namespace.servers),
     )
     with Zygote.start() as zygote:
-        status = zygote.run(spec, stdout=output, timeout=60)
+        status = zygote.run(namespace.joined(spec), stdout=output, timeout=60)
     with open(output) as file:
         file.seek(0)
         return status.code, file.read()
@@ -100,6 +97,18 @@ def test_without_privileges_a_helper_carries(as_rootless: Sandboxes) -> None:
     code, output = as_rootless.call("outbound", as_rootless.root, "ip route; cat /etc/resolv.conf")
     assert code == 0
     assert "default via" in output
+
+
+def test_only_the_default_network_is_joined() -> None:
+    namespace = Namespace(7, "10.0.2.100", ("10.0.2.3",))
+    spec = SandboxSpec(root=RootFs(("/",)), process=Process(("x",)))
+    joined = namespace.joined(spec)
+    assert (joined.network_fd, joined.address) == (7, "10.0.2.100")
+    assert joined.resolver.servers == ("10.0.2.3",)
+    own = spec._replace(resolver=Resolver(servers=("192.0.2.1",)))
+    assert namespace.joined(own).resolver.servers == ("192.0.2.1",)
+    host = spec._replace(network="host")
+    assert namespace.joined(host) == host
 
 
 def test_what_is_missing_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
