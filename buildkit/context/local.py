@@ -13,27 +13,18 @@ from itertools import takewhile
 from typing import Self
 
 from buildkit.context.glob import has_wildcards
-from buildkit.context.ignore import NO_RULE, Patterns, Rule
-from buildkit.context.paths import join, native, within
+from buildkit.context.ignore import Patterns, Rule
+from buildkit.context.overview import Listed, overview
+from buildkit.context.paths import native, within
 from buildkit.context.rows import open_file
 from buildkit.context.scan import scan
 from buildkit.context.statcache import StatCache
 from buildkit.context.tree import Missing, Tree
 from buildkit.errors import ContextError
-from runtime.values import NamedTuple
 
 IGNORE_FILE = ".dockerignore"
 
 _LIMIT = 16 << 20
-
-
-class Listed(NamedTuple):
-    """One path of a context: does a build see it, and its size (of files, in bytes)."""
-
-    path: str
-    seen: bool
-    directory: bool
-    size: int
 
 
 class LocalContext:
@@ -122,23 +113,8 @@ class LocalContext:
         return self.patterns.rule_for(within(path))
 
     def list(self) -> Iterator[Listed]:
-        """Yield all paths in order, with a directory before what is in it.
-
-        Below a hidden directory nothing is listed unless an exception can bring it back.
-        """
-        todo = [("", NO_RULE)]
-        while todo:
-            path, state = todo.pop()
-            inner: list[tuple[str, int]] = []
-            for row in self.tree.directory(path).rows:
-                full = join(path, row[0])
-                after = self.patterns.step(state, full)
-                directory = stat.S_ISDIR(row[1])
-                seen = not self.patterns.hides(after)
-                yield Listed(full, seen, directory, 0 if directory else row[2])
-                if directory and self.tree.shows(full, after, directory=True):
-                    inner.append((full, after))
-            todo += reversed(inner)
+        """Yield all paths in order, with a directory before what is in it. See `overview`."""
+        return overview(self.tree)
 
 
 def _memory(folder: str, root: int) -> StatCache:

@@ -6,6 +6,7 @@ be what was selected, or the copy fails and names the file: a layer never contra
 The caller throws the upper away when this raises. Source: dockerfile.md 9.2 to 9.7.
 """
 
+import errno
 import os
 import stat
 from collections.abc import Callable, Mapping
@@ -87,7 +88,12 @@ def copy_into(
             copier.copy(root, check)
         target.finish()
     except OSError as error:
-        raise StoreError(f"cannot copy to {op.dest}: {error.strerror}") from error
+        raise StoreError(
+            f"cannot copy to {op.dest}: {error.strerror}",
+            hint="an owner may lie outside of the ids in /etc/subuid and /etc/subgid"
+            if error.errno == errno.EINVAL
+            else "",
+        ) from error
     finally:
         copier.close()
         target.close()
@@ -240,7 +246,11 @@ class _Copier:
             case _:
                 fd = self._target.vacate(*_split(path))
                 mode = stat.S_IFMT(found.st_mode) | 0o600
-                os.mknod(_split(path)[1], mode, found.st_rdev, dir_fd=fd)
+                try:
+                    os.mknod(_split(path)[1], mode, found.st_rdev, dir_fd=fd)
+                except PermissionError:
+                    # In a user namespace nobody may make devices; unpacking leaves them out, too.
+                    return
                 self._dress_by_name(path, fd, entry, found)
         self.files += 1
 

@@ -96,3 +96,19 @@ def test_an_unreadable_directory_is_named(tmp_path: Path) -> None:
     with pytest.raises(ContextError, match="locked"):
         listed(context)
     context.close()
+
+
+def test_a_hidden_directory_is_seen_with_what_an_exception_brings_back(tmp_path: Path) -> None:
+    make_tree(
+        tmp_path,
+        "file .dockerignore text=b'*\\n!src/in/a\\n!x/*/y'",
+        "file src/in/a",
+        "file src/in/b",
+        "file src/c",
+        "file x/z/deep",
+        "file doc/d",
+    )
+    context = LocalContext.open(str(tmp_path))
+    assert listed(context) == ["src", "src/in", "src/in/a"]
+    assert listed(context, seen=False) == [".dockerignore", "doc", "src/c", "src/in/b", "x"]
+    context.close()
