@@ -193,13 +193,24 @@ def _warn(told: Told, emit: Emit) -> None:
         emit(Note(f" - {line}"))
 
 
+def identity_of(request: BuildRequest, path: str | None) -> str:
+    """Return what the records of this and of other builds of the same thing have in common.
+
+    `path`: of the Dockerfile that was found.
+    """
+    dockerfile = os.path.abspath(path) if path is not None else "-"
+    context = os.path.abspath(request.context)
+    options = request.options
+    return build_identity(dockerfile, context, options.target, str(options.target_platform))
+
+
 def _begun(request: BuildRequest, path: str | None, source: Source) -> BuildRecord:
     dockerfile = os.path.abspath(path) if path is not None else "-"
     context = os.path.abspath(request.context)
     platform = str(request.options.target_platform)
     return BuildRecord(
         id=new_build_id(),
-        identity=build_identity(dockerfile, context, request.options.target, platform),
+        identity=identity_of(request, path),
         dockerfile=source.path if path is None else dockerfile,
         context=context,
         target=request.options.target,

@@ -23,7 +23,7 @@ SHARED = {"runtime", "runtime.values", "runtime.values.NamedTuple"}
 
 LAYERS = (
     {"cli"},
-    {"build", "check", "launch"},
+    {"build", "check", "launch", "plan"},
     {"worker", "contexts", "definition", "findings", "fsck", "gc", "base"},
     {"frontend", "solver", "exporter", "archive"},
     {"ops", "records"},
@@ -35,7 +35,7 @@ LAYERS = (
 """Parts of `buildkit` from top to bottom: imports go downwards or stay within a part."""
 
 ALSO_BESIDE = {
-    ("build", "worker"), ("worker", "launch"), ("build", "launch"),
+    ("build", "worker"), ("worker", "launch"), ("build", "launch"), ("plan", "build"),
     ("progress", "errors"), ("llb", "oci"), ("oci", "errors"), ("records", "cache"),
     ("content", "state"), ("tree", "content"), ("state", "content"),
     ("images", "snapshot"), ("exporter", "archive"), ("archive", "exporter"),

@@ -82,10 +82,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def command(args: argparse.Namespace) -> int:
     """Build; return the exit status."""
-    for option, answer in _FOREIGN.items():
-        if getattr(args, option, None) is not None:
-            raise UsageError(f"{option} is not known here", hint=answer)
-    request = _request(args)
+    request = request_of(args)
     with Cancel() as cancel, _signals(cancel), open_root(args) as root, Worker(root) as worker:
         display = display_for("quiet" if args.quiet else args.progress or "auto")
         with display:
@@ -97,8 +94,11 @@ def command(args: argparse.Namespace) -> int:
     return 0
 
 
-def _request(args: argparse.Namespace) -> BuildRequest:
+def request_of(args: argparse.Namespace) -> BuildRequest:
     """Return what the parsed arguments ask for. Raises UsageError."""
+    for option, answer in _FOREIGN.items():
+        if getattr(args, option, None) is not None:
+            raise UsageError(f"{option} is not known here", hint=answer)
     if args.jobs < 0:
         raise UsageError("--jobs must not be negative")
     host = Platform.host()

@@ -41,6 +41,7 @@ COMMANDS: Mapping[str, Command] = {
     "history": Command("history", "show how an image was made, layer by layer"),
     "save": Command("save", "write images to an archive"),
     "load": Command("load", "read images from an archive"),
+    "plan": Command("plan", "say what a build would do, step by step, without doing it"),
     "explain": Command("explain", "say why steps of the last build ran: what is different"),
     "records": Command("records", "list builds, show their steps and print their logs"),
     "prune": Command("prune", "remove what nothing uses"),

@@ -6,13 +6,14 @@ step misses. Out: reasons in the user's words, and seconds for the schedule.
 
 from collections.abc import Callable, Mapping, Sequence
 
-from buildkit.cache.key import TYPES, CacheKey
+from buildkit.cache.key import TYPES, CacheKey, key_document
+from buildkit.cache.result import Identity
 from buildkit.cache.store import CacheStore
 from buildkit.llb.graph import Vertex
 from buildkit.llb.op import ImageOp
 from buildkit.records.match import Earlier, instruction
 from buildkit.records.record import BuildRecord, StepRecord
-from buildkit.solver.explain import PARENT_CHANGED, Manifests, explain
+from buildkit.solver.explain import PARENT_CHANGED, Manifests, below_of, explain
 from runtime.values import NamedTuple
 
 FIRST_BUILD = "not built before"
@@ -79,6 +80,23 @@ class Causes:
             base = self._base(vertex, documents)
             reasons = [one for one in reasons if one != PARENT_CHANGED] + (base or [PARENT_CHANGED])
         return tuple(reasons)
+
+    def own(
+        self, vertex: Vertex, identity: Identity, manifests: Mapping[str, bytes]
+    ) -> tuple[str, ...]:
+        """Return what is new of `vertex` if that on which it stands should come out as before.
+
+        Empty also when nothing is known of before.
+        """
+        record = self._earlier(vertex) if self._loaded() else None
+        if record is None:
+            return (NEW_STEP,) if self._loaded() else ()
+        old = record.document or self._cache.document(CacheKey(record.key))
+        if old is None:
+            return ()
+        inputs = (below_of(old), *identity.inputs[1:])
+        new = key_document(vertex.op, inputs, identity.parts)
+        return tuple(explain(old, new, self._both(manifests), arguments=self._past.arguments))
 
     def _base(self, vertex: Vertex, documents: Mapping[str, str]) -> list[str]:
         """Return what happened to the base image when `vertex` stands directly on one."""

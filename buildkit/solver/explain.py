@@ -75,6 +75,15 @@ def explain(
     return reasons or ["another key, for no reason that is known"]
 
 
+def below_of(document: str) -> str | None:
+    """Return what the step of a key document stood on, None for nothing."""
+    try:
+        first = json.loads(document)["inputs"][0]
+    except (ValueError, KeyError, TypeError, IndexError):
+        return None
+    return first if isinstance(first, str) else None
+
+
 def _compare(
     old: dict[str, Any], new: dict[str, Any], manifests: Manifests, arguments: Collection[str]
 ) -> list[str]:

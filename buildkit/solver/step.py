@@ -102,7 +102,7 @@ class Step:
         self._ops = ops
         self._cache = cache
         self._emit = emit
-        self._policy = policy
+        self.policy = policy
         self._logs = logs
         self.causes = causes
         self.cancel = cancel
@@ -129,7 +129,7 @@ class Step:
             self.documents[vertex.id] = document
             if identity.known is not None:
                 return Hit(identity.known, key, document, None)
-            refusal = "" if key in self.made else self._policy.refusal(vertex)
+            refusal = "" if key in self.made else self.policy.refusal(vertex)
             hit = None if refusal else self._find(vertex, inputs, key)
             if hit is not None and hit.record is not None and vertex.wishes.ttl:
                 refusal = outdated(vertex, hit.record, time.time())
