@@ -20,6 +20,9 @@ from runtime.values import NamedTuple
 
 Tool = Literal["mmdebstrap", "debootstrap"]
 
+_MERGED = "/usr/share/mmdebstrap/hooks/maybe-merged-usr"
+"""Starts with /bin in /usr where the suite has that; else bookworm gets all of perl to do it."""
+
 _IDS = 65_534
 """Up to Debian's user nobody."""
 
@@ -149,6 +152,8 @@ def _mmdebstrap(base: DebianBase, directory: str, scratch: str, options: str) ->
         "--format=directory",
         f"--aptopt={options}",
     ]
+    if os.path.isdir(_MERGED):
+        argv.append(f"--hook-dir={_MERGED}")
     if base.packages:
         argv.append(f"--include={','.join(base.packages)}")
     argv += [base.suite, directory]
