@@ -222,7 +222,8 @@ class Tree:
         )
 
     def _failed(self, path: str, error: OSError) -> ContextError:
-        if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
+        # What was a link and is none gives EINVAL, what has become one ELOOP.
+        if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EINVAL):
             return self.moved(path)
         return ContextError(f"{self.label}: cannot read {path or '.'!r}: {error.strerror}")
 

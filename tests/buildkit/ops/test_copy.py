@@ -2,6 +2,7 @@
 
 import os
 import stat
+import threading
 from pathlib import Path
 
 import pytest
@@ -316,3 +317,40 @@ def test_an_earlier_file_is_linked_instead_of_copied(tmp_path: Path) -> None:
     assert (tmp_path / "upper/d/b").read_text() == "y"
     os.close(directory)
     stage.close()
+
+
+def test_a_context_that_moves_all_the_time_leaks_nothing(tmp_path: Path) -> None:
+    make_tree(tmp_path / "outside", "file a text=SECRET", "file x text=SECRET")
+    sections = {"context": ["file src/d/a text=good", "file src/x text=good"]}
+    stage = Stage(tmp_path, sections)
+    src = tmp_path / "context/src"
+    done = threading.Event()
+
+    def race() -> None:
+        while not done.is_set():
+            for name in ("d", "x"):
+                (src / name).rename(src / "aside")
+                (src / name).symlink_to(tmp_path / "outside")
+                (src / name).unlink()
+                (src / "aside").rename(src / name)
+
+    racer = threading.Thread(target=race)
+    racer.start()
+    op, _ = parse_copy("COPY src /d/")
+    try:
+        for number in range(100):
+            upper = tmp_path / f"upper{number}"
+            upper.mkdir()
+            trees = {1: Tree(stage.context.tree.root_fd, "context", special=False)}
+            try:
+                copy_into(op, select(op, trees), trees, None, str(upper))
+            except ContextError:
+                continue
+            finally:
+                trees[1].close()
+            for path in upper.rglob("*"):
+                assert path.is_symlink() or path.is_dir() or path.read_text() == "good"
+    finally:
+        done.set()
+        racer.join()
+        stage.close()
