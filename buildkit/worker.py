@@ -1,5 +1,7 @@
 """What a build needs from the machine: made once by the command line, seen by `build`."""
 
+import threading
+from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
@@ -22,10 +24,17 @@ class Worker:
         self.images = ImageStore(root)
         self.blobs = LocalBlobStore(root)
         self.records = RecordStore(root)
+        self._behind: list[threading.Thread] = []
 
     def stores(self) -> Stores:
         """Return the stores that ops draw on."""
         return Stores(self.root, self.snapshots, self.cache)
+
+    def behind(self, task: Callable[[], object]) -> None:
+        """Do `task` beside what else there is to do; it is waited for when the worker is left."""
+        thread = threading.Thread(target=task)
+        thread.start()
+        self._behind.append(thread)
 
     def __enter__(self) -> Self:
         return self
@@ -37,3 +46,5 @@ class Worker:
         trace: TracebackType | None,
     ) -> None:
         self.snapshots.close()
+        for thread in self._behind:
+            thread.join()

@@ -59,7 +59,7 @@ def execute(op: ExecOp, setting: Setting, reporter: StepReporter, cancel: Cancel
             raise StepError(str(error), hint=error.hint) from error
     cancel.check()
     if status.code:
-        raise StepError(_failure(op, status), hint=_hint(status))
+        raise StepError(_failure(op, status), hint=_hint(status, setting.sandboxes.no_way_out()))
     return Usage(
         cpu=status.user_seconds + status.system_seconds,
         memory=status.peak_memory,
@@ -69,18 +69,13 @@ def execute(op: ExecOp, setting: Setting, reporter: StepReporter, cancel: Cancel
 
 
 def sandbox_of(op: ExecOp, setting: Setting, mounted: Mounted) -> SandboxSpec:
-    """Return the sandbox of `op`; pure but for the empty directory below a step on scratch."""
-    lowers = setting.lowers
-    if not lowers:
-        # overlayfs wants a lower directory; on scratch there is none.
-        lowers = (f"{setting.active.directory}/scratch",)
-        os.mkdir(lowers[0], 0o755)
+    """Return the sandbox of `op`. Pure."""
     mounts = mounted.mounts
     if op.script is not None:
         script = File(op.args[-1], op.script.encode("utf-8", "surrogateescape"), mode=0o755)
         mounts = (*mounts, script._replace(readonly=True))
     return SandboxSpec(
-        root=RootFs(lowers=lowers, upper=setting.active.upper, work=setting.active.work),
+        root=RootFs(setting.lowers, setting.active.upper, setting.active.work),
         process=Process(
             args=op.args,
             # The key takes the environment for a mapping, so its order must not be seen.
@@ -105,7 +100,7 @@ def _run(
     reading, writing = os.pipe2(os.O_CLOEXEC)
     try:
         try:
-            step = sandboxes.zygote().begin(spec, stdout=writing)
+            step = sandboxes.begin(spec, stdout=writing)
         finally:
             os.close(writing)
         _relay(step, reading, reporter, cancel)
@@ -160,11 +155,13 @@ def _failure(op: ExecOp, status: ExitStatus) -> str:
     return f"{message}: {status.reason}" if status.reason else message
 
 
-def _hint(status: ExitStatus) -> str:
+def _hint(status: ExitStatus, no_way_out: str) -> str:
     if status.oom:
         return "the step ran out of memory"
     if status.code == 127:
         return "the program, or the interpreter it names, is not in the image"
     if status.code == 126:
         return "the program is not executable in the image"
+    if no_way_out:
+        return f"steps cannot reach the network here ({no_way_out}); --network host shares ours"
     return ""

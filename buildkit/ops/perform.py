@@ -10,11 +10,12 @@ from contextlib import AbstractContextManager, ExitStack
 
 from buildkit.cache.result import Outcome
 from buildkit.context.tree import Tree
-from buildkit.llb.op import CopyOp, ExecOp, MkdirOp
+from buildkit.llb.op import CopyOp, ExecOp, GitOp, HttpOp, MkdirOp
 from buildkit.ops.copy import copy_into
 from buildkit.ops.execute import Setting, execute
 from buildkit.ops.mkdir import make_directory
 from buildkit.ops.origins import Origins
+from buildkit.ops.remotes import Remotes
 from buildkit.ops.sandboxes import Sandboxes
 from buildkit.ops.secrets import SecretSource
 from buildkit.ops.selection import Selection
@@ -78,6 +79,13 @@ class Performer:
             active = self._prepared(stack, parent)
             make_directory(op, view, active.upper)
             return _outcome(self._commit(active, parent), parent)
+
+    def fetch(self, op: HttpOp | GitOp, remotes: Remotes, cancel: Cancel) -> Outcome:
+        """Return what a download or a repository gives. Raises ContextError, Cancelled."""
+        with ExitStack() as stack:
+            active = self._prepared(stack, None)
+            remotes.write(op, active.upper, cancel.check)
+            return _outcome(self._commit(active, None), None)
 
     def execute(
         self,

@@ -24,9 +24,10 @@ from buildkit.llb.op import (
     HttpOp,
     ImageOp,
     MkdirOp,
+    SecretMount,
 )
 from buildkit.oci.digest import Digest
-from buildkit.ops import remembered
+from buildkit.ops import remembered, secrets
 from buildkit.ops.origins import Contexts, Origins
 from buildkit.ops.secrets import SecretSource
 from buildkit.ops.select import select
@@ -40,6 +41,7 @@ from runtime.values import NamedTuple
 
 if TYPE_CHECKING:
     from buildkit.ops.perform import Performer
+    from buildkit.ops.remotes import Remotes
     from buildkit.ops.sandboxes import Sandboxes
 
 Inputs = Sequence[Ref | None]
@@ -70,6 +72,7 @@ class BuildOps:
         self._contexts = contexts
         self._sandboxes: Sandboxes | None = None
         self._made: Performer | None = None
+        self._elsewhere: Remotes | None = None
         self._secrets = secrets
         self._clamp = clamp
         self._held: dict[str, _Held] = {}
@@ -89,8 +92,8 @@ class BuildOps:
                 return Identity((_chain(inputs[0]),))
             case ExecOp() as op:
                 return self._identify_exec(op, inputs)
-            case HttpOp() | GitOp():
-                raise DefinitionError("remote sources of ADD are not supported by this version")
+            case HttpOp() | GitOp() as op:
+                return Identity((), parts=self._remotes().identify(op))
             case _:
                 assert_never(vertex.op)
 
@@ -128,10 +131,22 @@ class BuildOps:
                     return performer.execute(op, parent, origins, reporter, cancel)
                 finally:
                     origins.close()
-            case ImageOp() | ContextOp() | HttpOp() | GitOp():
+            case HttpOp() | GitOp() as op:
+                return performer.fetch(op, self._remotes(), cancel)
+            case ImageOp() | ContextOp():
                 raise DefinitionError(f"{vertex.label} is no step that runs")
             case _:
                 assert_never(vertex.op)
+
+    @property
+    def connected(self) -> bool:
+        """Whether steps had a network of their own, which is to be taken down."""
+        return self._sandboxes is not None and self._sandboxes.connected
+
+    def disconnect(self) -> None:
+        """Take the network of the steps down, if there is one; after `close`. Takes 50 ms."""
+        if self._sandboxes is not None:
+            self._sandboxes.disconnect()
 
     def close(self) -> None:
         """End the sandboxes that still run and close what was looked at."""
@@ -154,6 +169,15 @@ class BuildOps:
                     self._stores, self._sandboxes, self._secrets, self._looking, clamp=self._clamp
                 )
             return self._made
+
+    def _remotes(self) -> "Remotes":
+        """Return what looks things up elsewhere; few builds have such sources."""
+        with self._looking:
+            if self._elsewhere is None:
+                from buildkit.ops.remotes import Remotes
+
+                self._elsewhere = Remotes(self._stores.root, self._secrets)
+            return self._elsewhere
 
     def _image(self, op: ImageOp) -> Identity:
         if op.diff_ids and not self._stores.snapshots.has(op.diff_ids):
@@ -240,7 +264,20 @@ class BuildOps:
                 content = self._content(mount_copy(mount.origin, mount.source), inputs)
                 shown.setdefault(mount.origin, {})[mount.source] = str(content)
         rest = (shown.get(number) for number in range(1, len(inputs)))
-        return Identity((_chain(inputs[0]), *rest))
+        return Identity((_chain(inputs[0]), *rest), parts=self._marks(op))
+
+    def _marks(self, op: ExecOp) -> dict[str, str]:
+        """Return marks of the secrets that shall make a step run again, by name; mostly none."""
+        names = {mount.id for mount in op.mounts if isinstance(mount, SecretMount)}
+        sources = {
+            name: source
+            for name in sorted(names)
+            if (source := self._secrets.get(name)) is not None and source.rebuild
+        }
+        return {
+            f"secret {name}": secrets.mark(self._stores.root, name, secrets.read(name, source))
+            for name, source in sources.items()
+        }
 
     def _content(self, op: CopyOp, inputs: Inputs) -> Digest:
         """Return the digest of what the one source of `op` names."""
