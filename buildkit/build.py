@@ -9,7 +9,7 @@ import time
 from collections.abc import Mapping
 
 from buildkit.contexts import BuildContexts, find_dockerfile
-from buildkit.definition import arguments, check_policy, lowered_with, placed, resolver
+from buildkit.definition import Resolve, arguments, check_policy, lowered_with, placed, resolver
 from buildkit.errors import BuildError, Cancelled
 from buildkit.exporter.assemble import Entry, Image, assemble
 from buildkit.exporter.attributes import Output
@@ -43,7 +43,8 @@ from runtime.values import NamedTuple
 class BuildRequest(NamedTuple):
     """What the user asked for. `dockerfile` None: the context's; `context_sources`: directories.
 
-    `plain_modes`: files of contexts are 0755 or 0644, as git has them.
+    `plain_modes`: files of contexts are 0755 or 0644, as git has them. `locked`: base images are
+    those of the lock file.
     """
 
     context: str
@@ -56,6 +57,7 @@ class BuildRequest(NamedTuple):
     secrets: Mapping[str, SecretSource]
     jobs: int
     plain_modes: bool = False
+    locked: bool = False
 
 
 class BuildResult(NamedTuple):
@@ -78,7 +80,7 @@ def build(request: BuildRequest, worker: Worker, emit: Emit, cancel: Cancel) -> 
     record = _begun(request, path, source)
     try:
         dockerfile = parse(source)
-        lowered = lowered_with(dockerfile, request.options, resolver(worker.images))
+        lowered = lowered_with(dockerfile, request.options, resolve_for(request, path, worker))
         check_policy(request.policy, lowered)
         notes = _linted(lowered, dockerfile, request, worker, emit)
         result = _solved(lowered, dockerfile, request, contexts, record, worker, emit, cancel)
@@ -135,6 +137,8 @@ def _solved(
         )
     finally:
         ops.close()
+        if ops.connected:
+            worker.behind(ops.disconnect)
 
 
 def _assembled(lowered: Lowered, result: Result) -> Image:
@@ -191,6 +195,16 @@ def _warn(told: Told, emit: Emit) -> None:
         emit(Note(f" {number} warning{'s'[: number > 1]} found ('pybuild check' says more):"))
     for line in told.lines:
         emit(Note(f" - {line}"))
+
+
+def resolve_for(request: BuildRequest, path: str | None, worker: Worker) -> Resolve:
+    """Return what finds base images; `path`: of the Dockerfile that was found."""
+    resolve = resolver(worker.images)
+    if not request.locked:
+        return resolve
+    from buildkit.lock import locked  # for this option only
+
+    return locked(resolve, path, worker.images)
 
 
 def identity_of(request: BuildRequest, path: str | None) -> str:

@@ -4,9 +4,9 @@ In: what the user asked for, and what the machine has. Out: one `Planned` a step
 context and at the cache, runs nothing and leaves no record.
 """
 
-from buildkit.build import BuildRequest, identity_of
+from buildkit.build import BuildRequest, identity_of, resolve_for
 from buildkit.contexts import BuildContexts, find_dockerfile
-from buildkit.definition import arguments, check_policy, lowered_with, placed, resolver
+from buildkit.definition import arguments, check_policy, lowered_with, placed
 from buildkit.ops.table import BuildOps
 from buildkit.solver.causes import Past
 from buildkit.solver.plan import Planned
@@ -27,7 +27,7 @@ def plan(request: BuildRequest, worker: Worker) -> tuple[Planned, ...]:
     )
     try:
         dockerfile = parse(source)
-        lowered = lowered_with(dockerfile, request.options, resolver(worker.images))
+        lowered = lowered_with(dockerfile, request.options, resolve_for(request, path, worker))
         check_policy(request.policy, lowered)
         identity = identity_of(request, path)
         past = Past(lambda: worker.records.last(identity), arguments(dockerfile))

@@ -24,7 +24,7 @@ SHARED = {"runtime", "runtime.values", "runtime.values.NamedTuple"}
 LAYERS = (
     {"cli"},
     {"build", "check", "launch", "plan"},
-    {"worker", "contexts", "definition", "findings", "fsck", "gc", "base"},
+    {"worker", "contexts", "definition", "findings", "lock", "fsck", "gc", "base"},
     {"frontend", "solver", "exporter", "archive"},
     {"ops", "records"},
     {"cache"},
@@ -39,7 +39,7 @@ ALSO_BESIDE = {
     ("progress", "errors"), ("llb", "oci"), ("oci", "errors"), ("records", "cache"),
     ("content", "state"), ("tree", "content"), ("state", "content"),
     ("images", "snapshot"), ("exporter", "archive"), ("archive", "exporter"),
-    ("fsck", "gc"), ("gc", "fsck"),
+    ("fsck", "gc"), ("gc", "fsck"), ("lock", "definition"),
 }  # fmt: skip
 """Imports within one line of LAYERS that are wanted."""
 

@@ -55,6 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--platform", default="", metavar="OS/ARCH")
     add("--no-cache", action="store_true", help="take nothing from the cache")
     add("--no-cache-filter", action="append", default=[], metavar="STAGE")
+    add("--locked", action="store_true", help="base images as the lock file has them")
     add("--no-cache-step", action="append", default=[], metavar="LINE|NAME")
     add(
         "--context-mode",
@@ -67,7 +68,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--progress", default="", choices=("", *MODES), metavar="|".join(MODES))
     add("-q", "--quiet", action="store_true", help="print the image's ID and nothing else")
     add("--iidfile", metavar="FILE", help="write the image's ID to FILE")
-    add("--secret", action="append", default=[], metavar="id=ID[,src=FILE|,env=NAME]")
+    add(
+        "--secret", action="append", default=[], metavar="id=ID[,src=FILE|,env=NAME][,rebuild=true]"
+    )
     add("--network", default="default", choices=get_args(NetworkMode), help="of RUN steps")
     add("--allow", action="append", default=[], metavar="network.host|security.insecure")
     add("--add-host", action="append", default=[], metavar="NAME:IP")
@@ -129,6 +132,7 @@ def request_of(args: argparse.Namespace) -> BuildRequest:
         secrets=dict(split_secret(text) for text in args.secret),
         jobs=args.jobs or max(2, len(os.sched_getaffinity(0))),
         plain_modes=args.context_mode == "git",
+        locked=args.locked,
     )
 
 

@@ -42,6 +42,7 @@ COMMANDS: Mapping[str, Command] = {
     "save": Command("save", "write images to an archive"),
     "load": Command("load", "read images from an archive"),
     "plan": Command("plan", "say what a build would do, step by step, without doing it"),
+    "lock": Command("lock", "write down which images a Dockerfile's names mean, for --locked"),
     "explain": Command("explain", "say why steps of the last build ran: what is different"),
     "records": Command("records", "list builds, show their steps and print their logs"),
     "prune": Command("prune", "remove what nothing uses"),

@@ -47,11 +47,11 @@ def parse_size(option: str, text: str) -> int:
 
 
 def split_secret(text: str) -> tuple[str, SecretSource]:
-    """Parse `--secret id=X[,src=FILE|,env=NAME][,type=file|env]`."""
+    """Parse `--secret id=X[,src=FILE|,env=NAME][,type=file|env][,rebuild=true]`."""
     fields: dict[str, str] = {}
     for part in text.split(","):
         key, equals, value = part.partition("=")
-        if not equals or key not in ("id", "src", "source", "env", "type"):
+        if not equals or key not in ("id", "src", "source", "env", "type", "rebuild"):
             raise UsageError(
                 f"invalid --secret {text!r}", hint="the form is id=ID,src=FILE or id=ID,env=NAME"
             )
@@ -62,12 +62,15 @@ def split_secret(text: str) -> tuple[str, SecretSource]:
     kind = fields.get("type", "")
     if kind not in ("", "file", "env"):
         raise UsageError(f"unknown secret type {kind!r}", hint="file and env are known")
+    rebuild = fields.get("rebuild", "false")
+    if rebuild not in ("true", "false"):
+        raise UsageError(f"--secret {text!r}: rebuild is true or false, not {rebuild!r}")
     path, variable = fields.get("src", ""), fields.get("env", "")
     if kind == "env" and not variable:
         path, variable = "", path or name
     if not path and not variable:
         path, variable = _default_source(name, kind)
-    return name, SecretSource(path, variable)
+    return name, SecretSource(path, variable, rebuild == "true")
 
 
 def _default_source(name: str, kind: str) -> tuple[str, str]:

@@ -1,23 +1,30 @@
 """Secrets of a build: where they come from. Their values are read when a step wants them.
 
 A value goes into the sandbox of the step and nowhere else (guarantee S26): not into a key, a
-record, a log or a file of the state root.
+record, a log or a file of the state root. With `rebuild=true` a mark of it enters keys.
 """
 
 import os
 
 from buildkit.errors import UsageError
+from buildkit.state.root import StateRoot
 from runtime.values import NamedTuple
+
+_KEY = "SELECT value FROM store WHERE name='secrets'"
 
 LIMIT = 500 << 10
 """Bytes of a secret, as BuildKit has it."""
 
 
 class SecretSource(NamedTuple):
-    """`--secret`: the file `path`, or, when that is empty, the variable `variable`."""
+    """`--secret`: the file `path`, or, when that is empty, the variable `variable`.
+
+    `rebuild`: another value makes the steps that use it run again.
+    """
 
     path: str
     variable: str
+    rebuild: bool = False
 
 
 def read(name: str, source: SecretSource) -> bytes:
@@ -31,6 +38,25 @@ def read(name: str, source: SecretSource) -> bytes:
     if len(value) > LIMIT:
         raise UsageError(f"secret {name} is larger than {LIMIT >> 10} KiB")
     return value
+
+
+def mark(root: StateRoot, name: str, value: bytes) -> str:
+    """Return what tells a secret's values apart on this store, and nothing to anybody else.
+
+    That is an HMAC under a random key that never leaves the store, for keys of steps whose user
+    asked for it (`rebuild=true`). Raises StoreError.
+    """
+    import hashlib  # for this rare wish only
+    import hmac
+
+    with root.reading():
+        row = root.database().execute(_KEY).fetchone()
+    if row is None:
+        with root.transaction() as database:
+            database.execute("INSERT OR IGNORE INTO store VALUES('secrets', hex(randomblob(32)))")
+            row = database.execute(_KEY).fetchone()
+    message = f"{len(name)} {name} ".encode() + value
+    return hmac.new(bytes.fromhex(row[0]), message, hashlib.sha256).hexdigest()
 
 
 def _file(name: str, path: str) -> bytes:

@@ -1,0 +1,93 @@
+"""`pybuild lock`: writes down which images a Dockerfile's names mean now, beside the Dockerfile.
+
+Takes the options of `build`. Without --target all stages are looked at. Pins of other platforms
+that are still asked for stay, so that one file serves several.
+"""
+
+import argparse
+import os
+import sys
+
+from buildkit.build import BuildRequest
+from buildkit.cli import build as build_command
+from buildkit.cli.options import open_root
+from buildkit.contexts import find_dockerfile
+from buildkit.definition import lowered_with, placed, resolver
+from buildkit.errors import UsageError
+from buildkit.frontend.bases import BaseRequest, BaseUse
+from buildkit.images import ImageStore
+from buildkit.lock import Lock, Pin, encode_lock, name_of, path_of, read_lock
+from buildkit.oci.config import ResolvedImage
+from buildkit.progress.escape import visible
+from buildkit.worker import Worker
+from grammar.parser import parse
+from grammar.source import Source
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options: those of `build`."""
+    build_command.add_arguments(parser)
+    parser.usage = "pybuild lock [OPTIONS] CONTEXT"
+
+
+def command(args: argparse.Namespace) -> int:
+    """Write the lock file; say what changed in it."""
+    request = build_command.request_of(args)
+    dockerfile, source = find_dockerfile(request.context, request.dockerfile)
+    path = path_of(dockerfile)
+    old = read_lock(path) or Lock(path, {})
+    with open_root(args) as root, Worker(root) as worker:
+        pins = _pins(request, source, worker.images)
+    names = {name.partition(" ")[0] for name in pins}
+    kept = {name: pin for name, pin in old.images.items() if name.partition(" ")[0] in names}
+    new = Lock(path, {**kept, **pins})
+    _write(path, encode_lock(new))
+    if not args.quiet:
+        sys.stdout.write("".join(f"{visible(line)}\n" for line in _changes(old, new)))
+    return 0
+
+
+def _pins(request: BuildRequest, source: Source, images: ImageStore) -> dict[str, Pin]:
+    found: dict[str, Pin] = {}
+    resolve = resolver(images)
+
+    def noted(wanted: BaseRequest, use: BaseUse) -> ResolvedImage:
+        image = resolve(wanted, use)
+        found[name_of(wanted)] = Pin(image.config_digest, images.manifest(image.config_digest))
+        return image
+
+    try:
+        dockerfile = parse(source)
+        stages = range(len(dockerfile.stages))
+        targets = [request.options.target] if request.options.target else map(str, stages)
+        for target in targets:
+            lowered_with(dockerfile, request.options._replace(target=target), noted)
+    except Exception as error:
+        told = placed(error, source)
+        if told is error:
+            raise
+        raise told from error
+    return found
+
+
+def _changes(old: Lock, new: Lock) -> list[str]:
+    lines = []
+    for name, pin in sorted(new.images.items()):
+        before = old.images.get(name)
+        if before is None:
+            lines.append(f"{name} {pin.image}")
+        elif before.image != pin.image:
+            lines.append(f"{name} {pin.image} (was {before.image})")
+    lines += [f"{name} is no longer used" for name in sorted({*old.images} - {*new.images})]
+    return lines or [f"{new.path} is as it was"]
+
+
+def _write(path: str, text: str) -> None:
+    """Write the file whole or not at all."""
+    temporary = f"{path}.{os.getpid()}"
+    try:
+        with open(temporary, "w", encoding="utf-8") as file:
+            file.write(text)
+        os.replace(temporary, path)
+    except OSError as error:
+        raise UsageError(f"{path}: {(error.strerror or str(error)).lower()}") from error
