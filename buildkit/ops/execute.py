@@ -79,7 +79,7 @@ def sandbox_of(op: ExecOp, setting: Setting, mounted: Mounted) -> SandboxSpec:
         process=Process(
             args=op.args,
             # The key takes the environment for a mapping, so its order must not be seen.
-            env=tuple(sorted((*op.env, *op.proxy, *mounted.env))),
+            env=tuple(sorted((*op.env, *op.proxy, *mounted.env), key=lambda pair: pair[0])),
             cwd=op.cwd,
             user=op.user,
             rlimits=tuple(parse_ulimit(text) for text in op.ulimits),

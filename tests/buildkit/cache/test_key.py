@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from buildkit.cache.key import KEY_VERSION, TYPES, cache_key, key_document
-from buildkit.llb.op import CopyOp, ExecOp, MkdirOp, Op
+from buildkit.llb.op import CopyOp, ExecOp, GitOp, HttpOp, MkdirOp, Op
 from tests.buildkit.cache.samples import MOUNTS, SAMPLES, changed, kinds
 
 INPUTS = ("sha256:" + "0" * 64, "sha256:" + "1" * 64)
@@ -92,3 +92,15 @@ def test_arguments_are_told_apart_whatever_characters_they_have(
     documents = [key_document(op._replace(args=tuple(args)), INPUTS) for args in (one, other)]
     assert (documents[0] == documents[1]) == (one == other)
     assert json.loads(documents[0])["op"]["args"] == one
+
+
+def test_a_password_in_a_url_is_not_in_the_document() -> None:
+    ops = (
+        HttpOp("https://user:pass@example.org/file", "file", None),
+        GitOp("https://user:pass@example.org/repo.git", "", "", False, True, ""),
+    )
+    for op in ops:
+        document = key_document(op, ())
+        assert "pass" not in document
+        assert "user" not in document
+        assert "example.org" in document
