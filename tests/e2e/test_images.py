@@ -4,8 +4,8 @@ import gzip
 import json
 import os
 import signal
-import subprocess
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -178,15 +178,40 @@ def test_an_interrupted_save_leaves_nothing(pybuild: Pybuild, tmp_path: Path) ->
     assert os.listdir(tmp_path / "root/tmp") == []
 
 
-def test_an_interrupted_load_leaves_nothing(empty: Pybuild) -> None:
-    with (
-        subprocess.Popen(["cat", "/dev/zero"], stdout=subprocess.PIPE) as zeros,
-        empty.start("load") as nothing,
-    ):
-        nothing.wait(30)
-        zeros.kill()
-    assert nothing.returncode == 1
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_an_interrupted_load_leaves_nothing(
+    empty: Pybuild, tmp_path: Path, number: signal.Signals
+) -> None:
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    with empty.start("load", "-i", fifo) as loading, fifo.open("wb") as writer:
+        writer.write(bytes(4 << 20))
+        writer.flush()
+        loading.send_signal(number)
+        loading.wait(30)
+    assert loading.returncode == 128 + number
     assert os.listdir(empty.root / "tmp") == []
+
+
+def test_several_loads_and_saves_at_once_do_not_disturb_each_other(
+    pybuild: Pybuild, empty: Pybuild, tmp_path: Path
+) -> None:
+    pybuild("save", "--format", "oci-archive", "-o", tmp_path / "out", "base:1").ok()
+    _at_once(empty, *[("load", "-i", f"{tmp_path}/out")] * 4)
+    form = ("save", "--format", "oci-archive", "base:1", "-o")
+    _at_once(empty, *[(*form, f"{tmp_path}/out{number}") for number in range(4)])
+    for number in range(4):
+        assert (tmp_path / f"out{number}").read_bytes() == (tmp_path / "out").read_bytes()
+    empty("fsck", "--full").ok()
+
+
+def _at_once(pybuild: Pybuild, *calls: tuple[str, ...]) -> None:
+    """Let several calls run together, all of which must succeed."""
+    with ExitStack() as stack:
+        running = [stack.enter_context(pybuild.start(*call)) for call in calls]
+        for process in running:
+            _, errors = process.communicate(timeout=60)
+            assert process.returncode == 0, errors
 
 
 def test_images_are_listed_in_every_way(pybuild: Pybuild) -> None:
