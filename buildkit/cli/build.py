@@ -42,9 +42,25 @@ _FOREIGN = {
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the options of `build`; names and meaning are docker's."""
-    add = parser.add_argument
+    """Declare the arguments of `build`; names and meaning are docker's."""
     parser.usage = "pybuild [build] [OPTIONS] CONTEXT"
+    add_options(parser)
+    add_call_options(parser)
+    parser.add_argument("context", metavar="CONTEXT", help="a directory")
+
+
+def add_call_options(parser: argparse.ArgumentParser) -> None:
+    """Declare the options for an answer about the Dockerfile in place of a build."""
+    add = parser.add_argument
+    add("--call", default="build", metavar="check|outline|targets", help="answer, do not build")
+    add("--check", action="store_const", dest="call", const="check", help="lint, do not build")
+    add("--format", choices=("text", "json", "sarif"), help="of an answer; sarif: of a check")
+    add("--fix", action="store_true", help="with --check: repair what has one obvious repair")
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Declare the options that all commands share which read a Dockerfile as `build` does."""
+    add = parser.add_argument
     add("-f", "--file", metavar="FILE", help="the Dockerfile (- for standard input)")
     add("-t", "--tag", action="append", default=[], metavar="NAME", help="name of the image")
     add("--target", default="", metavar="STAGE", help="build this stage")
@@ -80,12 +96,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--pull", nargs="?", const="always", default="missing", help=argparse.SUPPRESS)
     for option in _FOREIGN:
         add(option, nargs="?", dest=option, help=argparse.SUPPRESS, default=None, const="")
-    add("context", metavar="CONTEXT", help="a directory")
 
 
 def command(args: argparse.Namespace) -> int:
     """Build; return the exit status."""
     request = request_of(args)
+    if args.call != "build" or args.fix or args.format:
+        from buildkit.cli.call import answer  # the rules and more: not for a build
+
+        return answer(request, args)
     with Cancel() as cancel, _signals(cancel), open_root(args) as root, Worker(root) as worker:
         display = display_for("quiet" if args.quiet else args.progress or "auto")
         with display:

@@ -26,7 +26,8 @@ from grammar.source import Source
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options: those of `build`."""
-    build_command.add_arguments(parser)
+    build_command.add_options(parser)
+    parser.add_argument("context", metavar="CONTEXT", help="a directory")
     parser.usage = "pybuild lock [OPTIONS] CONTEXT"
 
 

@@ -20,7 +20,8 @@ SOMETHING_WOULD_RUN = 10
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options: those of `build`, and how to print."""
-    build_command.add_arguments(parser)
+    build_command.add_options(parser)
+    parser.add_argument("context", metavar="CONTEXT", help="a directory")
     parser.usage = "pybuild plan [OPTIONS] CONTEXT"
     parser.add_argument("--format", choices=("text", "json"), default="text", help="how to print")
 

@@ -1,0 +1,117 @@
+"""`pybuild check`: lint a Dockerfile without building it. Takes the options of `build`.
+
+Exit status: 0 nothing was found, 1 something was, or the Dockerfile cannot be built; 2 usage.
+Needs no store: base images that are there are looked into, for others what is known of them counts.
+"""
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+
+from buildkit.build import BuildRequest
+from buildkit.check import Checked, Find, check
+from buildkit.cli import build as build_command
+from buildkit.cli import call
+from buildkit.cli.fix import fixed
+from buildkit.cli.listing import print_json
+from buildkit.cli.options import open_root, state_path
+from buildkit.cli.report import describe
+from buildkit.cli.sarif import sarif
+from buildkit.cli.warnings import document, text
+from buildkit.context.local import LocalContext
+from buildkit.contexts import find_dockerfile
+from buildkit.definition import placed
+from buildkit.errors import BuildError, ImageError, UsageError
+from buildkit.images import ImageStore
+from buildkit.oci.config import ResolvedImage
+from grammar.source import Source
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options: those of `build`; the context may be left out."""
+    build_command.add_options(parser)
+    build_command.add_call_options(parser)
+    parser.set_defaults(call="check")
+    parser.usage = "pybuild check [OPTIONS] [CONTEXT]"
+    parser.add_argument("context", nargs="?", default=".", metavar="CONTEXT", help="a directory")
+
+
+def command(args: argparse.Namespace) -> int:
+    """Check; return the exit status."""
+    return call.answer(build_command.request_of(args), args)
+
+
+def run(request: BuildRequest, args: argparse.Namespace, form: str) -> int:
+    """Check what `request` would build and print what was found."""
+    path, source = find_dockerfile(request.context, request.dockerfile)
+    if args.fix and path is None:
+        raise UsageError("--fix needs a file: the Dockerfile came from standard input")
+    with ExitStack() as stack:
+        context = None
+        if os.path.isdir(request.context):
+            context = LocalContext.open(request.context, dockerfile=path)
+            stack.callback(context.close)
+        find = stack.enter_context(_images(args))
+
+        def look(text: Source) -> Checked:
+            return check(text, request.options, context, find)
+
+        checked = look(source)
+        if args.fix and path is not None:
+            checked = _fix(path, checked, look)
+    return _show(checked, form)
+
+
+def _fix(path: str, checked: Checked, look: Callable[[Source], Checked]) -> Checked:
+    """Repair the file at `path`; what was changed is shown on standard error."""
+    done = fixed(path, checked, look)
+    sys.stderr.write(done.changes)
+    for finding in done.repaired:
+        sys.stderr.write(f"repaired {finding}\n")
+    return done.checked
+
+
+def _show(checked: Checked, form: str) -> int:
+    if form == "json":
+        print_json(document(checked))
+    elif form == "sarif":
+        print_json(sarif(checked))
+    else:
+        sys.stdout.write(text(checked))
+        for stranger in checked.strangers:
+            sys.stdout.write(
+                f"\nnote: {stranger} is not in the store: what variables it sets is not known\n"
+            )
+    if checked.error is not None:
+        sys.stdout.flush()
+        sys.stderr.write(describe(placed(checked.error, checked.source))[1])
+    return 1 if checked.findings or checked.error is not None else 0
+
+
+@contextmanager
+def _images(args: argparse.Namespace) -> Iterator[Find]:
+    """Give a way to look for images in the store, which is opened when the first is asked for."""
+    stores: list[ImageStore | None] = []
+
+    def find(name: str) -> ResolvedImage | None:
+        if not stores:
+            stores.append(_store(args, stack))
+        try:
+            return None if stores[0] is None else stores[0].find(name)
+        except ImageError:
+            return None
+
+    with ExitStack() as stack:
+        yield find
+
+
+def _store(args: argparse.Namespace, stack: ExitStack) -> ImageStore | None:
+    """Open the store, if there is one that can be opened: a check makes none."""
+    try:
+        if not os.path.exists(os.path.join(state_path(args.root), "format")):
+            return None
+        return ImageStore(stack.enter_context(open_root(args)))
+    except BuildError:
+        return None

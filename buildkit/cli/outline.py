@@ -1,0 +1,82 @@
+"""`pybuild outline`: what a target can be given. Takes the options of `build`."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from buildkit.build import BuildRequest
+from buildkit.cli import build as build_command
+from buildkit.cli import call
+from buildkit.cli.dockerfile import definition_of
+from buildkit.cli.listing import print_json, print_table
+from buildkit.frontend.outline import Offered, Outline, outline
+from buildkit.progress.escape import visible
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options: those of `build`; the context may be left out."""
+    build_command.add_options(parser)
+    build_command.add_call_options(parser)
+    parser.set_defaults(call="outline")
+    parser.usage = "pybuild outline [OPTIONS] [CONTEXT]"
+    parser.add_argument("context", nargs="?", default=".", metavar="CONTEXT", help="a directory")
+
+
+def command(args: argparse.Namespace) -> int:
+    """Print the outline."""
+    return call.answer(build_command.request_of(args), args)
+
+
+def run(request: BuildRequest, form: str) -> int:
+    """Print the outline of the target that `request` asks for."""
+    with definition_of(request) as dockerfile:
+        found = outline(dockerfile, request.options)
+    if form == "json":
+        print_json(_document(found))
+    else:
+        _print(found)
+    return 0
+
+
+def _print(found: Outline) -> None:
+    target = found.target
+    sys.stdout.write(f"TARGET:      {visible(target.name or str(target.number))}\n")
+    if target.description:
+        sys.stdout.write(f"DESCRIPTION: {visible(target.description)}\n")
+    _table(
+        ["BUILD ARG", "VALUE", "DESCRIPTION"],
+        [[one.name, one.value or "", one.description] for one in found.arguments],
+    )
+    for head, offered in (("SECRET", found.secrets), ("SSH", found.ssh)):
+        rows = [[one.name, str(one.required).lower()] for one in offered]
+        _table([head, "REQUIRED"], rows)
+    _table(["CACHE"], [[one.name] for one in found.caches])
+
+
+def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    if rows:
+        sys.stdout.write("\n")
+        print_table(heads, rows)
+
+
+def _document(found: Outline) -> dict[str, object]:
+    return {
+        "name": found.target.name,
+        "description": found.target.description,
+        "args": [
+            {
+                "name": one.name,
+                "description": one.description,
+                "value": one.value,
+                "line": one.span.line,
+            }
+            for one in found.arguments
+        ],
+        "secrets": [_required(one) for one in found.secrets],
+        "ssh": [_required(one) for one in found.ssh],
+        "cache": [{"ID": one.name, "line": one.span.line} for one in found.caches],
+    }
+
+
+def _required(one: Offered) -> dict[str, object]:
+    return {"name": one.name, "required": one.required, "line": one.span.line}

@@ -1,0 +1,52 @@
+"""`pybuild targets`: the stages of a Dockerfile. Takes the options of `build`."""
+
+import argparse
+
+from buildkit.build import BuildRequest
+from buildkit.cli import build as build_command
+from buildkit.cli import call
+from buildkit.cli.dockerfile import definition_of
+from buildkit.cli.listing import print_json, print_table
+from buildkit.frontend.outline import Target, targets
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options: those of `build`; the context may be left out."""
+    build_command.add_options(parser)
+    build_command.add_call_options(parser)
+    parser.set_defaults(call="targets")
+    parser.usage = "pybuild targets [OPTIONS] [CONTEXT]"
+    parser.add_argument("context", nargs="?", default=".", metavar="CONTEXT", help="a directory")
+
+
+def command(args: argparse.Namespace) -> int:
+    """Print the targets."""
+    return call.answer(build_command.request_of(args), args)
+
+
+def run(request: BuildRequest, form: str) -> int:
+    """Print the targets of the Dockerfile that `request` means."""
+    with definition_of(request) as dockerfile:
+        found = targets(dockerfile)
+    if form == "json":
+        print_json({"targets": [_document(target) for target in found]})
+        return 0
+    rows = [[_name(target), target.base, target.description] for target in found]
+    print_table(["TARGET", "BASE", "DESCRIPTION"], rows)
+    return 0
+
+
+def _name(target: Target) -> str:
+    return (target.name or str(target.number)) + (" (default)" if target.default else "")
+
+
+def _document(target: Target) -> dict[str, object]:
+    return {
+        "name": target.name,
+        "number": target.number,
+        "default": target.default,
+        "description": target.description,
+        "base": target.base,
+        "platform": target.platform,
+        "line": target.span.line,
+    }
