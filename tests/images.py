@@ -66,7 +66,7 @@ def _image(blob: Any, digest: str) -> Image:
     manifest = json.loads(blob(digest))
     config = json.loads(blob(manifest["config"]["digest"]))
     layers = tuple(_inflated(blob(layer["digest"])) for layer in manifest["layers"])
-    assert len(layers) == len(config["rootfs"]["diff_ids"])
+    assert len(layers) == len(config["rootfs"].get("diff_ids") or [])
     return Image(manifest, config, layers)
 
 

@@ -75,7 +75,7 @@ class Node(NamedTuple):
             words.append(f"rdev={self.rdev[0]}:{self.rdev[1]}")
         words += [f"xattr.{key}={_word(value)}" for key, value in sorted(self.xattrs.items())]
         if self.mtime is not None:
-            words.append(f"mtime={self.mtime:g}")
+            words.append(f"mtime={self.mtime:.9f}".rstrip("0").rstrip("."))
         return " ".join(words)
 
 
@@ -189,11 +189,16 @@ def _read(root: Path, name: str, seen: dict[tuple[int, int], str], times: bool) 
     return node.line(name)
 
 
+def _timeless(member: tarfile.TarInfo) -> tarfile.TarInfo:
+    member.mtime = 0
+    return member
+
+
 def pack(directory: Path, archive: Path) -> None:
     """Make a tar of what is in `directory`, compressed as the name of `archive` says."""
     whole = io.BytesIO()
     with tarfile.open(fileobj=whole, mode="w") as tar:
         for name in sorted(os.listdir(directory)):
-            tar.add(directory / name, name)
+            tar.add(directory / name, name, filter=_timeless)
     compress = COMPRESSORS.get(archive.suffix, bytes)
     archive.write_bytes(compress(whole.getvalue()))

@@ -21,8 +21,9 @@ def needs_tool(name: str) -> pytest.MarkDecorator:
 class Tools:
     """podman, buildah, skopeo and umoci, with their state below one directory."""
 
-    def __init__(self, top: Path) -> None:
+    def __init__(self, top: Path, driver: str = "vfs") -> None:
         self._top = top
+        self._driver = driver
         # podman takes a run root of at most 50 characters.
         self._run = tempfile.mkdtemp(prefix="pbt")
         self._storage = ("--root", f"{top}/storage", "--runroot", self._run)
@@ -31,12 +32,12 @@ class Tools:
     def podman(self, *arguments: str | Path, stdin: bytes = b"") -> str:
         """Call podman."""
         return self._call(
-            "podman", *self._storage, "--storage-driver", "vfs", *arguments, stdin=stdin
+            "podman", *self._storage, "--storage-driver", self._driver, *arguments, stdin=stdin
         )
 
     def buildah(self, *arguments: str | Path) -> str:
         """Call buildah."""
-        return self._call("buildah", *self._storage, "--storage-driver", "vfs", *arguments)
+        return self._call("buildah", *self._storage, "--storage-driver", self._driver, *arguments)
 
     def skopeo(self, *arguments: str | Path) -> str:
         """Call skopeo."""
