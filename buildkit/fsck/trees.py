@@ -80,7 +80,7 @@ def compare_with_blob(directory: str, blob: str, scratch: str) -> str:
     """
     with BlobTar(blob) as tar:
         unpack_foreign(tar, scratch)
-    for sign in ("root", "hides", "marks", "implied"):
+    for sign in ("root", "hides", "deletes", "implied"):
         if os.path.exists(f"{directory}/{sign}") != os.path.exists(f"{scratch}/{sign}"):
             return f"the sign {sign!r} is wrong"
     one = os.open(f"{directory}/fs", _DIRECTORY)

@@ -1,10 +1,11 @@
-"""Layers that were packed without the directories that lead to their files.
+"""Layers that overlayfs alone would show wrong on some parents, made fit for one of them.
 
-A tar with only `root/.bashrc` says nothing about `root`, so below it the directory keeps the
-attributes it has in the layer under it. overlayfs takes them from the top-most layer, though.
-For such a layer on a parent where that makes a difference, a second tree of hard links is made
-once, whose implied directories have the parent's attributes. Such layers are rare; most tools
-pack the parents.
+A tar with only `root/.bashrc` says nothing about `root`, so the directory keeps the attributes it
+has in the layer under it. overlayfs takes them from the top-most layer, though. And a deletion in
+a directory that is not below deletes nothing, but overlayfs lists its whiteout, for it does not
+merge a directory that only one layer has. For such a layer on a parent where it makes a difference,
+a second tree of hard links is made once. Such layers are rare; most tools pack the parents and
+delete only what is there.
 """
 
 import os
@@ -38,24 +39,49 @@ def differing(implied: Iterable[bytes], parent_fd: int) -> tuple[bytes, ...]:
     return tuple(found)
 
 
-def adapt(layer_fd: int, parent_fd: int, paths: Iterable[bytes], target: str) -> None:
-    """Make `target` the tree of `layer_fd`, with the attributes of `paths` from the parent."""
+def pointless(directories: Iterable[bytes], parent_fd: int | None) -> frozenset[bytes]:
+    """Return those of the directories with whiteouts that the parent's tree does not have."""
+    found = set()
+    for path in directories:
+        if parent_fd is None:
+            found.add(path)
+        elif path:  # the root is always there
+            try:
+                os.close(open_beneath(parent_fd, path, _DIRECTORY))
+            except (FileNotFoundError, NotADirectoryError):
+                found.add(path)
+    return frozenset(found)
+
+
+def adapt(
+    layer_fd: int,
+    target: str,
+    *,
+    parent_fd: int | None,
+    directories: Iterable[bytes],
+    void: frozenset[bytes],
+) -> None:
+    """Make `target` the tree of `layer_fd`, as it is on the parent.
+
+    `directories` get the attributes they have there; whiteouts in those of `void` are left out.
+    """
     os.mkdir(target, 0o700)
     target_fd = os.open(target, _DIRECTORY)
     try:
-        _link_tree(layer_fd, target_fd)
-        for path in sorted(paths, reverse=True):
+        _link_tree(layer_fd, target_fd, void)
+        for path in sorted(directories, reverse=True):
+            assert parent_fd is not None
             _copy_attributes(open_beneath(parent_fd, path, _DIRECTORY), target_fd, path)
     finally:
         os.close(target_fd)
 
 
-def _link_tree(source_fd: int, target_fd: int) -> None:
+def _link_tree(source_fd: int, target_fd: int, void: frozenset[bytes]) -> None:
     late: list[tuple[int, int]] = []
     with Descent(source_fd) as source, Descent(target_fd) as target:
         depth = -1
         for entry, fd in outline(source_fd):
-            name = entry.path.rpartition(b"/")[2]
+            directory, _, name = entry.path.rpartition(b"/")
             wanted = entry.path.count(b"/") if entry.path else -1
             while depth >= wanted and depth >= 0:
                 os.utime(target.fd, ns=late.pop())
@@ -63,6 +89,8 @@ def _link_tree(source_fd: int, target_fd: int) -> None:
                 target.leave()
                 depth -= 1
             if fd < 0:
+                if directory in void and stat.S_ISCHR(entry.mode) and entry.rdev == 0:
+                    continue
                 os.link(
                     name, name, src_dir_fd=source.fd, dst_dir_fd=target.fd, follow_symlinks=False
                 )

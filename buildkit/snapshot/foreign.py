@@ -10,7 +10,7 @@ from buildkit.content.streams import Reader
 from buildkit.oci.digest import Digest
 from buildkit.snapshot import rootdir
 from buildkit.snapshot.hashing import HashingReader
-from buildkit.snapshot.layers import Sign, make_signs
+from buildkit.snapshot.layers import make_sign
 from buildkit.snapshot.unpack import unpack_layer
 from buildkit.state.root import disk_error
 from runtime.values import NamedTuple
@@ -42,12 +42,14 @@ def unpack_foreign(layer: Reader, directory: str) -> Foreign:
                 diff_id = source.digest()
         finally:
             os.close(fd)
-        signs: dict[Sign, bool] = {
-            "root": unpacked.has_root,
-            "hides": unpacked.hides,
-            "marks": unpacked.marks,
-        }
-        make_signs(directory, [sign for sign, wanted in signs.items() if wanted], unpacked.implied)
+        if unpacked.has_root:
+            make_sign(directory, "root")
+        if unpacked.hides:
+            make_sign(directory, "hides")
+        if unpacked.deletes:
+            make_sign(directory, "deletes", unpacked.deletes)
+        if unpacked.implied:
+            make_sign(directory, "implied", unpacked.implied)
     except OSError as error:
         if error is source.failure:
             raise

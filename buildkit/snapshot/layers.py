@@ -1,10 +1,10 @@
 """The layers of a state root: directories named by diff ID, and what is known about them.
 
 `layers/<hex>/fs` is the upper directory of an overlay and never changes. Beside it stand signs,
-empty files but for the last: `root` (the attributes of `fs` itself are part of the layer), `hides`
-(the layer hides everything below it), `marks` (it has whiteouts or opaque directories, so that it
-cannot be looked at but through overlayfs), `implied` (paths, each with a NUL, of directories whose
-attributes are not part of the layer), and `on/<chain>/fs` for them (see `adapted.py`).
+small files: `root` (the attributes of `fs` itself are part of the layer) and `hides` (the layer
+hides everything below it) are empty; `deletes` and `implied` name directories, each with a NUL
+after it, that hold whiteouts and whose attributes are not part of the layer. These two only layers
+from elsewhere have, and for their sake trees `on/<chain>/fs` (see `adapted.py`).
 
 A layer is installed by one rename, its row follows. So a directory without a row is the work of
 a command that died between the two; it is replaced. Layers are not synced one by one: a row has
@@ -24,7 +24,7 @@ from buildkit.state.root import StateRoot
 from runtime import syscalls
 from runtime.values import NamedTuple
 
-Sign = Literal["root", "hides", "marks", "implied"]
+Sign = Literal["root", "hides", "deletes", "implied"]
 
 
 class LayerRecord(NamedTuple):
@@ -87,6 +87,16 @@ class Layers:
             with self._root.writing("layers"):
                 signs = self._signs[diff_id] = frozenset(os.listdir(self.directory(diff_id)))
         return sign in signs
+
+    def paths(self, diff_id: Digest, sign: Sign) -> tuple[bytes, ...]:
+        """Return the paths that a sign names, none where it does not stand."""
+        if not self.has_sign(diff_id, sign):
+            return ()
+        with (
+            self._root.writing("layers"),
+            open(f"{self.directory(diff_id)}/{sign}", "rb") as file,
+        ):
+            return tuple(file.read().split(b"\0")[:-1])
 
     def install(self, directory: str, record: LayerRecord) -> None:
         """Make the layer in `directory` (`fs` and signs) the one called `record.diff_id`.
@@ -153,11 +163,8 @@ class Layers:
             )
 
 
-def make_signs(directory: str, signs: Iterable[Sign], implied: Iterable[bytes] = ()) -> None:
-    """Put signs beside the tree of a layer that is not installed yet."""
-    for sign in signs:
-        os.close(os.open(f"{directory}/{sign}", os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
-    paths = b"".join(path + b"\0" for path in implied)
-    if paths:
-        with open(f"{directory}/implied", "xb") as file:
-            file.write(paths)
+def make_sign(directory: str, sign: Sign, paths: Iterable[bytes] = ()) -> None:
+    """Put a sign beside the tree of a layer that is not installed yet."""
+    fd = os.open(f"{directory}/{sign}", os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    with open(fd, "wb") as file:
+        file.write(b"".join(path + b"\0" for path in paths))

@@ -16,17 +16,15 @@ from buildkit.content.streams import Reader, Sink
 from buildkit.errors import ImageError, StoreError
 from buildkit.oci.digest import Digest, Fingerprint
 from buildkit.snapshot import rootdir
-from buildkit.snapshot.adapted import adapt, differing
 from buildkit.snapshot.commit import Packed, is_layer, pack_upper
 from buildkit.snapshot.foreign import unpack_foreign
 from buildkit.snapshot.hashing import HashingSink
 from buildkit.snapshot.layer import pack_directory
-from buildkit.snapshot.layers import LayerRecord, Layers, Sign, make_signs
+from buildkit.snapshot.layers import LayerRecord, Layers, make_sign
 from buildkit.snapshot.listing import listing
 from buildkit.snapshot.snapshot import Active, Change, Committed, Snapshot
+from buildkit.snapshot.stacks import Stacks
 from buildkit.snapshot.store import Candidates
-from buildkit.snapshot.views import Views
-from buildkit.state.locks import exclusive
 from buildkit.state.removal import remove_tree
 from buildkit.state.root import StateRoot
 
@@ -39,14 +37,12 @@ class OverlayStore:
     def __init__(self, root: StateRoot) -> None:
         self._root = root
         self._layers = Layers(root)
-        self._views = Views(self._visible)
-        self._roots: dict[Digest, rootdir.RootAttributes] = {}
+        self._stacks = Stacks(root, self._layers)
         self._seed: int | None = None
-        self._empty = ""
 
     def close(self) -> None:
         """Close the views that were kept."""
-        self._views.close()
+        self._stacks.close()
 
     def has(self, diff_ids: Iterable[Digest]) -> bool:
         """See `SnapshotStore`."""
@@ -58,26 +54,15 @@ class OverlayStore:
 
     def lowers(self, snapshot: Snapshot) -> tuple[str, ...]:
         """See `SnapshotStore`."""
-        self._need(snapshot.diff_ids)
-        lowers = []
-        for depth in range(len(snapshot.diff_ids), 0, -1):
-            diff_id = snapshot.diff_ids[depth - 1]
-            lowers.append(self._layers.fs(diff_id))
-            if self._layers.has_sign(diff_id, "hides"):
-                # overlayfs takes no opaque mark on the root of a layer.
-                break
-            if depth > 1 and self._layers.has_sign(diff_id, "implied"):
-                lowers[-1] = self._adapted(diff_id, snapshot.diff_ids[: depth - 1])
-        # overlayfs takes no directory twice; of equal layers only the upper-most shows anything.
-        return tuple(dict.fromkeys(lowers))
+        return self._stacks.lowers(snapshot)
 
     def view(self, snapshot: Snapshot) -> AbstractContextManager[int]:
         """See `SnapshotStore`."""
-        return self._views.view(snapshot)
+        return self._stacks.view(snapshot)
 
     def prepare(self, parent: Snapshot | None) -> Active:
         """See `SnapshotStore`."""
-        attributes = self._root_of(parent)
+        attributes = self._stacks.root_of(parent)
         directory = self._root.tmp()
         active = Active(parent, directory, f"{directory}/layer/fs", f"{directory}/work")
         with self._root.writing("tmp"):
@@ -133,7 +118,7 @@ class OverlayStore:
         """See `SnapshotStore`."""
         if not self.is_packed(diff_id):
             raise StoreError(f"layer {diff_id} was not packed here, its tar cannot be made")
-        with HashingSink() as hashing, self._opened(diff_id) as fd:
+        with HashingSink() as hashing, self._stacks.opened(diff_id) as fd:
 
             def both(block: bytes) -> None:
                 hashing(block)
@@ -150,40 +135,18 @@ class OverlayStore:
 
     def changes(self, diff_id: Digest) -> tuple[Change, ...]:
         """See `SnapshotStore`."""
-        with self._opened(diff_id) as fd:
+        with self._stacks.opened(diff_id) as fd:
             return tuple(listing(fd, with_root=self._layers.has_sign(diff_id, "root")))
 
     def sync(self) -> None:
         """See `SnapshotStore`."""
         self._layers.sync()
 
-    def _adapted(self, diff_id: Digest, below: tuple[Digest, ...]) -> str:
-        """Return the tree of a layer with implied directories, as it is on the layers `below`."""
-        parent = Snapshot.of(below)
-        assert parent is not None
-        own = self._layers.directory(diff_id)
-        target = f"{own}/on/{parent.chain.hex}"
-        if os.path.isdir(target):
-            return f"{target}/fs"
-        with self._root.writing("layers"), self.view(parent) as parent_fd:
-            with open(f"{own}/implied", "rb") as file:
-                paths = differing(file.read().split(b"\0")[:-1], parent_fd)
-            if not paths:
-                return f"{own}/fs"
-            made = self._root.tmp()
-            with _opened(f"{own}/fs") as fd:
-                adapt(fd, parent_fd, paths, f"{made}/fs")
-            os.makedirs(f"{own}/on", 0o700, exist_ok=True)
-            with exclusive(self._root, "layers"):
-                if not os.path.isdir(target):
-                    os.rename(made, target)
-        return f"{target}/fs"
-
     def _commit(
         self, active: Active, candidates: Candidates | None, clamp: int | None
     ) -> Committed:
         with _opened(active.upper) as fd:
-            with_root = rootdir.read(fd) != self._root_of(active.parent)
+            with_root = rootdir.read(fd) != self._stacks.root_of(active.parent)
             with self._below(fd, active.parent) as lower_fd:
                 packed = pack_upper(
                     fd, lower_fd, seed=self._store_seed(), clamp=clamp, with_root=with_root
@@ -197,9 +160,8 @@ class OverlayStore:
         return _committed(active, packed, created, reused=False)
 
     def _install(self, directory: str, packed: Packed, created: str, *, with_root: bool) -> None:
-        marked = any(change.kind in ("deleted", "opaque") for change in packed.changes)
-        signs: dict[Sign, bool] = {"root": with_root, "marks": marked}
-        make_signs(directory, [sign for sign, wanted in signs.items() if wanted])
+        if with_root:
+            make_sign(directory, "root")
         record = LayerRecord(
             diff_id=packed.diff_id,
             size=packed.size,
@@ -216,7 +178,7 @@ class OverlayStore:
             return False
         if earlier == packed.diff_id:
             return True
-        with self._opened(earlier) as fd:
+        with self._stacks.opened(earlier) as fd:
             return is_layer(upper_fd, fd, earlier, with_root=with_root)
 
     @contextlib.contextmanager
@@ -225,46 +187,8 @@ class OverlayStore:
         if parent is None or not os.listdir(upper_fd):
             yield None
             return
-        with self._views.view(parent) as fd:
+        with self._stacks.view(parent) as fd:
             yield fd
-
-    def _root_of(self, snapshot: Snapshot | None) -> rootdir.RootAttributes:
-        """Return the attributes of a snapshot's root: of the top-most layer that has them."""
-        if snapshot is None:
-            return rootdir.PLAIN
-        known = self._roots.get(snapshot.chain)
-        if known is not None:
-            return known
-        self._need(snapshot.diff_ids)
-        attributes = rootdir.PLAIN
-        for diff_id in reversed(snapshot.diff_ids):
-            if self._layers.has_sign(diff_id, "root"):
-                with self._opened(diff_id) as fd:
-                    attributes = rootdir.read(fd)
-                break
-        self._roots[snapshot.chain] = attributes
-        return attributes
-
-    def _visible(self, snapshot: Snapshot) -> tuple[str, ...]:
-        """Return what to stack for looking at; a single layer with marks needs a second one."""
-        lowers = self.lowers(snapshot)
-        if len(lowers) == 1 and self._layers.has_sign(snapshot.diff_ids[-1], "marks"):
-            if not self._empty:
-                self._empty = self._root.tmp()
-            return (*lowers, self._empty)
-        return lowers
-
-    def _need(self, diff_ids: Iterable[Digest]) -> None:
-        for diff_id in diff_ids:
-            if not self.has((diff_id,)):
-                raise StoreError(
-                    f"layer {diff_id} is not in the store",
-                    hint="pybuild fsck tells what is damaged",
-                )
-
-    def _opened(self, diff_id: Digest) -> AbstractContextManager[int]:
-        self._need((diff_id,))
-        return _opened(self._layers.fs(diff_id))
 
     def _store_seed(self) -> int:
         if self._seed is None:

@@ -28,8 +28,6 @@ class Places:
         self._path = b""
         self.made: list[bytes] = []
         """Directories that entries needed and that had no entry before; in order."""
-        self.opaque = False
-        """Whether one of them took the place of a whiteout."""
 
     def parent(self, path: bytes) -> tuple[int, bytes]:
         """Return a descriptor of the directory `path` goes to, good until the next call; its name.
@@ -107,7 +105,6 @@ class Places:
         os.fchmod(fd, 0o755)
         if hides:
             make_opaque(fd)
-            self.opaque = True
         self.made.append(path)
         return fd
 

@@ -45,14 +45,14 @@ class Unpacked(NamedTuple):
     """What there is to know about an unpacked layer besides its tree.
 
     `has_root`: the root's attributes are part of it. `hides`: nothing below the layer shows.
-    `marks`: it has whiteouts or opaque directories. `implied`: directories that had no entry of
-    their own, in order; their attributes are nobody's decision.
+    `deletes`: directories with whiteouts in them. `implied`: directories that had no entry of
+    their own; their attributes are nobody's decision.
     """
 
     files: int
     has_root: bool
     hides: bool
-    marks: bool
+    deletes: tuple[bytes, ...]
     implied: tuple[bytes, ...]
 
 
@@ -85,7 +85,7 @@ class _Unpacking:
         self._places = Places(root_fd)
         self._late: dict[bytes, _Late] = {}
         self._hides = False
-        self._marks = False
+        self._deletes: set[bytes] = set()
 
     def run(self, tar: TarReader) -> Unpacked:
         files = 0
@@ -109,8 +109,8 @@ class _Unpacking:
             files=files,
             has_root=b"" in self._late,
             hides=self._hides,
-            marks=self._marks or self._places.opaque,
-            implied=tuple(path for path in self._places.made if path not in self._late),
+            deletes=tuple(sorted(self._deletes)),
+            implied=tuple(sorted(set(self._places.made).difference(self._late))),
         )
 
     def _entry(self, member: Member, tar: TarReader) -> None:
@@ -145,7 +145,6 @@ class _Unpacking:
         return True
 
     def _opaque(self, directory: bytes) -> None:
-        self._marks = True
         if not directory:
             self._hides = True
             return
@@ -154,10 +153,10 @@ class _Unpacking:
 
     def _delete(self, path: bytes) -> None:
         """Hide `path` of the layers below. What this layer has there itself stays."""
-        self._marks = True
         fd, name = self._places.parent(path)
         try:
             make_whiteout(fd, name)
+            self._deletes.add(path.rpartition(b"/")[0])
         except FileExistsError:
             if not stat.S_ISDIR(os.stat(name, dir_fd=fd, follow_symlinks=False).st_mode):
                 return

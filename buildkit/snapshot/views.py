@@ -8,6 +8,7 @@ import contextlib
 import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from typing import overload
 
 from buildkit.oci.digest import Digest
 from buildkit.snapshot.snapshot import Snapshot
@@ -35,13 +36,13 @@ class Views:
     @contextlib.contextmanager
     def view(self, snapshot: Snapshot) -> Iterator[int]:
         """Give a descriptor of the merged tree (O_PATH, read-only) for the time of the block."""
-        with self._mutex:
-            view = self._views.pop(snapshot.chain, None)
-            if view is None:
-                view = _View(mounted_overlay_fd(self._lowers(snapshot)))
-            # The dictionary is in order of use.
-            self._views[snapshot.chain] = view
-            view.users += 1
+        view = self._take(snapshot.chain)
+        if view is None:
+            # Without the lock: finding the layers may need a view of those below.
+            new = _View(mounted_overlay_fd(self._lowers(snapshot)))
+            view = self._take(snapshot.chain, new)
+            if view is not new:
+                os.close(new.fd)
         try:
             yield view.fd
         finally:
@@ -53,6 +54,22 @@ class Views:
         """Close what nobody uses."""
         with self._mutex:
             self._close_idle(0)
+
+    @overload
+    def _take(self, chain: Digest) -> _View | None: ...
+
+    @overload
+    def _take(self, chain: Digest, new: _View) -> _View: ...
+
+    def _take(self, chain: Digest, new: _View | None = None) -> _View | None:
+        """Return the view that is there, else `new`, with one more user."""
+        with self._mutex:
+            view = self._views.pop(chain, new)
+            if view is not None:
+                # The dictionary is in order of use.
+                self._views[chain] = view
+                view.users += 1
+            return view
 
     def _close_idle(self, kept: int) -> None:
         for chain, view in list(self._views.items()):

@@ -2,13 +2,13 @@
 
 import bz2
 import gzip
+import importlib.util
 import io
 import lzma
 import random
 import zlib
 
 import pytest
-import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -21,6 +21,11 @@ from buildkit.snapshot.compression import (
     compressor,
     detect,
 )
+
+needs_zstd = pytest.mark.skipif(
+    importlib.util.find_spec("zstandard") is None, reason="zstandard is not installed"
+)
+ZSTD = pytest.param("zstd", marks=needs_zstd)
 
 DATA = random.Random(1).randbytes(30_000) + b"text " * 50_000
 

@@ -43,7 +43,7 @@ def test_everything_a_layer_can_hold(tmp_path: Path) -> None:
     tar.symlink("l", "/d").add("p", tarfile.FIFOTYPE, mode=0o600)
     tar.add("x", pax_headers={"SCHILY.xattr.user.a": "b", "mtime": "1.25"})
     unpacked = unpack(tmp_path, tar)
-    assert unpacked == Unpacked(7, has_root=True, hides=False, marks=False, implied=())
+    assert unpacked == Unpacked(7, has_root=True, hides=False, deletes=(), implied=())
     assert tree(tmp_path) == [
         "dir d 2750 1:2",
         "file d/f 4711 3:0 text=x",
@@ -60,7 +60,7 @@ def test_everything_a_layer_can_hold(tmp_path: Path) -> None:
 def test_deletions_become_whiteouts(tmp_path: Path) -> None:
     tar = Tar().add("a/.wh.gone").add("b/.wh..wh..opq").add("b/new").add(".wh..wh.plnk")
     unpacked = unpack(tmp_path, tar)
-    assert (unpacked.marks, unpacked.hides, unpacked.implied) == (True, False, (b"a", b"b"))
+    assert (unpacked.deletes, unpacked.hides, unpacked.implied) == ((b"a",), False, (b"a", b"b"))
     assert tree(tmp_path) == [
         "dir a 0755 0:0",
         "whiteout a/gone",

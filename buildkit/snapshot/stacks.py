@@ -1,0 +1,127 @@
+"""Layers stacked: what overlayfs is given, what a merged tree looks like, whose root it has.
+
+A layer's directory depends on its tar alone and says everything overlayfs needs, but for two
+things that a tar from elsewhere may have: directories without an entry, and deletions of what
+is not there. For these the stack holds a tree made for this very parent (`adapted.py`).
+"""
+
+import contextlib
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
+
+from buildkit.errors import StoreError
+from buildkit.oci.digest import Digest
+from buildkit.snapshot import rootdir
+from buildkit.snapshot.adapted import adapt, differing, pointless
+from buildkit.snapshot.layers import Layers
+from buildkit.snapshot.snapshot import Snapshot
+from buildkit.snapshot.views import Views
+from buildkit.state.locks import exclusive
+from buildkit.state.root import StateRoot
+
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+class Stacks:
+    """Snapshots as stacks of the layers in one state root. Any thread may use it."""
+
+    def __init__(self, root: StateRoot, layers: Layers) -> None:
+        self._root = root
+        self._layers = layers
+        self._views = Views(self.lowers)
+        self._roots: dict[Digest, rootdir.RootAttributes] = {}
+
+    def close(self) -> None:
+        """Close the views that were kept."""
+        self._views.close()
+
+    def need(self, diff_ids: Iterable[Digest]) -> None:
+        """Mark layers as in use. Raises StoreError when one is not here."""
+        for diff_id in diff_ids:
+            if not self._layers.has((diff_id,)):
+                raise StoreError(
+                    f"layer {diff_id} is not in the store",
+                    hint="pybuild fsck tells what is damaged",
+                )
+
+    def opened(self, diff_id: Digest) -> AbstractContextManager[int]:
+        """Give a descriptor of a layer's own tree."""
+        self.need((diff_id,))
+        return _opened(self._layers.fs(diff_id))
+
+    def lowers(self, snapshot: Snapshot) -> tuple[str, ...]:
+        """Return the directories to stack, top-most first."""
+        self.need(snapshot.diff_ids)
+        lowers = []
+        for depth in range(len(snapshot.diff_ids), 0, -1):
+            diff_id = snapshot.diff_ids[depth - 1]
+            lowers.append(self._tree_on(diff_id, snapshot.diff_ids[: depth - 1]))
+            if self._layers.has_sign(diff_id, "hides"):
+                # overlayfs takes no opaque mark on the root of a layer.
+                break
+        # overlayfs takes no directory twice; of equal layers only the upper-most shows anything.
+        return tuple(dict.fromkeys(lowers))
+
+    def view(self, snapshot: Snapshot) -> AbstractContextManager[int]:
+        """Give a descriptor of the merged tree (O_PATH, read-only)."""
+        return self._views.view(snapshot)
+
+    def root_of(self, snapshot: Snapshot | None) -> rootdir.RootAttributes:
+        """Return the attributes of a snapshot's root: of the top-most layer that has them."""
+        if snapshot is None:
+            return rootdir.PLAIN
+        known = self._roots.get(snapshot.chain)
+        if known is not None:
+            return known
+        self.need(snapshot.diff_ids)
+        attributes = rootdir.PLAIN
+        for diff_id in reversed(snapshot.diff_ids):
+            if self._layers.has_sign(diff_id, "root"):
+                with self.opened(diff_id) as fd:
+                    attributes = rootdir.read(fd)
+                break
+        self._roots[snapshot.chain] = attributes
+        return attributes
+
+    def _tree_on(self, diff_id: Digest, below: Sequence[Digest]) -> str:
+        """Return the tree of a layer as it is on the layers `below`."""
+        deletes = self._layers.paths(diff_id, "deletes")
+        implied = self._layers.paths(diff_id, "implied") if below else ()
+        if not deletes and not implied:
+            return self._layers.fs(diff_id)
+        parent = Snapshot.of(below)
+        own = self._layers.directory(diff_id)
+        target = f"{own}/on/{parent.chain.hex if parent else 'nothing'}"
+        if os.path.isdir(target):
+            return f"{target}/fs"
+        with self._root.writing("layers"), self._view_or_none(parent) as parent_fd:
+            plain = () if parent_fd is None else differing(implied, parent_fd)
+            void = pointless(deletes, parent_fd)
+            if not plain and not void:
+                return f"{own}/fs"
+            made = self._root.tmp()
+            with _opened(f"{own}/fs") as fd:
+                adapt(fd, f"{made}/fs", parent_fd=parent_fd, directories=plain, void=void)
+            os.makedirs(f"{own}/on", 0o700, exist_ok=True)
+            with exclusive(self._root, "layers"):
+                if not os.path.isdir(target):
+                    os.rename(made, target)
+        return f"{target}/fs"
+
+    @contextlib.contextmanager
+    def _view_or_none(self, snapshot: Snapshot | None) -> Iterator[int | None]:
+        if snapshot is None:
+            yield None
+        else:
+            with self._views.view(snapshot) as fd:
+                yield fd
+
+
+@contextlib.contextmanager
+def _opened(path: str) -> Iterator[int]:
+    fd = os.open(path, _DIRECTORY)
+    try:
+        yield fd
+    finally:
+        os.close(fd)
