@@ -1,11 +1,14 @@
 """A store with images made from trees as text, and what comes out of it."""
 
+import importlib.util
 import io
 import tarfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
+
+import pytest
 
 from buildkit.archive.load import Loaded, load
 from buildkit.archive.members import open_members
@@ -26,6 +29,11 @@ from buildkit.snapshot.overlay import OverlayStore
 from buildkit.snapshot.snapshot import Snapshot
 from buildkit.state.root import StateRoot
 from tests.trees import make_tree, read_tree
+
+needs_zstd = pytest.mark.skipif(
+    importlib.util.find_spec("zstandard") is None, reason="zstandard is not installed"
+)
+ZSTD = pytest.param("zstd", marks=needs_zstd)
 
 PLATFORM = Platform("linux", "amd64")
 

@@ -13,7 +13,7 @@ from buildkit.oci.digest import Digest
 from buildkit.oci.media_types import Compression
 from buildkit.oci.reference import Reference
 from buildkit.snapshot.compression import DecompressingReader, compressor
-from tests.buildkit.exporter.stock import Stock, parts
+from tests.buildkit.exporter.stock import ZSTD, Stock, parts
 
 TREE = (
     ("file etc/motd 0644 text=hello",),
@@ -60,7 +60,7 @@ def _decompressed(data: bytes, compression: Compression) -> bytes:
     return b"".join(found)
 
 
-@pytest.mark.parametrize("compression", ["none", "gzip", "zstd"])
+@pytest.mark.parametrize("compression", ["none", "gzip", ZSTD])
 def test_layers_have_the_wanted_compression(stock: Stock, compression: Compression) -> None:
     image = stock.image(*TREE)
     found = parts(stock.oci(image, compression=compression))

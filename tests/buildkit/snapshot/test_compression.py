@@ -39,6 +39,23 @@ def _compressed(compression: Compression, level: int | None, *blocks: bytes) -> 
     return b"".join(out)
 
 
+def _by_others(form: Format, data: bytes) -> bytes:
+    """Compress `data` as other tools do."""
+    match form:
+        case "none":
+            return data
+        case "gzip":
+            return gzip.compress(data)
+        case "bzip2":
+            return bz2.compress(data)
+        case "xz":
+            return lzma.compress(data)
+        case "zstd":
+            import zstandard
+
+            return zstandard.ZstdCompressor(write_checksum=True).compress(data)
+
+
 def _decompressed(data: bytes, form: Format, size: int = 10_000) -> bytes:
     reader = DecompressingReader(io.BytesIO(data), form, "layer")
     out = b""
@@ -50,7 +67,13 @@ def _decompressed(data: bytes, form: Format, size: int = 10_000) -> bytes:
 
 @pytest.mark.parametrize(
     ("compression", "level"),
-    [("none", None), ("gzip", None), ("gzip", 6), ("zstd", None), ("zstd", 9)],
+    [
+        ("none", None),
+        ("gzip", None),
+        ("gzip", 6),
+        pytest.param("zstd", None, marks=needs_zstd),
+        pytest.param("zstd", 9, marks=needs_zstd),
+    ],
 )
 def test_what_is_compressed_decompresses_to_itself(
     compression: Compression, level: int | None
@@ -60,7 +83,7 @@ def test_what_is_compressed_decompresses_to_itself(
     assert _decompressed(data, compression) == DATA
 
 
-@pytest.mark.parametrize("compression", ["gzip", "zstd"])
+@pytest.mark.parametrize("compression", ["gzip", ZSTD])
 def test_the_bytes_do_not_depend_on_how_the_input_is_cut(compression: Compression) -> None:
     data = DATA * 10
     pieces = [data[n : n + 70_001] for n in range(0, len(data), 70_001)]
@@ -76,33 +99,21 @@ def test_a_level_that_is_asked_for_gives_the_bytes_of_zlib() -> None:
     assert _compressed("gzip", 6, DATA) == stream.compress(DATA) + stream.flush()
 
 
-@pytest.mark.parametrize(
-    ("data", "form"),
-    [
-        (gzip.compress(DATA), "gzip"),
-        (gzip.compress(DATA[:1000]) + gzip.compress(DATA[1000:]), "gzip"),
-        (zstandard.compress(DATA), "zstd"),
-        (zstandard.compress(DATA[:1000]) + zstandard.compress(DATA[1000:]), "zstd"),
-        (bz2.compress(DATA), "bzip2"),
-        (lzma.compress(DATA), "xz"),
-        (DATA, "none"),
-    ],
-)
-def test_what_others_compressed_is_read(data: bytes, form: Format) -> None:
-    assert form in (detect(data), "none")
+@pytest.mark.parametrize("form", ["none", "gzip", ZSTD, "bzip2", "xz"])
+@pytest.mark.parametrize("cut", [0, 1000])
+def test_what_others_compressed_is_read_also_in_two_members(form: Format, cut: int) -> None:
+    data = _by_others(form, DATA[cut:])
+    if cut:
+        data = _by_others(form, DATA[:cut]) + data
+    assert detect(data) == form
     for size in (1000, 1 << 20):
         assert _decompressed(data, form, size) == DATA
 
 
-@pytest.mark.parametrize("form", ["gzip", "zstd", "bzip2", "xz"])
+@pytest.mark.parametrize("form", ["gzip", ZSTD, "bzip2", "xz"])
 @pytest.mark.parametrize("damage", ["cut", "cut a little", "more", "changed", "nothing"])
 def test_damage_is_an_error(form: Format, damage: str) -> None:
-    data = {
-        "gzip": gzip.compress(DATA),
-        "zstd": zstandard.ZstdCompressor(write_checksum=True).compress(DATA),
-        "bzip2": bz2.compress(DATA),
-        "xz": lzma.compress(DATA),
-    }[form]
+    data = _by_others(form, DATA)
     damaged = {
         "cut": data[: len(data) // 2],
         "cut a little": data[:-1],
@@ -114,13 +125,10 @@ def test_damage_is_an_error(form: Format, damage: str) -> None:
         _decompressed(damaged, form)
 
 
-def test_a_bomb_is_handed_out_in_small_pieces() -> None:
-    for bomb, form in (
-        (zstandard.compress(bytes(1 << 26)), "zstd"),
-        (gzip.compress(bytes(1 << 26)), "gzip"),
-    ):
-        reader = DecompressingReader(io.BytesIO(bomb), form, "layer")  # type: ignore[arg-type]
-        assert len(reader.read(100)) == 100
+@pytest.mark.parametrize("form", ["gzip", ZSTD])
+def test_a_bomb_is_handed_out_in_small_pieces(form: Format) -> None:
+    reader = DecompressingReader(io.BytesIO(_by_others(form, bytes(1 << 26))), form, "layer")
+    assert len(reader.read(100)) == 100
 
 
 @given(st.binary(max_size=300), st.sampled_from(["gzip", "zstd", "bzip2", "xz"]))
