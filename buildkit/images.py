@@ -65,8 +65,7 @@ class ImageStore:
         if not self._layers.has(diff_ids):
             missing = next(one for one in diff_ids if not self._layers.has((one,)))
             raise StoreError(f"layer {missing} of image {digest} is not in the store")
-        self._blobs.put_bytes(config)
-        self._layers.sync()
+        self._layers.sync(also_blobs=self._blobs.write(config))
         wanted = {str(_plain(name)): digest for name in names}
         if self._is_noted(digest, manifest, wanted):
             return digest

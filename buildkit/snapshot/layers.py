@@ -120,15 +120,19 @@ class Layers:
         with self._root.writing("tmp"):
             remove_tree(stale)
 
-    def sync(self) -> None:
-        """Make all layers installed so far survive a power cut."""
+    def sync(self, *, also_blobs: bool = False) -> None:
+        """Make all layers installed so far survive a power cut.
+
+        One syncfs(2): 0.3 ms when little is new, 10 ms for a thousand files, 0.2 s for 200 MB. None
+        when no layer is new, unless `also_blobs`: then something else waits for it too.
+        """
         database = self._root.database()
         boot = self._root.boot_id
         with self._root.reading():
             rows = database.execute(
                 "SELECT diff_id FROM layer WHERE synced=0 AND boot_id=?", (boot,)
             ).fetchall()
-        if not rows:
+        if not rows and not also_blobs:
             return
         fd = os.open(self._root.top, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
@@ -136,6 +140,8 @@ class Layers:
                 syscalls.syncfs(fd)
         finally:
             os.close(fd)
+        if not rows:
+            return
         with self._root.transaction() as transaction:
             # A layer may have been replaced meanwhile, but not by one of another boot.
             transaction.executemany(

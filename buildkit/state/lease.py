@@ -95,12 +95,14 @@ class Lease:
         with self._mutex:
             if self._fd < 0:
                 return
-            if self._directories:
-                remove_tree(_temporary(self._top, self.name))
-            os.unlink(f"{self._top}/leases/{self.name}")
-            os.close(self._fd)
-            os.close(self._gate)
-            self._fd = self._gate = -1
+            try:
+                if self._directories:
+                    remove_tree(_temporary(self._top, self.name))
+                os.unlink(f"{self._top}/leases/{self.name}")
+            finally:
+                os.close(self._fd)
+                os.close(self._gate)
+                self._fd = self._gate = -1
 
 
 def stale(top: str) -> list[str]:
@@ -122,9 +124,10 @@ def collect_stale(top: str) -> int:
     names = stale(top)
     for name in names:
         with _unless_held(f"{top}/leases/{name}") as dead:
+            # What cannot be removed now (a file made immutable) must not stop every command.
             if dead:
-                remove_tree(_temporary(top, name))
-                with contextlib.suppress(FileNotFoundError):
+                with contextlib.suppress(OSError):
+                    remove_tree(_temporary(top, name))
                     os.unlink(f"{top}/leases/{name}")
     return len(names)
 

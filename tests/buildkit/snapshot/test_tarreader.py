@@ -6,6 +6,8 @@ import tarfile
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from buildkit.errors import ImageError
 from buildkit.snapshot.tarreader import Member, TarReader
@@ -144,3 +146,23 @@ def test_a_missing_end_is_an_end() -> None:
     assert len(members(data)) == 1
     assert len(members(data + bytes(512))) == 1
     assert members(b"") == []
+
+
+@settings(deadline=None, max_examples=300)
+@given(st.lists(st.tuples(st.integers(0, 6000), st.integers(0, 255)), min_size=1, max_size=8))
+def test_any_damage_is_an_error_or_another_tar(damage: list[tuple[int, int]]) -> None:
+    tar = Tar().add(LONG, data=b"x" * 700, pax_headers={"SCHILY.xattr.user.a": "b", "mtime": "1.5"})
+    data = bytearray(tar.symlink("l", "t" * 150).directory("d").finished())
+    for offset, value in damage:
+        data[offset % len(data)] = value
+    for candidate in (bytes(data), resummed(data)):
+        try:
+            members(candidate)
+        except ImageError as error:
+            assert error.message
+
+
+def resummed(data: bytearray) -> bytes:
+    """Give the blocks that look like headers right checksums, so that damage gets further."""
+    blocks = [bytes(data[at : at + 512]) for at in range(0, len(data), 512)]
+    return b"".join(patched(one, 0, b"") if b"ustar" in one else one for one in blocks)
