@@ -1,16 +1,18 @@
 """How a layer's directory says "deleted" and "nothing of what is below": overlayfs's marks.
 
 A whiteout is a 0:0 character device, an opaque directory has an attribute: `trusted.` where the
-process has the machine's own ids, `user.` in a user namespace (mount option `userxattr`).
+process has the machine's own ids, `user.` in a user namespace (mount option `userxattr`). Only the
+one that overlayfs heeds here counts: the other is for a step to set, and means nothing.
 Source: kernel's filesystems/overlayfs.rst.
 """
 
 import errno
 import os
 import stat
+from functools import cache
 
-_OPAQUE = ("trusted.overlay.opaque", "user.overlay.opaque")
-_FORBIDDEN = (errno.EPERM, errno.EOPNOTSUPP)
+from runtime.mounts import in_initial_user_namespace
+
 _ABSENT = (errno.ENODATA, errno.EOPNOTSUPP)
 
 
@@ -26,31 +28,30 @@ def make_whiteout(dir_fd: int, name: bytes) -> None:
 
 def is_opaque(fd: int) -> bool:
     """Say whether the open directory hides what lies below it."""
-    for name in _OPAQUE:
-        try:
-            if os.getxattr(fd, name) == b"y":
-                return True
-        except OSError as error:
-            if error.errno not in _ABSENT:
-                raise
-    return False
+    try:
+        return os.getxattr(fd, opaque_attribute()) == b"y"
+    except OSError as error:
+        if error.errno in _ABSENT:
+            return False
+        raise
 
 
 def make_opaque(fd: int) -> None:
     """Make the open directory hide what lies below it."""
-    try:
-        os.setxattr(fd, _OPAQUE[0], b"y")
-    except OSError as error:
-        if error.errno not in _FORBIDDEN:
-            raise
-        os.setxattr(fd, _OPAQUE[1], b"y")
+    os.setxattr(fd, opaque_attribute(), b"y")
 
 
 def make_transparent(fd: int) -> None:
     """Undo `make_opaque`."""
-    for name in _OPAQUE:
-        try:
-            os.removexattr(fd, name)
-        except OSError as error:
-            if error.errno not in _ABSENT and error.errno != errno.EPERM:
-                raise
+    try:
+        os.removexattr(fd, opaque_attribute())
+    except OSError as error:
+        if error.errno not in _ABSENT:
+            raise
+
+
+@cache
+def opaque_attribute() -> str:
+    """Return the attribute's name; the process must be in its namespaces by now."""
+    kind = "trusted" if in_initial_user_namespace() else "user"
+    return f"{kind}.overlay.opaque"

@@ -383,3 +383,18 @@ def test_a_stack_may_hold_a_layer_twice(steps: Steps) -> None:
     assert again.diff_id == base.diff_ids[0]
     assert steps.merged(whole) == steps.merged(base)
     assert steps.merged(steps.run(whole, lambda view: None).snapshot) == steps.merged(base)
+
+
+def test_a_step_cannot_hide_a_directory_by_an_attribute(steps: Steps) -> None:
+    def mark(view: Path) -> None:
+        for name in ("user.overlay.opaque", "user.overlay.whiteout"):
+            try:
+                os.setxattr(view / "data", name, b"y")
+            except PermissionError:
+                pytest.skip("the kernel does not let a step set it")
+        (view / "data" / "new").touch()
+
+    base = steps.base(*BASE)
+    done = steps.run(base.snapshot, mark)
+    assert kinds(done.changes) == ["changed data", "added data/new"]
+    assert b"overlay" not in steps.tar(done)
