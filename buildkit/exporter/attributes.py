@@ -6,7 +6,6 @@ and not done here is refused by name, never ignored.
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from difflib import get_close_matches
 from typing import Literal, TypeAlias, get_args
 
 from buildkit.errors import UsageError
@@ -114,6 +113,8 @@ def _kind(name: str) -> OutputKind:
     for kind in get_args(OutputKind):
         if name == kind:
             return kind  # type: ignore[no-any-return]
+    from difflib import get_close_matches  # for a mistake only
+
     close = get_close_matches(name, get_args(OutputKind), n=1)
     raise UsageError(
         f"no output type is called {name!r}",
