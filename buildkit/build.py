@@ -8,6 +8,7 @@ import os
 import time
 from collections.abc import Mapping
 
+from buildkit.archive.remote import PullPolicy
 from buildkit.contexts import BuildContexts, find_dockerfile
 from buildkit.definition import Resolve, arguments, check_policy, lowered_with, placed, resolver
 from buildkit.errors import BuildError, Cancelled
@@ -44,7 +45,7 @@ class BuildRequest(NamedTuple):
     """What the user asked for. `dockerfile` None: the context's; `context_sources`: directories.
 
     `plain_modes`: files of contexts are 0755 or 0644, as git has them. `locked`: base images are
-    those of the lock file.
+    those of the lock file. `pull`: when a registry is asked for a base image.
     """
 
     context: str
@@ -58,6 +59,7 @@ class BuildRequest(NamedTuple):
     jobs: int
     plain_modes: bool = False
     locked: bool = False
+    pull: PullPolicy = "missing"
 
 
 class BuildResult(NamedTuple):
@@ -80,7 +82,9 @@ def build(request: BuildRequest, worker: Worker, emit: Emit, cancel: Cancel) -> 
     record = _begun(request, path, source)
     try:
         dockerfile = parse(source)
-        lowered = lowered_with(dockerfile, request.options, resolve_for(request, path, worker))
+        lowered = lowered_with(
+            dockerfile, request.options, resolve_for(request, path, worker, emit, cancel)
+        )
         check_policy(request.policy, lowered)
         notes = _linted(lowered, dockerfile, request, worker, emit)
         result = _solved(lowered, dockerfile, request, contexts, record, worker, emit, cancel)
@@ -96,7 +100,7 @@ def build(request: BuildRequest, worker: Worker, emit: Emit, cancel: Cancel) -> 
             from buildkit.exporter.table import export
 
             for output in request.outputs:
-                export(output, image, request.tags, worker.stores(), worker.blobs, emit)
+                export(output, image, request.tags, worker.stores(), worker.blobs, emit, cancel)
         record = record._replace(image=image.digest)
     except BaseException as error:
         told = placed(error, source)
@@ -197,9 +201,15 @@ def _warn(told: Told, emit: Emit) -> None:
         emit(Note(f" - {line}"))
 
 
-def resolve_for(request: BuildRequest, path: str | None, worker: Worker) -> Resolve:
+def resolve_for(
+    request: BuildRequest,
+    path: str | None,
+    worker: Worker,
+    emit: Emit | None = None,
+    cancel: Cancel | None = None,
+) -> Resolve:
     """Return what finds base images; `path`: of the Dockerfile that was found."""
-    resolve = resolver(worker.images)
+    resolve = resolver(worker, request.pull, emit, cancel)
     if not request.locked:
         return resolve
     from buildkit.lock import locked  # for this option only

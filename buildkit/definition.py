@@ -7,12 +7,21 @@ with the lines of the Dockerfile they are about. Shared by all commands that rea
 from collections.abc import Callable
 from typing import TypeAlias
 
-from buildkit.errors import DefinitionError, ImageError, StepError, UsageError
+from buildkit.archive.remote import PullPolicy, Stores, obtain
+from buildkit.errors import (
+    Cancelled,
+    DefinitionError,
+    ImageError,
+    StepError,
+    UsageError,
+)
 from buildkit.frontend.bases import BaseRequest, BaseUse
 from buildkit.frontend.lower import Lowered, lower
 from buildkit.frontend.options import LowerOptions
-from buildkit.images import ImageStore
 from buildkit.oci.config import ResolvedImage
+from buildkit.progress.cancel import Cancel
+from buildkit.progress.events import Emit, Event
+from buildkit.registry.errors import RegistryError
 from buildkit.solver.policy import CachePolicy
 from grammar.errors import GrammarError, excerpt
 from grammar.instructions import Arg, Dockerfile
@@ -20,6 +29,8 @@ from grammar.source import Source, Span
 
 Resolve: TypeAlias = Callable[[BaseRequest, BaseUse], ResolvedImage]
 """Finds a base image, or raises DefinitionError."""
+
+_LAYOUT = "oci-layout://"
 
 
 def lowered_with(dockerfile: Dockerfile, options: LowerOptions, resolve: Resolve) -> Lowered:
@@ -33,20 +44,46 @@ def lowered_with(dockerfile: Dockerfile, options: LowerOptions, resolve: Resolve
             bases[wanted] = resolve(wanted, use)
 
 
-def resolver(images: ImageStore) -> Resolve:
-    """Return what finds base images in the local store."""
+def resolver(
+    stores: Stores, pull: PullPolicy, emit: Emit | None = None, cancel: Cancel | None = None
+) -> Resolve:
+    """Return what finds base images: in the local store, at a registry as `pull` says."""
 
     def resolve(wanted: BaseRequest, use: BaseUse) -> ResolvedImage:
+        if wanted.reference.startswith(_LAYOUT):
+            from buildkit.archive.layouts import resolve_layout  # compression libraries
+
+            return resolve_layout(wanted.reference, wanted.platform, stores.root, stores.snapshots)
+        tell = emit or _nobody
         try:
-            return images.find(wanted.reference)
-        except ImageError as error:
-            raise DefinitionError(
-                f"{wanted.reference}: not found: no image of this name is in the local store",
-                lines=use.lines,
-                hint=use.hint or error.hint,
-            ) from error
+            return obtain(wanted.reference, wanted.platform, pull, stores, tell, cancel)
+        except Cancelled:
+            raise
+        except (RegistryError, ImageError) as error:
+            raise _unresolved(wanted, use, pull, error) from error
 
     return resolve
+
+
+def _unresolved(
+    wanted: BaseRequest, use: BaseUse, pull: PullPolicy, error: RegistryError | ImageError
+) -> DefinitionError | StepError:
+    """Return what to say of a base that is not to be had, at its place in the Dockerfile.
+
+    A registry that fails for a while is no fault of the Dockerfile.
+    """
+    if isinstance(error, RegistryError) and error.temporary:
+        return StepError(error.message, lines=use.lines, hint=error.hint)
+    message = error.message
+    if isinstance(error, ImageError) and pull == "never":
+        message = f"{wanted.reference}: not found: no image of this name is in the local store"
+    elif not message.startswith(wanted.reference):
+        message = f"{wanted.reference}: not found in the local store, and {message}"
+    return DefinitionError(message, lines=use.lines, hint=use.hint or error.hint)
+
+
+def _nobody(_event: Event) -> None:
+    return
 
 
 def arguments(dockerfile: Dockerfile) -> frozenset[str]:

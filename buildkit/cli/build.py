@@ -15,7 +15,8 @@ from types import FrameType
 from typing import NoReturn, get_args
 
 from buildkit.build import BuildRequest, build
-from buildkit.cli.options import open_root
+from buildkit.cli.options import bare, open_root
+from buildkit.cli.pulling import PULL_HELP, pull_policy
 from buildkit.cli.values import context_of, parse_size, split_secret
 from buildkit.errors import UsageError
 from buildkit.exporter.attributes import parse_output
@@ -30,7 +31,6 @@ from buildkit.worker import Worker
 
 _FOREIGN = {
     "--builder": "pybuild has no builder instances: it builds in its own process",
-    "--push": "pushing needs a registry client, which this version does not have",
     "--cache-from": "this version keeps its cache in the state root only",
     "--cache-to": "this version keeps its cache in the state root only",
     "--ssh": "this version has no agent forwarding",
@@ -80,6 +80,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="git: files of the context are 0644 or 0755, as git has them, whatever the umask was",
     )
     add("-o", "--output", action="append", default=[], metavar="type=TYPE,dest=PATH")
+    add("--push", action="store_true", help="push the image under its names: -o type=registry")
     add("--load", action="store_true", help="accepted: the image is always kept in the store")
     add("--progress", default="", choices=("", *MODES), metavar="|".join(MODES))
     add("-q", "--quiet", action="store_true", help="print the image's ID and nothing else")
@@ -93,7 +94,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("--shm-size", default="", metavar="SIZE", help="of /dev/shm in RUN steps")
     add("--ulimit", action="append", default=[], metavar="NAME=SOFT[:HARD]")
     add("-j", "--jobs", type=int, default=0, metavar="N", help="steps that run at once")
-    add("--pull", nargs="?", const="always", default="missing", help=argparse.SUPPRESS)
+    add("--pull", default="missing", metavar="always|missing|never|newer", help=PULL_HELP)
+    bare(parser, "--pull", "--pull=always")
     for option in _FOREIGN:
         add(option, nargs="?", dest=option, help=argparse.SUPPRESS, default=None, const="")
 
@@ -123,6 +125,8 @@ def request_of(args: argparse.Namespace) -> BuildRequest:
             raise UsageError(f"{option} is not known here", hint=answer)
     if args.jobs < 0:
         raise UsageError("--jobs must not be negative")
+    if args.push and not args.tag:
+        raise UsageError("--push without a name", hint="give the image one with -t")
     host = Platform.host()
     names, contexts = context_of(args.build_context)
     return BuildRequest(
@@ -147,11 +151,12 @@ def request_of(args: argparse.Namespace) -> BuildRequest:
         policy=CachePolicy(
             args.no_cache, frozenset(args.no_cache_filter), tuple(args.no_cache_step)
         ),
-        outputs=tuple(parse_output(text) for text in args.output),
+        outputs=tuple(map(parse_output, [*args.output, *["type=registry"] * args.push])),
         secrets=dict(split_secret(text) for text in args.secret),
         jobs=args.jobs or max(2, len(os.sched_getaffinity(0))),
         plain_modes=args.context_mode == "git",
         locked=args.locked,
+        pull=pull_policy(args.pull),
     )
 
 

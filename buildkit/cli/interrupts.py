@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from types import FrameType
 
 from buildkit.errors import Cancelled
+from buildkit.progress.cancel import Cancel
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -32,3 +33,26 @@ def cancellable() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+@contextlib.contextmanager
+def cancelling() -> Iterator[Cancel]:
+    """Give a wish to stop that SIGINT, SIGTERM and SIGHUP set; a second one does nothing new.
+
+    For commands with threads, which an exception in the main one would not reach.
+    """
+    with Cancel() as cancel:
+
+        def stop(number: int, _frame: FrameType | None) -> None:
+            cancel.set(number)
+
+        before = {number: signal.getsignal(number) for number in _SIGNALS}
+        for number, handler in before.items():
+            if handler != signal.SIG_IGN:
+                signal.signal(number, stop)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
+        try:
+            yield cancel
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)

@@ -15,7 +15,6 @@ from buildkit.contexts import find_dockerfile
 from buildkit.definition import lowered_with, placed, resolver
 from buildkit.errors import UsageError
 from buildkit.frontend.bases import BaseRequest, BaseUse
-from buildkit.images import ImageStore
 from buildkit.lock import Lock, Pin, encode_lock, name_of, path_of, read_lock
 from buildkit.oci.config import ResolvedImage
 from buildkit.progress.escape import visible
@@ -38,7 +37,7 @@ def command(args: argparse.Namespace) -> int:
     path = path_of(dockerfile)
     old = read_lock(path) or Lock(path, {})
     with open_root(args) as root, Worker(root) as worker:
-        pins = _pins(request, source, worker.images)
+        pins = _pins(request, source, worker)
     names = {name.partition(" ")[0] for name in pins}
     kept = {name: pin for name, pin in old.images.items() if name.partition(" ")[0] in names}
     new = Lock(path, {**kept, **pins})
@@ -48,13 +47,15 @@ def command(args: argparse.Namespace) -> int:
     return 0
 
 
-def _pins(request: BuildRequest, source: Source, images: ImageStore) -> dict[str, Pin]:
+def _pins(request: BuildRequest, source: Source, worker: Worker) -> dict[str, Pin]:
     found: dict[str, Pin] = {}
-    resolve = resolver(images)
+    resolve = resolver(worker, request.pull)
 
     def noted(wanted: BaseRequest, use: BaseUse) -> ResolvedImage:
         image = resolve(wanted, use)
-        found[name_of(wanted)] = Pin(image.config_digest, images.manifest(image.config_digest))
+        found[name_of(wanted)] = Pin(
+            image.config_digest, worker.images.manifest(image.config_digest)
+        )
         return image
 
     try:

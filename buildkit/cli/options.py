@@ -5,18 +5,29 @@ In: parsed arguments and the environment. Out: a parser; a path; an open store.
 
 import argparse
 import os
-from typing import NoReturn
+from collections.abc import Sequence
+from typing import Any, NoReturn
 
 from buildkit.errors import UsageError
 from buildkit.state.root import StateRoot
-
 
 _OPENED: list[StateRoot] = []
 """Kept to the end of the process, so that nobody closes their databases: see `release`."""
 
 
 class _Parser(argparse.ArgumentParser):
-    """An argument parser whose errors look like all the others."""
+    """An argument parser whose errors look like all the others.
+
+    `bare`: what options mean that stand without the value they can have.
+    """
+
+    def __init__(self, **options: Any) -> None:  # noqa: ANN401 - argparse's own
+        super().__init__(**options)
+        self.bare: dict[str, str] = {}
+
+    def parse_args(self, args: Sequence[str], namespace: None = None) -> argparse.Namespace:  # type: ignore[override]
+        """Parse `args`, with bare options written out."""
+        return super().parse_args([self.bare.get(word, word) for word in args], namespace)
 
     def error(self, message: str) -> NoReturn:
         """Raise UsageError with argparse's message."""
@@ -25,9 +36,21 @@ class _Parser(argparse.ArgumentParser):
 
 def parser_for(name: str, summary: str) -> argparse.ArgumentParser:
     """Return the parser of command `name`, with what every command takes."""
-    parser = _Parser(prog=f"pybuild {name}", description=summary, allow_abbrev=False, add_help=True)
+    parser = _Parser(
+        prog=f"pybuild {name}",
+        description=summary,
+        allow_abbrev=False,
+        # argparse makes one for each option; without a width it imports shutil to ask for it.
+        formatter_class=lambda prog: argparse.HelpFormatter(prog, width=98),
+    )
     parser.add_argument("--root", metavar="DIR", help="where images and the cache are kept")
     return parser
+
+
+def bare(parser: argparse.ArgumentParser, option: str, meaning: str) -> None:
+    """Let `option` stand without `=VALUE`, and never take the next word for its value."""
+    if isinstance(parser, _Parser):
+        parser.bare[option] = meaning
 
 
 def state_path(root: str | None) -> str:

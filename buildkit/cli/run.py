@@ -11,7 +11,10 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from buildkit.archive.remote import local_image, obtain
 from buildkit.cli.options import open_root
+from buildkit.cli.pulling import PULL_HELP, pull_policy
+from buildkit.content.local import LocalBlobStore
 from buildkit.errors import UsageError
 from buildkit.images import ImageStore
 from buildkit.launch import (
@@ -21,12 +24,15 @@ from buildkit.launch import (
     parse_volume,
     sandbox_for,
 )
+from buildkit.oci.config import ResolvedImage
+from buildkit.oci.platforms import Platform
 from buildkit.sizes import parse_size
 from buildkit.snapshot.overlay import OverlayStore
 from buildkit.snapshot.snapshot import Active, Snapshot
 from buildkit.state.root import StateRoot
 from runtime.spec import Resources, RootFs
 from runtime.terminal import run_attached
+from runtime.values import NamedTuple
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -50,6 +56,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("-m", "--memory", metavar="SIZE", help="limit of memory")
     add("--cpus", type=float, metavar="N", help="limit of processor time")
     add("--pids-limit", type=int, metavar="N", help="limit of processes")
+    add("--pull", default="missing", metavar="always|missing|never|newer", help=PULL_HELP)
     add("image", metavar="IMAGE")
     add("command", nargs=argparse.REMAINDER, metavar="COMMAND")
 
@@ -59,7 +66,7 @@ def command(args: argparse.Namespace) -> int:
     options = _options(args)
     with open_root(args) as root:
         store = OverlayStore(root)
-        image = ImageStore(root).find(args.image)
+        image = _image(args, _Stores(root, store, LocalBlobStore(root), ImageStore(root)))
         snapshot = Snapshot.of(image.config.diff_ids)
         if snapshot is not None and not store.has(snapshot.diff_ids):
             raise UsageError(f"the layers of image {args.image} are gone", hint="build it again")
@@ -77,6 +84,29 @@ def command(args: argparse.Namespace) -> int:
     if status.reason and (not status.started or status.oom):
         sys.stderr.write(f"pybuild: {status.reason}\n")
     return status.code
+
+
+class _Stores(NamedTuple):
+    """What an image can be pulled into."""
+
+    root: StateRoot
+    snapshots: OverlayStore
+    blobs: LocalBlobStore
+    images: ImageStore
+
+
+def _image(args: argparse.Namespace, stores: _Stores) -> ResolvedImage:
+    """Return the image, pulled first if need be."""
+    policy = pull_policy(args.pull)
+    platform = Platform.host()
+    if policy == "missing" and (here := local_image(args.image, platform, stores)) is not None:
+        return here
+    # Displays of progress, signals: only when a registry is asked
+    from buildkit.cli.interrupts import cancelling
+    from buildkit.progress.table import display_for
+
+    with cancelling() as cancel, display_for("auto") as display:
+        return obtain(args.image, platform, policy, stores, display.emit, cancel)
 
 
 @contextmanager

@@ -32,6 +32,8 @@ from runtime.values import NamedTuple
 NAME = "io.containerd.image.name"
 CREATED = "org.opencontainers.image.created"
 
+_OCI = frozenset({MANIFEST})
+
 
 class NamedImage(NamedTuple):
     """An image to write: its config blob, its names, and the manifest it came with, if any."""
@@ -43,7 +45,9 @@ class NamedImage(NamedTuple):
     manifest: Digest | None = None
 
 
-class _Ready(NamedTuple):
+class Ready(NamedTuple):
+    """An image with its manifest as it leaves; `written` describes the manifest."""
+
     image: NamedImage
     manifest: bytes
     layers: tuple[Form, ...]
@@ -62,7 +66,7 @@ def write_oci(
 ) -> tuple[Descriptor, ...]:
     """Write `images` to `layout`; `annotations` go into each manifest."""
     ready = [
-        (None if annotations else _as_it_came(image, blobs, how, force=force))
+        (None if annotations else as_it_came(image, blobs, how, _OCI, force=force))
         or _prepared(image, forms.of(image.config.diff_ids, how, force=force), annotations)
         for image in images
     ]
@@ -121,20 +125,28 @@ def stream_form(layout: Layout, name: str, form: Form, forms: Forms) -> None:
 
 def _prepared(
     image: NamedImage, layers: tuple[Form, ...], annotations: tuple[tuple[str, str], ...]
-) -> _Ready:
+) -> Ready:
     manifest = manifest_of(image, layers, annotations)
-    return _Ready(image, manifest, layers, _described(manifest))
+    return Ready(image, manifest, layers, _described(manifest, MANIFEST))
 
 
-def _as_it_came(
-    image: NamedImage, blobs: BlobStore, how: Compressor, *, force: bool
-) -> _Ready | None:
-    """Return the image with the manifest it came with, if its blobs are here and will do."""
+def as_it_came(
+    image: NamedImage,
+    blobs: BlobStore,
+    how: Compressor,
+    wanted: frozenset[str],
+    *,
+    force: bool,
+) -> Ready | None:
+    """Return the image with the manifest it came with, if its blobs are here and will do.
+
+    `wanted`: the media types of manifests that will do.
+    """
     if image.manifest is None or not blobs.has(image.manifest):
         return None
     data = blobs.read(image.manifest)
     manifest = Manifest.parse(data, f"manifest {image.manifest}")
-    if manifest.media_type != MANIFEST or len(manifest.layers) != len(image.config.diff_ids):
+    if manifest.media_type not in wanted or len(manifest.layers) != len(image.config.diff_ids):
         return None
     layers = []
     for layer, diff_id in zip(manifest.layers, image.config.diff_ids, strict=True):
@@ -144,8 +156,8 @@ def _as_it_came(
         if force and compression != how.compression:
             return None
         layers.append(Form(diff_id, compression, layer.digest, layer.size, stored=True))
-    return _Ready(image, data, tuple(layers), _described(data))
+    return Ready(image, data, tuple(layers), _described(data, manifest.media_type))
 
 
-def _described(manifest: bytes) -> Descriptor:
-    return Descriptor(MANIFEST, Digest.of(manifest), len(manifest))
+def _described(manifest: bytes, media_type: str) -> Descriptor:
+    return Descriptor(media_type, Digest.of(manifest), len(manifest))

@@ -12,7 +12,7 @@ from buildkit.content.store import BlobStore
 from buildkit.errors import UsageError
 from buildkit.exporter.assemble import Image
 from buildkit.exporter.attributes import Output, OutputKind
-from buildkit.exporter.destination import STDOUT, output_file
+from buildkit.exporter.destination import STDOUT, OutputError, output_file
 from buildkit.exporter.docker import write_docker
 from buildkit.exporter.forms import Forms
 from buildkit.exporter.layout import open_layout
@@ -22,6 +22,7 @@ from buildkit.exporter.tar import export_tar
 from buildkit.images import ImageStore
 from buildkit.oci.descriptor import Descriptor
 from buildkit.oci.reference import Reference
+from buildkit.progress.cancel import Cancel
 from buildkit.progress.events import Emit, Note, Warned
 from buildkit.snapshot.compression import Compressor, compressor
 from buildkit.snapshot.snapshot import Snapshot
@@ -57,6 +58,7 @@ class _Job(NamedTuple):
     stores: Stores
     blobs: BlobStore
     emit: Emit
+    cancel: Cancel
 
 
 def export(
@@ -66,6 +68,7 @@ def export(
     stores: Stores,
     blobs: BlobStore,
     emit: Emit,
+    cancel: Cancel,
 ) -> Exported:
     """Write `image`, which is in the store, where `output` says.
 
@@ -73,22 +76,42 @@ def export(
     Raises OutputError for what cannot be written, UsageError for what cannot be done.
     """
     named = NamedImage(image.config, image.data, image.digest, output.names or tuple(tags))
-    written = EXPORTERS[output.kind](_Job(named, output, stores, blobs, emit))
+    written = EXPORTERS[output.kind](_Job(named, output, stores, blobs, emit, cancel))
     return Exported(output, written)
 
 
 def _image(job: _Job) -> Descriptor | None:
     """Name the image in the store; it is there already."""
-    if job.output.push:
-        raise UsageError(
-            "pushing needs a registry client, which this version does not have",
-            hint="write an archive with type=oci and push it with another tool",
-        )
     if job.output.names:
         ImageStore(job.stores.root).add(job.image.data, job.output.names)
         for name in job.output.names:
             job.emit(Note(f"named {name.familiar}"))
-    return None
+    return _pushed(job) if job.output.push else None
+
+
+def _pushed(job: _Job) -> Descriptor:
+    """Push the image. Raises OutputError: the image itself is fine."""
+    # The registry client, 80 ms: only for those who push
+    from buildkit.exporter.registry import Manner, push_image
+    from buildkit.registry.client import Access, Registry
+    from buildkit.registry.errors import RegistryError
+
+    output = job.output
+    manner = Manner(
+        how=_how(output, "gzip"),
+        force=output.force_compression,
+        docker=None if output.oci_media_types is None else not output.oci_media_types,
+        by_digest=output.push_by_digest,
+        annotations=output.annotations,
+    )
+    access = Access(verify=False if output.insecure else None)
+    try:
+        with Registry(job.cancel, access) as registry:
+            return push_image(
+                registry, job.image, manner, job.stores.root, _forms(job), job.blobs, job.emit
+            )
+    except RegistryError as error:
+        raise OutputError(error.message, hint=error.hint) from error
 
 
 def _oci(job: _Job) -> Descriptor | None:

@@ -1,1 +1,1 @@
-"""The OCI distribution protocol."""
+"""Registries: images in and out by the OCI distribution spec; `client.py` is the front door."""

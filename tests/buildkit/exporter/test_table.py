@@ -11,6 +11,7 @@ from buildkit.exporter.assemble import Image
 from buildkit.exporter.attributes import parse_output
 from buildkit.exporter.table import EXPORTERS, export
 from buildkit.oci.reference import Reference
+from buildkit.progress.cancel import Cancel
 from buildkit.progress.events import Event
 from tests.buildkit.exporter.stock import Stock, parts
 
@@ -36,6 +37,7 @@ def _export(stock: Stock, text: str) -> list[Event]:
         stock,
         stock.blobs,
         events.append,
+        Cancel(),
     )
     return events
 

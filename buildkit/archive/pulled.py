@@ -1,0 +1,59 @@
+"""An image from a registry into the store: layers, documents, then the name.
+
+In: an open registry client, a reference, a platform. Out: the image. Nothing of it is listed
+before all of it is there, verified and durable (reliability guarantees R1, R2).
+"""
+
+from buildkit.archive.remembered import Remembered, recall, remember
+from buildkit.archive.remote import Stores
+from buildkit.archive.stream import StreamTaker
+from buildkit.exporter.forms import Forms
+from buildkit.oci.config import ResolvedImage
+from buildkit.oci.platforms import Platform
+from buildkit.oci.reference import Reference
+from buildkit.progress.events import Emit, Note, Warned
+from buildkit.registry.client import Registry
+from buildkit.registry.pull import fetch, newest, resolve
+from buildkit.state.root import StateRoot
+
+
+def pull_image(
+    registry: Registry, reference: Reference, platform: Platform, stores: Stores, emit: Emit
+) -> ResolvedImage:
+    """Pull and name the image. Raises RegistryError, ImageError, StoreError, Cancelled.
+
+    A reference with a digest gives no name. Nor does one for another platform than this machine's
+    take a name away from an image that has it.
+    """
+    chosen = resolve(registry, reference, platform, emit)
+    own = chosen.config.platform
+    if own[:2] != platform[:2]:
+        emit(Warned(f"{reference.familiar} is for {own}, not for {platform}"))
+    emit(Note(f"{reference.familiar} is {chosen.top}"))
+    taker = StreamTaker(
+        stores.snapshots, stores.blobs, Forms(stores.root, stores.snapshots, stores.blobs)
+    )
+    fetch(chosen, registry, taker, emit)
+    stores.blobs.put_bytes(chosen.data)
+    manifest = stores.blobs.put_bytes(chosen.manifest.data).digest
+    names = () if reference.digest is not None else (reference,)
+    stores.images.add(chosen.data, names, manifest=manifest)
+    blobs = (chosen.digest, *(layer.digest for layer in chosen.document.layers))
+    remembered = Remembered(chosen.top, chosen.digest, blobs)
+    remember(stores.root, reference, platform, remembered)
+    return ResolvedImage(str(reference), chosen.digest, chosen.config)
+
+
+def is_current(
+    registry: Registry,
+    reference: Reference,
+    platform: Platform,
+    here: ResolvedImage,
+    root: StateRoot,
+) -> bool:
+    """Say whether `reference` still is the image `here`, or there is none at the registry."""
+    top = newest(registry, reference)
+    known = recall(root, reference, platform)
+    return top is None or (
+        known is not None and known.top == top and known.image == here.config_digest
+    )

@@ -1,0 +1,53 @@
+"""`pybuild pull`: images from a registry into the store.
+
+The ID of each image goes to standard output, progress to standard error. Exit status: 0; 1 an image
+could not be had; 2 the command line is at fault; 128+n when signal n ended it.
+"""
+
+import argparse
+import sys
+from typing import get_args
+
+from buildkit.archive.remote import PullPolicy, obtain
+from buildkit.cli.interrupts import cancelling
+from buildkit.cli.options import open_root
+from buildkit.progress.table import MODES, display_for
+from buildkit.worker import Worker
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    from buildkit.cli.access import add_access  # the registry client: these commands alone
+
+    add = parser.add_argument
+    parser.usage = "pybuild pull [OPTIONS] IMAGE..."
+    add("--platform", default="", metavar="OS/ARCH", help="of the image (this machine's)")
+    add("--policy", default="always", choices=get_args(PullPolicy), help="when to ask (always)")
+    add("-q", "--quiet", action="store_true", help="print the ID and nothing else")
+    add("--progress", default="", choices=("", *MODES), metavar="|".join(MODES))
+    add_access(parser)
+    add("image", nargs="+", metavar="IMAGE")
+
+
+def command(args: argparse.Namespace) -> int:
+    """Pull; return the exit status."""
+    from buildkit.cli.access import access_of, platform_of, references_of
+
+    references = references_of(args.image)
+    platform = platform_of(args.platform)
+    access = access_of(args)
+    lines = []
+    mode = "quiet" if args.quiet else args.progress or "auto"
+    with (
+        cancelling() as cancel,
+        open_root(args) as root,
+        Worker(root) as worker,
+        display_for(mode) as display,
+    ):
+        for reference in references:
+            image = obtain(
+                str(reference), platform, args.policy, worker, display.emit, cancel, access
+            )
+            lines.append(f"{image.config_digest}\n")
+    sys.stdout.writelines(lines)
+    return 0

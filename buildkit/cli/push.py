@@ -1,0 +1,98 @@
+"""`pybuild push`: an image of the store to a registry.
+
+The digest it has there goes to standard output, progress to standard error. Exit status: 0; 1 it
+could not be pushed; 2 the command line is at fault; 128+n when signal n ended it.
+"""
+
+import argparse
+import os
+import sys
+
+from buildkit.cli.interrupts import cancelling
+from buildkit.cli.options import open_root
+from buildkit.errors import UsageError
+from buildkit.exporter.attributes import parse_output
+from buildkit.oci.descriptor import Descriptor
+from buildkit.progress.cancel import Cancel
+from buildkit.progress.events import Emit
+from buildkit.progress.table import MODES, display_for
+from buildkit.worker import Worker
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    from buildkit.cli.access import add_access  # the registry client: these commands alone
+
+    add = parser.add_argument
+    parser.usage = "pybuild push [OPTIONS] IMAGE [DESTINATION]"
+    add("-q", "--quiet", action="store_true", help="print the digest and nothing else")
+    add("--progress", default="", choices=("", *MODES), metavar="|".join(MODES))
+    add("--digestfile", metavar="FILE", help="write the manifest's digest to FILE")
+    add("--format", "-f", choices=("oci", "docker", "v2s2"), help="of a new manifest (oci)")
+    add("--compression-format", "--compression", default="gzip", metavar="gzip|zstd|uncompressed")
+    add("--compression-level", metavar="N")
+    add("--force-compression", action="store_true", help="also of layers from elsewhere")
+    add_access(parser)
+    add("image", metavar="IMAGE")
+    add("destination", nargs="?", metavar="DESTINATION", help="a name to push as")
+
+
+def command(args: argparse.Namespace) -> int:
+    """Push; return the exit status."""
+    mode = "quiet" if args.quiet else args.progress or "auto"
+    with (
+        cancelling() as cancel,
+        open_root(args) as root,
+        Worker(root) as worker,
+        display_for(mode) as display,
+    ):
+        written = _pushed(args, worker, display.emit, cancel)
+    if args.digestfile:
+        _write(args.digestfile, written.digest)
+    sys.stdout.write(f"{written.digest}\n")
+    return 0
+
+
+def _pushed(args: argparse.Namespace, worker: Worker, emit: Emit, cancel: Cancel) -> Descriptor:
+    from buildkit.cli.access import access_of, reference_of
+    from buildkit.exporter.forms import Forms
+    from buildkit.exporter.oci import NamedImage
+    from buildkit.exporter.registry import Manner, push_image
+    from buildkit.registry.client import Registry
+    from buildkit.snapshot.compression import compressor
+
+    attributes = f"type=image,compression={args.compression_format}"
+    if args.compression_level is not None:
+        attributes += f",compression-level={args.compression_level}"
+    output = parse_output(attributes)
+    found = worker.images.find(args.image)
+    name = reference_of(args.destination or args.image)
+    if args.destination is None and worker.images.names(found.config_digest) == ():
+        raise UsageError(f"{args.image} has no name", hint="name a destination, too")
+    data = worker.images.config_blob(found.config_digest)
+    image = NamedImage(
+        found.config,
+        data,
+        found.config_digest,
+        (name,),
+        worker.images.manifest(found.config_digest),
+    )
+    manner = Manner(
+        how=compressor(output.compression or "gzip", output.level),
+        force=args.force_compression,
+        docker=None if args.format is None else args.format != "oci",
+        by_digest=not name.tag,
+    )
+    forms = Forms(worker.root, worker.snapshots, worker.blobs)
+    with Registry(cancel, access_of(args)) as registry:
+        return push_image(registry, image, manner, worker.root, forms, worker.blobs, emit)
+
+
+def _write(path: str, text: str) -> None:
+    temporary = f"{path}.{os.getpid()}"
+    try:
+        with open(temporary, "w", encoding="ascii") as file:
+            file.write(text)
+        os.replace(temporary, path)
+    except OSError as error:
+        raise UsageError(f"{path}: {(error.strerror or str(error)).lower()}") from error
