@@ -130,6 +130,8 @@ def _with(output: Output, name: str, value: str) -> Output:
         annotation = (name.partition(".")[2], value)
         return output._replace(annotations=(*output.annotations, annotation))
     if key not in _SETTERS:
+        from difflib import get_close_matches  # for a mistake only
+
         close = get_close_matches(key, [*_SETTERS, *_NOT_DONE], n=1)
         if key in _NOT_DONE:
             raise UsageError(f"the output attribute {key} is not supported", hint=_NOT_DONE[key])
