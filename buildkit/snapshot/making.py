@@ -1,0 +1,168 @@
+"""Making layers: from an upper directory, from a tar of somebody else, and back to a tar.
+
+In: what `OverlayStore` hands on. Out: layers under their final names, tars, listings. Imported when
+something is made; a build that finds all in its cache makes nothing.
+"""
+
+import contextlib
+import os
+import time
+from collections.abc import Iterator
+
+from buildkit.content.streams import Reader, Sink
+from buildkit.errors import ImageError, StoreError
+from buildkit.oci.digest import Digest, Fingerprint
+from buildkit.snapshot import rootdir
+from buildkit.snapshot.commit import Packed, is_layer, pack_upper
+from buildkit.snapshot.foreign import unpack_foreign
+from buildkit.snapshot.hashing import HashingSink
+from buildkit.snapshot.layer import pack_directory
+from buildkit.snapshot.layers import LayerRecord, Layers, make_sign
+from buildkit.snapshot.listing import listing
+from buildkit.snapshot.snapshot import Active, Change, Committed, Snapshot
+from buildkit.snapshot.stacks import Stacks
+from buildkit.snapshot.store import Candidates
+from buildkit.state.root import StateRoot
+
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+class Maker:
+    """Makes the layers of one `OverlayStore`; what its methods promise is in `store.py`."""
+
+    def __init__(self, root: StateRoot, layers: Layers, stacks: Stacks) -> None:
+        self._root = root
+        self._layers = layers
+        self._stacks = stacks
+        self._seed: int | None = None
+
+    def commit(self, active: Active, candidates: Candidates | None, clamp: int | None) -> Committed:
+        """Turn the upper of `active` into a layer, or find that it is an earlier one."""
+        with _opened(active.upper) as fd:
+            with_root = rootdir.read(fd) != self._stacks.root_of(active.parent)
+            with self._below(fd, active.parent) as lower_fd:
+                packed = pack_upper(
+                    fd, lower_fd, seed=self._store_seed(), clamp=clamp, with_root=with_root
+                )
+            for earlier, created in () if candidates is None else candidates(packed.fingerprint):
+                if self._is_layer(fd, packed, earlier, with_root=with_root):
+                    packed = packed._replace(diff_id=earlier)
+                    return _committed(active, packed, created, reused=True)
+        created = _rfc3339(clamp)
+        self._install(f"{active.directory}/layer", packed, created, with_root=with_root)
+        return _committed(active, packed, created, reused=False)
+
+    def unpack(self, layer: Reader, directory: str, expected: Digest | None) -> Digest:
+        """Take a layer from a tar; `directory` is private and new."""
+        foreign = unpack_foreign(layer, f"{directory}/layer")
+        if expected is not None and foreign.diff_id != expected:
+            raise ImageError(
+                f"a layer is not what its image says: diff ID {expected} is announced, "
+                f"{foreign.diff_id} came"
+            )
+        record = LayerRecord(
+            diff_id=foreign.diff_id,
+            size=foreign.size,
+            files=foreign.files,
+            fingerprint=Fingerprint(""),
+            created=_rfc3339(None),
+            origin="foreign",
+        )
+        self._layers.install(f"{directory}/layer", record)
+        return foreign.diff_id
+
+    def pack(self, diff_id: Digest, sink: Sink) -> int:
+        """Write the tar of a layer that was packed here to `sink`; return its size."""
+        if self._layers.origin(diff_id) != "packed":
+            raise StoreError(f"layer {diff_id} was not packed here, its tar cannot be made")
+        with HashingSink() as hashing, self._stacks.opened(diff_id) as fd:
+
+            def both(block: bytes) -> None:
+                hashing(block)
+                sink(block)
+
+            pack_directory(fd, both, with_root=self._layers.has_sign(diff_id, "root"))
+            found = hashing.digest()
+        if found != diff_id:
+            raise StoreError(
+                f"layer {diff_id} is damaged: its content is now {found}",
+                hint="pybuild fsck --full --repair drops it, then build again",
+            )
+        return hashing.size
+
+    def changes(self, diff_id: Digest) -> tuple[Change, ...]:
+        """Return what the layer holds."""
+        with self._stacks.opened(diff_id) as fd:
+            return tuple(listing(fd, with_root=self._layers.has_sign(diff_id, "root")))
+
+    def _install(self, directory: str, packed: Packed, created: str, *, with_root: bool) -> None:
+        if with_root:
+            make_sign(directory, "root")
+        record = LayerRecord(
+            diff_id=packed.diff_id,
+            size=packed.size,
+            files=packed.files,
+            fingerprint=packed.fingerprint,
+            created=created,
+            origin="packed",
+        )
+        self._layers.install(directory, record)
+
+    def _is_layer(self, upper_fd: int, packed: Packed, earlier: Digest, *, with_root: bool) -> bool:
+        """Whether the upper, with the times of the layer `earlier`, is that very layer."""
+        if not self._layers.has((earlier,)) or self._layers.origin(earlier) != "packed":
+            return False
+        if earlier == packed.diff_id:
+            return True
+        with self._stacks.opened(earlier) as fd:
+            return is_layer(upper_fd, fd, earlier, with_root=with_root)
+
+    @contextlib.contextmanager
+    def _below(self, upper_fd: int, parent: Snapshot | None) -> Iterator[int | None]:
+        """Give the tree below, None where there is none or nothing will be looked up in it."""
+        if parent is None or not os.listdir(upper_fd):
+            yield None
+            return
+        with self._stacks.view(parent) as fd:
+            yield fd
+
+    def _store_seed(self) -> int:
+        if self._seed is None:
+            with self._root.reading():
+                row = (
+                    self._root.database()
+                    .execute("SELECT value FROM store WHERE name='seed'")
+                    .fetchone()
+                )
+            self._seed = int(row[0], 16)
+        return self._seed
+
+
+def _committed(active: Active, packed: Packed, created: str, *, reused: bool) -> Committed:
+    return Committed(
+        snapshot=Snapshot.on(active.parent, packed.diff_id),
+        diff_id=packed.diff_id,
+        created=created,
+        reused=reused,
+        fingerprint=packed.fingerprint,
+        size=packed.size,
+        changes=packed.changes,
+    )
+
+
+@contextlib.contextmanager
+def _opened(path: str) -> Iterator[int]:
+    fd = os.open(path, _DIRECTORY)
+    try:
+        yield fd
+    finally:
+        os.close(fd)
+
+
+def _rfc3339(clamp: int | None) -> str:
+    """Return the time now, or `clamp` if that is earlier, to the microsecond."""
+    now = time.time()
+    if clamp is not None and clamp < now:
+        return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(clamp))
+    seconds, rest = divmod(int(now * 1_000_000), 1_000_000)
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds)) + f".{rest:06d}Z"
