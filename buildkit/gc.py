@@ -22,26 +22,37 @@ from buildkit.images import ImageStore
 from buildkit.oci.chain import chain_ids
 from buildkit.oci.config import ImageConfig
 from buildkit.oci.digest import Digest
+from buildkit.records.store import RecordStore
 from buildkit.state.lease import in_use
 from buildkit.state.locks import exclusive
 from buildkit.state.removal import remove_tree
 from buildkit.state.root import StateRoot
 from runtime.values import NamedTuple
 
+KINDS = frozenset({"image", "step", "cache", "blob", "context"})
+"""Images without a name; results of steps; cache mounts; compressed layers; stat caches."""
+
 
 class Policy(NamedTuple):
     """What may go besides what is of no use to anyone.
 
     `steps`: results of earlier steps, "none", "unneeded" by an image with a name, or "all" (then
-    also directories of cache mounts and compressed forms of layers). `older_than`: only what
-    was last used so many seconds ago. `max_bytes`: only until layers and blobs take no more.
-    `untagged`: images without a name.
+    also directories of cache mounts, compressed forms of layers, and what is remembered of
+    contexts). `older_than`: only what was last used so many seconds ago. `untagged`: images without
+    a name. `kinds` limits all this to some of `KINDS`.
+
+    Of steps no more go than is needed so that layers and blobs take no more than `max_bytes` and
+    `min_free` bytes of the disk are free (None: no such wish; without both all go), and none once
+    they take no more than `reserved`.
     """
 
     steps: str = "unneeded"
     older_than: float = 0.0
     max_bytes: int | None = None
     untagged: bool = True
+    kinds: frozenset[str] = KINDS
+    min_free: int | None = None
+    reserved: int = 0
 
 
 class Pruned(NamedTuple):
@@ -74,6 +85,7 @@ def prune(root: StateRoot, policy: Policy = Policy()) -> Pruned:  # noqa: B008 -
             pruned = _Collection(root, policy, trash).run()
         with root.writing("tmp"):
             remove_tree(trash)
+        RecordStore(root).collect_logs()
         return pruned
     finally:
         root.keep_reserve()
@@ -96,7 +108,7 @@ class _Collection:
         }
 
     def run(self) -> Pruned:
-        images = self._untagged() if self._policy.untagged else ()
+        images = self._untagged() if self._may("image") and self._policy.untagged else ()
         live = self._live(images)
         needed = set(self._marked["layer"])
         for config in live.values():
@@ -113,6 +125,7 @@ class _Collection:
         size = self._drop_layers(layers)
         self._forget_selections(live.values())
         blobs, blob_size = self._drop_blobs(live)
+        self._drop_contexts()
         return Pruned(
             images=images,
             layers=tuple(layers),
@@ -150,7 +163,7 @@ class _Collection:
     def _steps(self, needed: set[str]) -> list[_Step]:
         """Return the steps to forget, the longest unused first."""
         policy = self._policy
-        if policy.steps == "none":
+        if policy.steps == "none" or not self._may("step"):
             return []
         limit = self._now - policy.older_than
         found = [
@@ -160,19 +173,49 @@ class _Collection:
             and step.diff_id not in self._marked["layer"]
             and (policy.steps == "all" or step.diff_id not in needed)
         ]
-        return found if policy.max_bytes is None else self._down_to(policy.max_bytes, found, needed)
+        if policy.max_bytes is None and policy.min_free is None and not policy.reserved:
+            return found
+        return self._as_needed(found, needed)
 
-    def _down_to(self, limit: int, steps: list[_Step], needed: set[str]) -> list[_Step]:
+    def _as_needed(self, steps: list[_Step], needed: set[str]) -> list[_Step]:
+        """Return as many of `steps` as have to go for the space that is wanted.
+
+        A layer goes with the last step that has it.
+        """
         sizes = dict(self._rows("SELECT diff_id, size FROM layer"))
-        excess = sum(sizes.values()) + self._size_of_blobs() - limit
+        users: dict[str, int] = {}
+        for step in self._all_steps():
+            users[step.diff_id] = users.get(step.diff_id, 0) + 1
+        excess = self._excess(sum(sizes.values()) + self._size_of_blobs())
         found: list[_Step] = []
         for step in steps:
             if excess <= 0:
                 break
             found.append(step)
-            if step.diff_id not in needed:
+            users[step.diff_id] -= 1
+            if step.diff_id not in needed and not users[step.diff_id]:
                 excess -= sizes.pop(step.diff_id, 0)
         return found
+
+    def _excess(self, used: int) -> int:
+        """Return how many bytes should go."""
+        policy = self._policy
+        excess = used if policy.max_bytes is None and policy.min_free is None else 0
+        if policy.max_bytes is not None:
+            excess = used - policy.max_bytes
+        if policy.min_free is not None:
+            disk = os.statvfs(self._root.top)
+            excess = max(excess, policy.min_free - disk.f_bavail * disk.f_frsize)
+        return min(excess, used - policy.reserved)
+
+    def _may(self, kind: str) -> bool:
+        return kind in self._policy.kinds
+
+    def _whole(self) -> bool:
+        """Tell whether all of what is kept for speed alone may go."""
+        policy = self._policy
+        limits = (policy.max_bytes, policy.min_free, policy.reserved or None)
+        return policy.steps == "all" and not any(limit is not None for limit in limits)
 
     def _size_of_blobs(self) -> int:
         with self._root.writing("blobs"), os.scandir(self._root.path("blobs", "sha256")) as found:
@@ -194,7 +237,7 @@ class _Collection:
                     f"DELETE FROM {table} WHERE diff_id=?",  # noqa: S608 - two fixed words
                     [(diff_id,) for diff_id in layers],
                 )
-            if self._policy.steps == "all":
+            if self._policy.steps == "all" and self._may("blob"):
                 # Forms that can be made again; those without a compressor came from elsewhere.
                 database.execute("DELETE FROM blob_form WHERE compressor<>''")
         for diff_id in layers:
@@ -230,7 +273,7 @@ class _Collection:
 
     def _drop_caches(self) -> int:
         """Throw away directories of cache mounts, which are named by hex and perhaps `-N`."""
-        if self._policy.steps != "all" or self._policy.max_bytes is not None:
+        if not self._may("cache") or not self._whole():
             return 0
         dropped = 0
         for name in os.listdir(self._root.path("caches")):
@@ -241,6 +284,15 @@ class _Collection:
                 self._throw_away(path)
                 dropped += 1
         return dropped
+
+    def _drop_contexts(self) -> None:
+        """Throw away what is remembered of contexts; the next build looks at them again."""
+        if not self._may("context") or not self._whole():
+            return
+        for name in os.listdir(self._root.path("contexts")):
+            path = self._root.path("contexts", name)
+            if os.stat(path).st_mtime <= self._now - self._policy.older_than:
+                self._throw_away(path)
 
     def _drop_leftovers(self, kept: set[str]) -> int:
         """Throw away layer directories that no row tells of: their command died early."""

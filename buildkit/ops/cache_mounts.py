@@ -46,6 +46,7 @@ def directory(
         path = root.path("caches", name + suffix)
         _make(root, path, mount, fill)
         fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        os.utime(fd)  # when it was last used, for collection by age
         try:
             if mount.sharing == "shared" or _take(fd):
                 yield f"{path}/fs"

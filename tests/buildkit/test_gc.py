@@ -97,6 +97,34 @@ def test_the_longest_unused_go_first_when_space_is_wanted(store: Store) -> None:
     assert store.layers() == {layer.diff_id for layer in layers[1:]}
 
 
+def test_some_stay_whatever_is_said(store: Store) -> None:
+    layers = [store.base(f"file {name} text={name * 3000}") for name in "abc"]
+    for number, layer in enumerate(layers):
+        store.step(layer, used=1000.0 + number)
+    size = layers[0].size
+    prune(ended(store), Policy(steps="all", max_bytes=0, reserved=2 * size))
+    assert store.layers() == {layer.diff_id for layer in layers[1:]}
+    prune(ended(store), Policy(steps="all", min_free=0))
+    assert len(store.layers()) == 2
+    prune(ended(store), Policy(steps="all", min_free=1 << 60, reserved=size))
+    assert store.layers() == {layers[2].diff_id}
+
+
+def test_only_the_kinds_that_are_asked_for_go(store: Store) -> None:
+    store.image(store.base("file a"))
+    step = store.base("file b")
+    store.step(step)
+    root = ended(store)
+    os.makedirs(root.path("caches", "ab", "fs"))
+    Path(root.path("contexts", "cd")).touch()
+    pruned = prune(root, Policy(steps="all", kinds=frozenset({"cache"})))
+    assert (len(pruned.images), pruned.steps, pruned.caches) == (0, 0, 1)
+    assert os.listdir(root.path("contexts")) == ["cd"]
+    pruned = prune(root, Policy(steps="all", kinds=frozenset({"step", "context"})))
+    assert (len(pruned.images), pruned.steps) == (0, 1)
+    assert os.listdir(root.path("contexts")) == []
+
+
 def test_what_a_running_command_uses_stays(store: Store) -> None:
     used, unused = store.base("file a"), store.base("file b")
     image = store.image(store.base("file c"))
