@@ -136,8 +136,15 @@ FEATURES: dict[str, Callable[[], bool]] = {
     "single": has_single,
     "seccomp": has_seccomp,
     "tmpfs": has_tmpfs,
+    "hadolint": lambda: hadolint() is not None,
     **{name: has_tool(name) for name in TOOLS},
 }
+
+
+def hadolint() -> str | None:
+    """Return where hadolint is: beside the interpreter, where pip puts it, or on the path."""
+    beside = Path(sys.executable).with_name("hadolint")
+    return str(beside) if beside.exists() else shutil.which("hadolint")
 
 
 def busybox() -> str | None:

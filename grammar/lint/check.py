@@ -4,13 +4,14 @@ In: a Dockerfile, what is selected, and findings of those who know more than the
 findings that count, in order of the file.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from grammar.instructions import Dockerfile
 from grammar.lint.finding import Finding
 from grammar.lint.selection import Selection
 from grammar.lint.table import RULES
-from grammar.nearest import did_you_mean
+from grammar.nearest import nearest
+from grammar.source import Span
 
 
 def lint(
@@ -22,16 +23,28 @@ def lint(
         if rule.check is not None and selection.takes(rule):
             found += rule.check(dockerfile)
     found += (finding for finding in others if selection.takes(RULES[finding.rule]))
-    unknown = RULES["UnknownRule"]
-    if selection.takes(unknown):
-        for word in selection.named:
-            if word.text not in RULES:
-                hint = did_you_mean(word.text, RULES, ignore_case=False)
-                message = f"No lint rule is called '{word.text}'{hint}"
-                found.append(unknown.finding(message, word.span))
-    kept = {finding: None for finding in found if selection.keeps(finding)}
+    if selection.takes(RULES["UnknownRule"]):
+        found += _unknown(selection)
     order = {name: number for number, name in enumerate(RULES)}
-    return tuple(sorted(kept, key=lambda one: (one.span.line, order[one.rule], one.message)))
+
+    def place(finding: Finding) -> tuple[int, int, Span, str]:
+        where = finding.place or finding.span
+        return finding.span.line, order[finding.rule], where, finding.message
+
+    kept = {finding: None for finding in found if selection.keeps(finding)}
+    return tuple(sorted(kept, key=place))
+
+
+def _unknown(selection: Selection) -> Iterator[Finding]:
+    """Yield a finding for each name that a check setting has and no rule."""
+    lower = {name.lower(): name for name in RULES}
+    for word in selection.named:
+        if word.text not in RULES:
+            same = lower.get(word.text.lower())
+            near = same or nearest(word.text, RULES, ignore_case=False)
+            hint = f" (did you mean {near}?)" if near else ""
+            message = f"No lint rule is called '{word.text}'{hint}"
+            yield RULES["UnknownRule"].finding(message, word.span)
 
 
 def violated(findings: Iterable[Finding]) -> str:

@@ -26,6 +26,7 @@ _ARRAY = re.compile(rf"\[\s*{_ELEMENT}\s*(?:,|\]|$)")
 _TEST = re.compile(rf"\[\s+{_ELEMENT}\s+\]")
 """`[ "$x" ]`, which a shell takes for a test."""
 
+_QUOTES = ("'", '"', "\u201c", "\u201d")
 _STRAIGHT = str.maketrans("\u201c\u201d\u2018\u2019", "\"\"''")
 
 
@@ -36,8 +37,8 @@ def check(dockerfile: Dockerfile) -> Iterator[Finding]:
         if found is None:
             continue
         text, span = found
-        words = isinstance(instruction, Add | Copy | Volume)
-        if _looks_like_json(text, is_command=isinstance(instruction, Cmd | Entrypoint)):
+        if _looks_like_json(instruction, text):
+            words = isinstance(instruction, Add | Copy | Volume)
             form = "separate words" if words else "a shell command"
             yield RULE.finding(
                 f"Arguments of {instruction.keyword.text} look like a JSON array, but are no valid"
@@ -70,12 +71,16 @@ def _original(instruction: Add | Copy | Volume, first: str) -> str:
     return text[max(text.find(first), 0) :]
 
 
-def _looks_like_json(text: str, *, is_command: bool) -> bool:
+def _looks_like_json(instruction: Instruction, text: str) -> bool:
     if not text.startswith("["):
         return False
-    if is_command and text.endswith("]"):
-        return True
-    return _ARRAY.match(text) is not None and not _TEST.match(text)
+    match instruction:
+        case Cmd() | Entrypoint() if text.endswith("]"):
+            return True
+        case Add() | Copy() | Volume():
+            return text[1:].lstrip()[:1] in _QUOTES
+        case _:
+            return _ARRAY.match(text) is not None and not _TEST.match(text)
 
 
 def _edits(text: str, span: Span) -> list[Edit]:

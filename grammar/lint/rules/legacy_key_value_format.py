@@ -30,7 +30,8 @@ def _edits(pair: Pair, escape: str) -> list[Edit]:
     if span.line != span.last_line:
         return []
     value = pair.value.text
-    for candidate in (value, f'"{value}"'):
+    quoted = '"' + value.replace('"', "") + '"'
+    for candidate in (value, quoted):
         text = f"{pair.key.text}={candidate}"
         if words.split(text, escape) == (text,) and _same(value, candidate, escape):
             return [Edit(span, text)]

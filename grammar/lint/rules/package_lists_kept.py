@@ -9,6 +9,7 @@ from grammar.lint.rule import Rule
 from grammar.lint.walk import walk
 
 _APT = "/var/lib/apt"
+_APT_USES = frozenset(("install", "upgrade", "dist-upgrade", "full-upgrade", "build-dep"))
 _CLEANING = {"dnf": "/var/cache/dnf", "microdnf": "/var/cache/yum", "yum": "/var/cache/yum"}
 
 
@@ -25,7 +26,7 @@ def check(dockerfile: Dockerfile) -> Iterator[Finding]:
 
 def _apt(run: Run, found: Sequence[Command]) -> str:
     names = ("apt", "apt-get")
-    installs = any(one.name in names and "install" in one.arguments for one in found)
+    installs = any(one.name in names and _APT_USES & {*one.arguments} for one in found)
     updates = any(one.name in names and "update" in one.arguments for one in found)
     if not installs or not updates or _removes(found, _APT) or _mounts(run, _APT):
         return ""

@@ -1,0 +1,106 @@
+"""Checks of whole fixtures, with what the rules need besides the file; errors; unknown bases.
+
+`python -m tests.buildkit.test_check` writes what is found in `fixtures/lint/*/bad.Dockerfile`.
+"""
+
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from buildkit.check import Checked, check
+from buildkit.context.local import LocalContext
+from buildkit.frontend.options import LowerOptions
+from grammar.lint.fix import repair
+from grammar.lint.table import RULES
+from grammar.source import Source
+from tests.buildkit.frontend.plans import AMD64, image
+
+LINT = Path(__file__).parents[2] / "fixtures" / "lint"
+ROUNDS = 5
+
+
+def checked(
+    text: str,
+    *,
+    context: Path | None = None,
+    images: Mapping[str, Mapping[str, Any]] | None = None,
+    **options: Any,
+) -> Checked:
+    """Check `text`, with images by canonical name as in `options.toml`."""
+    known = images or {}
+    opened = None if context is None else LocalContext.open(str(context))
+    try:
+        return check(
+            Source("Dockerfile", text),
+            LowerOptions(build_platform=AMD64, **options),
+            opened,
+            lambda name: image(name, AMD64, known[name]) if name in known else None,
+        )
+    finally:
+        if opened is not None:
+            opened.close()
+
+
+def fixture(path: Path, text: str | None = None) -> Checked:
+    """Check the file at `path` of a fixture, or `text` in its place."""
+    given: dict[str, Any] = {}
+    if (path.parent / "options.toml").exists():
+        given = tomllib.loads((path.parent / "options.toml").read_text("utf-8"))
+    context = path.parent / "context"
+    if context.exists():
+        given["context"] = context
+    return checked(path.read_text("utf-8") if text is None else text, **given)
+
+
+def shown(found: Checked) -> str:
+    """Return findings as `findings.txt` has them."""
+    lines = [f"{one.span.line}: {one.rule}: {one.message}\n" for one in found.findings]
+    if found.error is not None:
+        lines.append(f"error: {found.error}\n")
+    return "".join(lines)
+
+
+def repaired(path: Path) -> str:
+    """Return the file at `path` with all repairs made."""
+    text = path.read_text("utf-8")
+    for _ in range(ROUNDS):
+        text = repair(text, fixture(path, text).findings).text
+    return text
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_a_bad_dockerfile_breaks_its_rule_and_no_other(rule: str) -> None:
+    path = LINT / rule / "bad.Dockerfile"
+    found = fixture(path)
+    assert {one.rule for one in found.findings} == {rule}
+    assert shown(found) == path.with_name("findings.txt").read_text("utf-8")
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_a_good_dockerfile_breaks_no_rule(rule: str) -> None:
+    assert shown(fixture(LINT / rule / "good.Dockerfile")) == ""
+
+
+@pytest.mark.parametrize(
+    "path", sorted(LINT.glob("*/fixed.Dockerfile")), ids=lambda path: path.parent.name
+)
+def test_a_repair_leaves_nothing_of_its_rule(path: Path) -> None:
+    text = repaired(path.with_name("bad.Dockerfile"))
+    assert text == path.read_text("utf-8")
+    assert not fixture(path).findings
+
+
+def main() -> None:
+    """Write what is found and what repairs make of it."""
+    for path in LINT.glob("*/bad.Dockerfile"):
+        path.with_name("findings.txt").write_text(shown(fixture(path)), "utf-8")
+        text = repaired(path)
+        if text != path.read_text("utf-8"):
+            path.with_name("fixed.Dockerfile").write_text(text, "utf-8")
+
+
+if __name__ == "__main__":
+    main()
