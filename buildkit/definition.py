@@ -9,6 +9,7 @@ from typing import TypeAlias
 
 from buildkit.archive.remote import PullPolicy, Stores, obtain
 from buildkit.errors import (
+    BuildError,
     Cancelled,
     DefinitionError,
     ImageError,
@@ -111,7 +112,7 @@ def placed(error: BaseException, source: Source) -> BaseException:
         if error.span is not None:
             told.excerpt = excerpt(source, error.span, error.whole) + "\n"
         return told
-    if isinstance(error, DefinitionError | StepError) and error.lines and not error.excerpt:
+    if isinstance(error, BuildError) and error.lines and not error.excerpt:
         error.excerpt = excerpt(source, _whole(source, error.lines)) + "\n"
     return error
 

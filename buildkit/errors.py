@@ -18,15 +18,19 @@ from typing import ClassVar
 class BuildError(Exception):
     """`message` says what is the case, `hint` what to do next (may be empty).
 
-    `excerpt`: the lines of the Dockerfile that are meant, as text, where somebody knows them.
+    `lines` are the first and last line of the instruction that is meant (1-based, inclusive), None
+    when no single place is; `excerpt` is their text, where somebody knows it.
     """
 
     exit_code: ClassVar[int] = 1
 
-    def __init__(self, message: str, *, hint: str = "") -> None:
+    def __init__(
+        self, message: str, *, lines: tuple[int, int] | None = None, hint: str = ""
+    ) -> None:
         super().__init__(message)
         self.message = message
         self.hint = hint
+        self.lines = lines
         self.excerpt = ""
 
 
@@ -37,23 +41,13 @@ class UsageError(BuildError):
 
 
 class DefinitionError(BuildError):
-    """The Dockerfile is at fault.
-
-    `lines` are the first and last line of the instruction (1-based, inclusive), None when no
-    single place is to blame.
-    """
+    """The Dockerfile is at fault."""
 
     exit_code = 2
 
-    def __init__(
-        self, message: str, *, lines: tuple[int, int] | None = None, hint: str = ""
-    ) -> None:
-        super().__init__(message, hint=hint)
-        self.lines = lines
-
 
 class StepError(BuildError):
-    """A step failed. `lines` as in `DefinitionError`, `log` the tail of what the step printed."""
+    """A step failed; `log` is the tail of what it printed."""
 
     def __init__(
         self,
@@ -64,9 +58,8 @@ class StepError(BuildError):
         log: tuple[str, ...] = (),
         hint: str = "",
     ) -> None:
-        super().__init__(message, hint=hint)
+        super().__init__(message, lines=lines, hint=hint)
         self.step = step
-        self.lines = lines
         self.log = log
 
 

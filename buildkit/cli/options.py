@@ -27,11 +27,26 @@ class _Parser(argparse.ArgumentParser):
 
     def parse_args(self, args: Sequence[str], namespace: None = None) -> argparse.Namespace:  # type: ignore[override]
         """Parse `args`, with bare options written out."""
-        return super().parse_args([self.bare.get(word, word) for word in args], namespace)
+        words = [self.bare.get(word, word) for word in args]
+        found, rest = self.parse_known_args(words, namespace)
+        unknown = next((word for word in rest if word.startswith("-")), None)
+        if unknown is not None:
+            self._unknown(unknown.partition("=")[0])
+        if rest:
+            self.error(f"one argument too many: {rest[0]}")
+        return found
 
     def error(self, message: str) -> NoReturn:
         """Raise UsageError with argparse's message."""
         raise UsageError(message, hint=f"'{self.prog} --help' tells the options")
+
+    def _unknown(self, option: str) -> NoReturn:
+        from grammar.nearest import nearest  # needed for a mistake only
+
+        close = nearest(option, self._option_string_actions, ignore_case=False)
+        if close is None:
+            self.error(f"unknown option {option}")
+        raise UsageError(f"unknown option {option}", hint=f"did you mean {close}?")
 
 
 def parser_for(name: str, summary: str) -> argparse.ArgumentParser:

@@ -5,7 +5,7 @@ none when all are there already. Source: dockerfile.md, WORKDIR: new directories
 by the current user, those that exist stay as they are.
 """
 
-from buildkit.errors import StoreError
+from buildkit.errors import StepError, StoreError
 from buildkit.llb.op import MkdirOp
 from buildkit.ops.chown import Owner, find_owner
 from buildkit.ops.target import Target
@@ -18,6 +18,10 @@ def make_directory(op: MkdirOp, parent: int | None, upper: str) -> None:
     try:
         target.directory(target.resolve(op.path))
         target.finish()
+    except StepError as error:
+        raise StepError(
+            f"cannot make the directory {op.path}: something else is there", hint=error.hint
+        ) from error
     except OSError as error:
         raise StoreError(f"cannot make {op.path}: {error.strerror}") from error
     finally:

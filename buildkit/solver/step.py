@@ -12,7 +12,7 @@ from typing import TypeAlias
 from buildkit.cache.key import CacheKey, cache_key, key_document
 from buildkit.cache.result import Identity, Outcome, Ref
 from buildkit.cache.store import CachedStep, CacheStore
-from buildkit.errors import Cancelled, StepError
+from buildkit.errors import BuildError, Cancelled, StepError
 from buildkit.llb.graph import Vertex
 from buildkit.llb.op import CopyOp
 from buildkit.progress.cancel import Cancel
@@ -256,8 +256,9 @@ def note_of(outcome: Outcome) -> str:
 
 def _placed(error: BaseException, vertex: Vertex, tail: tuple[str, ...] = ()) -> BaseException:
     """Fill in which step failed, its place, and the end of its log, where they are missing."""
+    if isinstance(error, BuildError) and not isinstance(error, Cancelled):
+        error.lines = error.lines or vertex.lines
     if isinstance(error, StepError):
         error.step = error.step or vertex.label
-        error.lines = error.lines or vertex.lines
         error.log = error.log or tail
     return error

@@ -27,19 +27,15 @@ from tests.images import Image
 from tests.program import TOP
 
 FOLDER = TOP / "fixtures/contexts"
-_OURS = {"context.txt", "image.txt", "options.toml", "buildah.toml"}
+_OURS = {"context.txt", "image.txt", "errors.txt", "options.toml", "buildah.toml"}
 
 
 class Case(NamedTuple):
     """One case."""
 
     name: str
+    folder: Path
     options: Mapping[str, Any]
-
-    @property
-    def folder(self) -> Path:
-        """Where it is written."""
-        return FOLDER / self.name
 
     @property
     def expected(self) -> str:
@@ -81,13 +77,9 @@ class Case(NamedTuple):
         return path.read_text(encoding="utf-8").splitlines() if path.exists() else []
 
 
-def read_cases() -> list[Case]:
-    """Return all cases."""
-    return [
-        Case(folder.name, _options(folder))
-        for folder in sorted(FOLDER.iterdir())
-        if folder.is_dir()
-    ]
+def read_cases(folder: Path = FOLDER) -> list[Case]:
+    """Return all cases in `folder`."""
+    return [Case(path.name, path, _options(path)) for path in sorted(folder.iterdir())]
 
 
 def _options(folder: Path) -> Mapping[str, Any]:
