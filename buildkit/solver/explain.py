@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, TypeAlias
 
 from buildkit.cache import manifest
+from buildkit.oci.reference import Reference
 
 PARENT_CHANGED = "parent step changed"
 FILES_SHOWN = 5
@@ -180,13 +181,22 @@ def _sources(was: list[dict[str, Any]], now: list[dict[str, Any]]) -> list[str]:
 
 
 def _base(was: dict[str, Any], now: dict[str, Any]) -> list[str]:
-    if was["reference"] != now["reference"]:
-        return [f"base {_change(was['reference'], now['reference'])}"]
+    before, name = _familiar(was["reference"]), _familiar(now["reference"])
+    if before != name:
+        return [f"base {_change(before, name)}"]
     if was["config"] != now["config"]:
-        return [f"base {now['reference']} moved from {was['config']} to {now['config']}"]
+        return [f"base {name} moved from {was['config']} to {now['config']}"]
     if was["diff_ids"] != now["diff_ids"]:
-        return [f"layers of base {now['reference']} changed"]
+        return [f"layers of base {name} changed"]
     return []
+
+
+def _familiar(reference: str) -> str:
+    """Return a reference in the form in which people write it."""
+    try:
+        return Reference.parse(reference).familiar
+    except ValueError:  # an image layout, or an ID
+        return reference
 
 
 def _input_reasons(was: list[Any], now: list[Any], kind: str, manifests: Manifests) -> list[str]:
