@@ -103,17 +103,21 @@ def _run(
             step = sandboxes.begin(spec, stdout=writing)
         finally:
             os.close(writing)
-        _relay(step, reading, reporter, cancel)
+        killed = _relay(step, reading, reporter, cancel)
+        # Its first word is that it is made; the next tells its end.
+        step.terminal()
+        if not killed:
+            _kill_when_cancelled(step, cancel)
         return step.wait()
     finally:
         os.close(reading)
 
 
-def _relay(step: Step, reading: int, reporter: StepReporter, cancel: Cancel) -> None:
+def _relay(step: Step, reading: int, reporter: StepReporter, cancel: Cancel) -> bool:
     """Pass output on until nobody can write any more; kill the step when asked to stop.
 
-    The end of the pipe means that every process of the step is gone or has closed it; in the
-    latter case the status tells when they are gone.
+    Return whether it was killed. The end of the pipe means that every process of the step is gone
+    or has closed it; in the latter case the status tells when they are gone.
     """
     poll = polling.poll()
     poll.register(reading, polling.POLLIN)
@@ -129,7 +133,7 @@ def _relay(step: Step, reading: int, reporter: StepReporter, cancel: Cancel) -> 
             if reading in ready:
                 data = os.read(reading, _PIPE)
                 if not data:
-                    return _wait_cancellable(step, cancel, killed=killed)
+                    return killed
                 reporter.log(data)
     except BaseException:
         # A full disk under the log file, say: nothing of the step may outlive it.
@@ -137,12 +141,11 @@ def _relay(step: Step, reading: int, reporter: StepReporter, cancel: Cancel) -> 
         raise
 
 
-def _wait_cancellable(step: Step, cancel: Cancel, *, killed: bool) -> None:
+def _kill_when_cancelled(step: Step, cancel: Cancel) -> None:
     """Wait until the step speaks, or is killed because of `cancel`."""
     poll = polling.poll()
     poll.register(step.fileno(), polling.POLLIN)
-    if not killed:
-        poll.register(cancel.fileno(), polling.POLLIN)
+    poll.register(cancel.fileno(), polling.POLLIN)
     ready = dict(poll.poll())
     if cancel.fileno() in ready:
         step.kill()
