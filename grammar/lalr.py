@@ -92,8 +92,11 @@ class Machine(Generic[Result]):
 
     def _reduce(self, rule: Rule) -> None:
         first = len(self._values) - rule.size
-        tokens: list[object] = []
-        for value in self._values[first:]:
+        values = iter(self._values[first:])
+        # `WORD+` is left-recursive: what is collected goes on growing, else 10^4 words take 10^8.
+        head = next(values, None) if rule.size else []
+        tokens: list[object] = head if type(head) is list else [head]
+        for value in values:
             if type(value) is list:
                 tokens += value
             else:

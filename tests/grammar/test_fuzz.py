@@ -1,10 +1,9 @@
 """Nothing a text holds may raise anything but our errors, or take long.
 
-`PYBUILD_FUZZ=10000` makes each test try that many texts.
+`--hypothesis-profile=long` makes each test try many more texts.
 """
 
-import os
-import time
+from collections.abc import Callable
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -27,9 +26,14 @@ from grammar.values import (
 )
 from grammar.words import expand, expand_body, expand_words
 from tests.grammar.dockerfiles import KEYWORDS, files
+from tests.scaling import assert_in_proportion
 
-EXAMPLES = int(os.environ.get("PYBUILD_FUZZ", "300"))
-fuzzed = settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
+EXAMPLES = 300
+fuzzed = settings(
+    max_examples=max(EXAMPLES, settings().max_examples),
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+)
 SPAN = Span("Dockerfile", 1, 0, 1, 1)
 
 SHARP = (
@@ -122,50 +126,158 @@ def test_any_value_is_read_or_refused(text: str) -> None:
 
 
 HUGE = 60_000
+"""Characters, near the longest line that there may be."""
 
 
 @pytest.mark.parametrize(
-    "text",
+    "make",
     [
-        "RUN " + "a" * HUGE,
-        "RUN " + "<< " * (HUGE // 3),
-        "RUN <<" + " " * HUGE,
-        "RUN " + "<<a " * (HUGE // 4),
-        "RUN " + "'" * HUGE + " <<",
-        "COPY " + "a " * (HUGE // 2),
-        "COPY " + "--a=b " * (HUGE // 6) + "c d",
-        "COPY " + "<<a " * (HUGE // 4) + "/x\n" + "a\n" * (HUGE // 4),
-        "ONBUILD COPY " + "<<a " * (HUGE // 4) + "/x\n" + "a\n" * (HUGE // 4),
-        "ENV " + "a=b " * (HUGE // 4),
-        "ENV " + "a" * HUGE + " b",
-        "LABEL " + "a=" + "'" * HUGE,
-        "ARG " + "=" * HUGE,
-        "CMD " + "[" * HUGE,
-        "CMD [" + '"a",' * (HUGE // 4) + '"b"]',
-        "CMD [" + "1" * HUGE + "]",
-        "CMD " + '["' + "\\" * HUGE,
-        "EXPOSE " + "1 " * (HUGE // 2),
-        "ONBUILD " * (HUGE // 8),
-        "HEALTHCHECK --interval=" + "1s" * (HUGE // 2) + " CMD a",
-        "HEALTHCHECK --interval=" + "1" * HUGE + "s CMD a",
-        "RUN --mount=" + "a=b," * (HUGE // 4) + " c",
-        "RUN a \\\n" * (HUGE // 8),
-        "RUN a \\\n" + "\n" * HUGE,
-        "#\n" * HUGE,
-        " " * HUGE,
-        "\\\n" * HUGE,
-        "A" * HUGE,
-        "USER a\n" * 5000,
+        lambda size: "RUN " + "a" * size,
+        lambda size: "RUN " + "<< " * (size // 3),
+        lambda size: "RUN <<" + " " * size,
+        lambda size: "RUN " + "<<a " * (size // 4),
+        lambda size: "RUN " + "'" * size + " <<",
+        lambda size: "COPY " + "a " * (size // 2),
+        lambda size: "COPY " + "--a=b " * (size // 6) + "c d",
+        lambda size: "COPY " + "<<a " * (size // 4) + "/x\n" + "a\n" * (size // 4),
+        lambda size: "ONBUILD COPY " + "<<a " * (size // 4) + "/x\n" + "a\n" * (size // 4),
+        lambda size: "ENV " + "a=b " * (size // 4),
+        lambda size: "ENV " + "a" * size + " b",
+        lambda size: "LABEL " + "a=" + "'" * size,
+        lambda size: "ARG " + "=" * size,
+        lambda size: "CMD " + "[" * size,
+        lambda size: "CMD [" + '"a",' * (size // 4) + '"b"]',
+        lambda size: "CMD [" + "1" * size + "]",
+        lambda size: "CMD " + '["' + "\\" * size,
+        lambda size: "EXPOSE " + "1 " * (size // 2),
+        lambda size: "ONBUILD " * (size // 8),
+        lambda size: "HEALTHCHECK --interval=" + "1s" * (size // 2) + " CMD a",
+        lambda size: "HEALTHCHECK --interval=" + "1" * size + "s CMD a",
+        lambda size: "RUN --mount=" + "a=b," * (size // 4) + " c",
+        lambda size: "RUN a \\\n" * (size // 8),
+        lambda size: "RUN a \\\n" + "\n" * size,
+        lambda size: "#\n" * size,
+        lambda size: " " * size,
+        lambda size: "\\\n" * size,
+        lambda size: "A" * size,
+        lambda size: "USER a\n" * (size // 12),
     ],
-    ids=lambda text: text[:14].strip().replace("\n", " "),
+    ids=lambda make: make(40)[:14].strip().replace("\n", " "),
 )
-def test_a_huge_file_takes_time_in_proportion(text: str) -> None:
-    source = Source("Dockerfile", f"FROM a\n{text}\n")
-    start = time.process_time()
-    for read in (parse, parse_syntax):
+def test_a_huge_file_takes_time_in_proportion(make: Callable[[int], str]) -> None:
+    def read(size: int) -> None:
+        source = Source("Dockerfile", f"FROM a\n{make(size)}\n")
+        for parser in (parse, parse_syntax):
+            try:
+                parser(source)
+            except GrammarError as error:
+                assert len(error.render(source)) < 20_000
+
+    assert_in_proportion(read, HUGE)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda size: "$a" * (size // 2),
+        lambda size: "${a:-b}" * (size // 7),
+        lambda size: "${a#" + "b" * 900 + "}" + "c" * size,
+        lambda size: "${b#*}" * (size // 6),
+        lambda size: "${b//x/yy}" * (size // 10),
+        lambda size: "${a:-" * 90 + "x" * size + "}" * 90,
+        lambda size: '"' + "a b " * (size // 4) + '"',
+        lambda size: "\\" * size,
+        lambda size: "a " * (size // 2),
+        lambda size: "${" * (size // 2),
+        lambda size: "'a'" * (size // 3),
+        lambda size: "$" * size,
+    ],
+    ids=lambda make: make(40)[:14],
+)
+def test_a_huge_word_takes_time_in_proportion(make: Callable[[int], str]) -> None:
+    def run(size: int) -> None:
+        for expansion in (expand, expand_words, expand_body):
+            try:
+                expansion(make(size), {"b": "xy"})
+            except GrammarError as error:
+                assert len(str(error)) < 2000
+
+    assert_in_proportion(run, HUGE)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda size: "type=cache,target=/" + "x" * size,
+        lambda size: "type=cache,target=/x" + ",ro" * (size // 3),
+        lambda size: "," * size,
+        lambda size: '"type=cache",' * (size // 13) + '"target=/x"',
+        lambda size: '"' + '""' * (size // 2) + '"',
+        lambda size: "type=cache,target=" + "/../a" * (size // 5),
+        lambda size: "type=cache,size=" + "1" * size,
+        lambda size: "x" * size + "=1",
+    ],
+    ids=lambda make: make(40)[:20],
+)
+def test_a_huge_mount_takes_time_in_proportion(make: Callable[[int], str]) -> None:
+    def run(size: int) -> None:
         try:
-            read(source)
+            parse_run_mount(make(size), SPAN)
         except GrammarError as error:
-            assert len(error.render(source)) < 20_000
-    # Linear is well below a second, quadratic far above.
-    assert time.process_time() - start < 8
+            assert len(str(error)) < 2000
+
+    assert_in_proportion(run, HUGE)
+
+
+@fuzzed
+@given(
+    st.lists(
+        st.sampled_from(
+            (
+                "type",
+                "target",
+                "source",
+                "from",
+                "id",
+                "ro",
+                "rw",
+                "mode",
+                "uid",
+                "gid",
+                "size",
+                "sharing",
+                "env",
+                "required",
+                "=",
+                "=",
+                ",",
+                ",",
+                "cache",
+                "bind",
+                "tmpfs",
+                "secret",
+                "ssh",
+                "/x",
+                "..",
+                "0",
+                "0755",
+                "64m",
+                "true",
+                "locked",
+                '"',
+                '""',
+                "$V",
+                " ",
+                "é",
+            )
+        ),
+        max_size=20,
+    ).map("".join)
+)
+def test_any_mount_is_read_or_refused(text: str) -> None:
+    try:
+        mount = parse_run_mount(text, SPAN, expand=lambda word: expand(word, {"V": "w"}).text)
+    except GrammarError as error:
+        assert error.message
+    else:
+        assert mount.span == SPAN
