@@ -104,9 +104,9 @@ def _run(
         finally:
             os.close(writing)
         killed = _relay(step, reading, reporter, cancel)
-        # Its first word is that it is made; the next tells its end.
+        # Its first word is that it is made; the next tells its end, and closes the channel.
         step.terminal()
-        if not killed:
+        if not killed and step.fileno() >= 0:
             _kill_when_cancelled(step, cancel)
         return step.wait()
     finally:
