@@ -16,6 +16,7 @@ from buildkit.oci.digest import Digest
 from buildkit.snapshot import rootdir
 from buildkit.snapshot.layers import Layers
 from buildkit.snapshot.snapshot import Active, Change, Committed, Snapshot
+from buildkit.snapshot.source import LayerSource
 from buildkit.snapshot.stacks import Stacks
 from buildkit.snapshot.store import Candidates
 from buildkit.state.removal import remove_tree
@@ -26,12 +27,12 @@ if TYPE_CHECKING:
 
 
 class OverlayStore:
-    """A `SnapshotStore` below one state root. `close` it before the root."""
+    """A `SnapshotStore` below one state root, and what `source` offers. `close` it first."""
 
-    def __init__(self, root: StateRoot) -> None:
+    def __init__(self, root: StateRoot, source: LayerSource | None = None) -> None:
         self._root = root
         self._layers = Layers(root)
-        self._stacks = Stacks(root, self._layers)
+        self._stacks = Stacks(root, self._layers, source)
         self._made: Maker | None = None
 
     def close(self) -> None:
@@ -40,7 +41,11 @@ class OverlayStore:
 
     def has(self, diff_ids: Iterable[Digest]) -> bool:
         """See `SnapshotStore`."""
-        return self._layers.has(diff_ids)
+        return self._stacks.can_be_had(diff_ids)
+
+    def bring(self, diff_ids: Iterable[Digest]) -> None:
+        """See `SnapshotStore`."""
+        self._stacks.need(diff_ids)
 
     def is_packed(self, diff_id: Digest) -> bool:
         """See `SnapshotStore`."""

@@ -16,6 +16,7 @@ from buildkit.snapshot import rootdir
 from buildkit.snapshot.adapted import adapt, differing, pointless
 from buildkit.snapshot.layers import Layers
 from buildkit.snapshot.snapshot import Snapshot
+from buildkit.snapshot.source import LayerSource
 from buildkit.snapshot.views import Views
 from buildkit.state.locks import exclusive
 from buildkit.state.root import StateRoot
@@ -24,11 +25,15 @@ _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class Stacks:
-    """Snapshots as stacks of the layers in one state root. Any thread may use it."""
+    """Snapshots as stacks of the layers in one state root. Any thread may use it.
 
-    def __init__(self, root: StateRoot, layers: Layers) -> None:
+    What is not here `source` may have.
+    """
+
+    def __init__(self, root: StateRoot, layers: Layers, source: LayerSource | None = None) -> None:
         self._root = root
         self._layers = layers
+        self._source = source
         self._views = Views(self.lowers)
         self._roots: dict[Digest, rootdir.RootAttributes] = {}
 
@@ -37,13 +42,32 @@ class Stacks:
         self._views.close()
 
     def need(self, diff_ids: Iterable[Digest]) -> None:
-        """Mark layers as in use. Raises StoreError when one is not here."""
-        for diff_id in diff_ids:
+        """Mark layers as in use, fetch those that are not here. Raises StoreError."""
+        wanted = tuple(diff_ids)
+        if self._layers.has(wanted):
+            return
+        if self._source is not None:
+            self._source.fetch(
+                [one for one in dict.fromkeys(wanted) if self._only_offered(one, self._source)]
+            )
+        for diff_id in wanted:
             if not self._layers.has((diff_id,)):
                 raise StoreError(
                     f"layer {diff_id} is not in the store",
                     hint="pybuild fsck tells what is damaged",
                 )
+
+    def can_be_had(self, diff_ids: Iterable[Digest]) -> bool:
+        """Say whether all the layers are here or offered; see `SnapshotStore.has`."""
+        wanted = tuple(diff_ids)
+        source = self._source
+        return self._layers.has(wanted) or (
+            source is not None
+            and all(self._layers.has((one,)) or source.offers(one) for one in wanted)
+        )
+
+    def _only_offered(self, diff_id: Digest, source: LayerSource) -> bool:
+        return not self._layers.has((diff_id,)) and source.offers(diff_id)
 
     def opened(self, diff_id: Digest) -> AbstractContextManager[int]:
         """Give a descriptor of a layer's own tree."""

@@ -23,10 +23,18 @@ class SnapshotStore(Protocol):
     """Keeps layers, stacks them, takes new ones from directories and tars."""
 
     def has(self, diff_ids: Iterable[Digest]) -> bool:
-        """Say whether all of `diff_ids` are here and to be trusted.
+        """Say whether all of `diff_ids` are here and to be trusted, or offered by a source.
 
         They are marked as in use by this command first, so that what was found stays. A layer
         that was not synced before the machine went down does not count.
+        """
+        ...
+
+    def bring(self, diff_ids: Iterable[Digest]) -> None:
+        """Fetch those of `diff_ids` that are only offered (`snapshot/source.py`).
+
+        Whoever needs the files of a layer does so by itself. Raises LayerLostError for what
+        cannot be had after all, StoreError for what nobody offers.
         """
         ...
 
