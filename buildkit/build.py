@@ -6,127 +6,85 @@ local store and in the outputs. Whatever becomes of a build, it leaves a record.
 
 import os
 import time
-from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
-from buildkit.archive.remote import PullPolicy
-from buildkit.contexts import BuildContexts, find_dockerfile
-from buildkit.definition import Resolve, arguments, check_policy, lowered_with, placed, resolver
+from buildkit.definition import arguments, check_policy, lowered_with, placed
 from buildkit.errors import BuildError, Cancelled
 from buildkit.exporter.assemble import Entry, Image, assemble
-from buildkit.exporter.attributes import Output
 from buildkit.findings import CHECK_ARG, Told, tell
 from buildkit.frontend.lower import Lowered
-from buildkit.frontend.options import LowerOptions
-from buildkit.oci.digest import Digest
-from buildkit.oci.reference import Reference
-from buildkit.ops.secrets import SecretSource
+from buildkit.main_context import Main
 from buildkit.ops.table import BuildOps
 from buildkit.progress.cancel import Cancel
 from buildkit.progress.events import Emit, Note, Warned
-from buildkit.records.record import (
-    BuildOutcome,
-    BuildRecord,
-    build_identity,
-    new_build_id,
-)
+from buildkit.records.record import BuildOutcome, BuildRecord, new_build_id
+from buildkit.request import BuildRequest, Ready, identity_of, ready, resolve_for
 from buildkit.snapshot.snapshot import Snapshot
 from buildkit.solver.causes import Past
-from buildkit.solver.policy import CachePolicy
 from buildkit.solver.solve import Result, solve
 from buildkit.solver.step import StepLogs
 from buildkit.worker import Worker
 from grammar.instructions import Dockerfile
 from grammar.parser import parse
-from grammar.source import Source
 from runtime.values import NamedTuple
 
-
-class BuildRequest(NamedTuple):
-    """What the user asked for. `dockerfile` None: the context's; `context_sources`: directories.
-
-    `plain_modes`: files of contexts are 0755 or 0644, as git has them. `locked`: base images are
-    those of the lock file. `pull`: when a registry is asked for a base image.
-    """
-
-    context: str
-    dockerfile: str | None
-    tags: tuple[Reference, ...]
-    options: LowerOptions
-    context_sources: Mapping[str, str]
-    policy: CachePolicy
-    outputs: tuple[Output, ...]
-    secrets: Mapping[str, SecretSource]
-    jobs: int
-    plain_modes: bool = False
-    locked: bool = False
-    pull: PullPolicy = "missing"
+if TYPE_CHECKING:
+    from buildkit.exporter.table import Exported
 
 
 class BuildResult(NamedTuple):
-    """What came out: the image ID and the findings."""
+    """What came out: the image, what became of the outputs, the build's record, the findings."""
 
-    image: Digest
+    image: Image
+    exported: tuple["Exported", ...]
+    record: str
     warnings: tuple[str, ...]
 
 
 def build(request: BuildRequest, worker: Worker, emit: Emit, cancel: Cancel) -> BuildResult:
     """Build, name and export. Raises BuildError, with an excerpt of the Dockerfile where it can."""
-    path, source = find_dockerfile(request.context, request.dockerfile)
-    contexts = BuildContexts(
-        worker.root,
-        request.context,
-        path,
-        request.context_sources,
-        plain_modes=request.plain_modes,
-    )
-    record = _begun(request, path, source)
-    try:
-        dockerfile = parse(source)
-        lowered = lowered_with(
-            dockerfile, request.options, resolve_for(request, path, worker, emit, cancel)
-        )
-        check_policy(request.policy, lowered)
-        notes = _linted(lowered, dockerfile, request, worker, emit)
-        result = _solved(lowered, dockerfile, request, contexts, record, worker, emit, cancel)
-        _warn(notes, emit)
-        record = record._replace(steps=result.steps)
-        if result.error is not None:
-            raise result.error
-        image = _assembled(lowered, result)
-        cancel.check()
-        _keep(image, request, worker, emit)
-        if request.outputs:
-            # Compression and archives: a build for the store needs none of it.
-            from buildkit.exporter.table import export
-
-            for output in request.outputs:
-                export(output, image, request.tags, worker.stores(), worker.blobs, emit, cancel)
-        record = record._replace(image=image.digest)
-    except BaseException as error:
-        told = placed(error, source)
-        _save(worker, record, "cancelled" if isinstance(told, Cancelled) else "failed", str(told))
-        if told is error:
-            raise
-        raise told from error
-    finally:
-        contexts.save()
-        contexts.close()
+    with ready(request, worker, cancel) as given:
+        record = _begun(request, given.main)
+        try:
+            dockerfile = parse(given.main.source)
+            resolve = resolve_for(request, given.main, worker, emit, cancel)
+            lowered = lowered_with(dockerfile, request.options, resolve)
+            check_policy(request.policy, lowered)
+            notes = _linted(lowered, dockerfile, request, worker, emit)
+            result = _solved(lowered, dockerfile, request, given, record, worker, emit, cancel)
+            _warn(notes, emit)
+            record = record._replace(steps=result.steps)
+            if result.error is not None:
+                raise result.error
+            image = _assembled(lowered, result)
+            cancel.check()
+            _keep(image, request, worker, emit)
+            exported = _exported(image, request, worker, emit, cancel)
+            record = record._replace(image=image.digest)
+        except BaseException as error:
+            told = placed(error, given.main.source)
+            outcome: BuildOutcome = "cancelled" if isinstance(told, Cancelled) else "failed"
+            _save(worker, record, outcome, str(told))
+            if told is error:
+                raise
+            raise told from error
     _save(worker, record, "done", "")
-    return BuildResult(image.digest, lowered.warnings)
+    return BuildResult(image, exported, record.id, lowered.warnings)
 
 
 def _solved(
     lowered: Lowered,
     dockerfile: Dockerfile,
     request: BuildRequest,
-    contexts: BuildContexts,
+    given: Ready,
     record: BuildRecord,
     worker: Worker,
     emit: Emit,
     cancel: Cancel,
 ) -> Result:
-    ops = BuildOps(worker.stores(), contexts, request.secrets, clamp=lowered.epoch)
+    ops = BuildOps(worker.stores(), given.contexts, given.grants, clamp=lowered.epoch)
     try:
+        given.contexts.prefetch(lowered.graph)
         return solve(
             lowered.graph,
             lowered.target,
@@ -201,44 +159,30 @@ def _warn(told: Told, emit: Emit) -> None:
         emit(Note(f" - {line}"))
 
 
-def resolve_for(
-    request: BuildRequest,
-    path: str | None,
-    worker: Worker,
-    emit: Emit | None = None,
-    cancel: Cancel | None = None,
-) -> Resolve:
-    """Return what finds base images; `path`: of the Dockerfile that was found."""
-    resolve = resolver(worker, request.pull, emit, cancel)
-    if not request.locked:
-        return resolve
-    from buildkit.lock import locked  # for this option only
+def _exported(
+    image: Image, request: BuildRequest, worker: Worker, emit: Emit, cancel: Cancel
+) -> tuple["Exported", ...]:
+    """Write the outputs."""
+    if not request.outputs:
+        return ()
+    # Compression and archives: a build for the store needs none of it.
+    from buildkit.exporter.table import export
 
-    return locked(resolve, path, worker.images)
-
-
-def identity_of(request: BuildRequest, path: str | None) -> str:
-    """Return what the records of this and of other builds of the same thing have in common.
-
-    `path`: of the Dockerfile that was found.
-    """
-    dockerfile = os.path.abspath(path) if path is not None else "-"
-    context = os.path.abspath(request.context)
-    options = request.options
-    return build_identity(dockerfile, context, options.target, str(options.target_platform))
+    stores, tags = worker.stores(), request.tags
+    return tuple(
+        export(output, image, tags, stores, worker.blobs, emit, cancel)
+        for output in request.outputs
+    )
 
 
-def _begun(request: BuildRequest, path: str | None, source: Source) -> BuildRecord:
-    dockerfile = os.path.abspath(path) if path is not None else "-"
-    context = os.path.abspath(request.context)
-    platform = str(request.options.target_platform)
+def _begun(request: BuildRequest, main: Main) -> BuildRecord:
     return BuildRecord(
         id=new_build_id(),
-        identity=identity_of(request, path),
-        dockerfile=source.path if path is None else dockerfile,
-        context=context,
+        identity=identity_of(request, main),
+        dockerfile=main.dockerfile_name,
+        context=main.context_name,
         target=request.options.target,
-        platform=platform,
+        platform=str(request.options.target_platform),
         started=time.time(),
         ended=0.0,
         outcome="failed",

@@ -1,43 +1,34 @@
-"""The build contexts of one build, by name, and the Dockerfile that comes with them.
+"""The build contexts of one build, by name.
 
-In: paths. Out: open contexts, whose trees the ops share; the text of the Dockerfile.
+In: directories. Out: open contexts, whose trees the ops share.
 """
 
-import os
-import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
+from buildkit.context.glob import has_wildcards
 from buildkit.context.local import LocalContext
 from buildkit.context.tree import Tree
-from buildkit.errors import ContextError, DefinitionError
+from buildkit.llb.graph import Graph, Vertex
+from buildkit.llb.op import BindMount, CacheMount, ContextOp, CopyOp, CopySource, ExecOp
+from buildkit.main_context import Main
 from buildkit.state.root import StateRoot
-from grammar.source import Source
 
 MAIN = "context"
-NAMES = ("Dockerfile", "Containerfile", "dockerfile")
-"""What a Dockerfile is called when nobody says so, in order of preference."""
-
-_LIMIT = 16 << 20
 
 
 class BuildContexts:
     """Opens a context when it is first asked for. `close` it when the build is over.
 
-    `plain_modes`: files are 0755 or 0644, as git has them, whatever the disk says.
+    `named`: the directories of the named ones. `plain_modes`: files are 0755 or 0644, as git has
+    them, whatever the disk says.
     """
 
     def __init__(
-        self,
-        root: StateRoot,
-        main: str,
-        dockerfile: str | None,
-        named: Mapping[str, str],
-        *,
-        plain_modes: bool = False,
+        self, root: StateRoot, main: Main, named: Mapping[str, str], *, plain_modes: bool = False
     ) -> None:
         self._root = root
-        self._paths = {MAIN: main, **named}
-        self._dockerfile = dockerfile
+        self._main = main
+        self._named = named
         self._plain_modes = plain_modes
         self._open: dict[str, LocalContext] = {}
 
@@ -49,17 +40,25 @@ class BuildContexts:
         """Return the open context `name`. Raises ContextError."""
         known = self._open.get(name)
         if known is None:
-            path = self._paths[name]
-            dockerfile = self._dockerfile if name == MAIN else None
-            context = LocalContext.open(
-                path,
-                dockerfile=dockerfile,
-                name="context" if name == MAIN else f"context {name}",
-                memory_folder=self._root.path("contexts"),
-                plain_modes=self._plain_modes,
-            )
-            known = self._open[name] = context
+            known = self._open[name] = self._opened(name)
         return known
+
+    def prefetch(self, graph: Graph) -> None:
+        """Look at what the steps of `graph` take from contexts, with all processors.
+
+        To be called before the first thread: it pays for big contexts, and does for small ones what
+        the steps would do.
+        """
+        wanted: dict[str, list[str]] = {}
+        for vertex in graph:
+            for number, path in _taken(vertex):
+                source = vertex.inputs[number]
+                op = None if source is None else graph[source].op
+                # A wildcard at the top may be for a few of very many files.
+                if isinstance(op, ContextOp) and not has_wildcards(path):
+                    wanted.setdefault(op.name, []).append(path)
+        for name, paths in wanted.items():
+            self.context(name).prefetch(paths)
 
     def save(self) -> None:
         """Remember what was read, for the next build."""
@@ -72,33 +71,36 @@ class BuildContexts:
             context.close()
         self._open.clear()
 
-
-def find_dockerfile(context: str, named: str | None) -> tuple[str | None, Source]:
-    """Return the path of the Dockerfile (None: standard input) and its text.
-
-    Raises DefinitionError when there is none, ContextError when the context is none.
-    """
-    if named == "-":
-        return None, Source.decode("-", sys.stdin.buffer.read(_LIMIT))
-    if named is not None:
-        return named, _read(named)
-    if not os.path.isdir(context):
-        what = "is not a directory" if os.path.lexists(context) else "not found"
-        raise ContextError(f'unable to prepare context: path "{context}" {what}')
-    for name in NAMES:
-        path = os.path.join(context, name)
-        if os.path.exists(path):
-            return path, _read(path)._replace(path=name)
-    raise DefinitionError(
-        "failed to read dockerfile: open Dockerfile: no such file or directory",
-        hint=f"there is none in {context}; name one with -f",
-    )
+    def _opened(self, name: str) -> LocalContext:
+        memory = self._root.path("contexts")
+        if name != MAIN:
+            return LocalContext.open(
+                self._named[name],
+                name=f"context {name}",
+                memory_folder=memory,
+                plain_modes=self._plain_modes,
+            )
+        main = self._main
+        return LocalContext.open(
+            main.directory,
+            dockerfile=main.dockerfile,
+            # What was unpacked for this build will not be there for the next.
+            memory_folder=memory if main.kept else None,
+            plain_modes=self._plain_modes,
+            ignore=main.kept,
+        )
 
 
-def _read(path: str) -> Source:
-    try:
-        with open(path, "rb") as file:
-            return Source.decode(path, file.read(_LIMIT))
-    except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        raise DefinitionError(f"failed to read dockerfile: open {path}: {reason}") from error
+def _taken(vertex: Vertex) -> Iterator[tuple[int, str]]:
+    """Yield what a step takes from its inputs: the input's number, and a path in it."""
+    match vertex.op:
+        case CopyOp(sources=sources):
+            for source in sources:
+                if isinstance(source, CopySource):
+                    yield source.origin, source.path
+        case ExecOp(mounts=mounts):
+            for mount in mounts:
+                if isinstance(mount, BindMount | CacheMount) and mount.origin:
+                    yield mount.origin, mount.source
+        case _:
+            return

@@ -24,7 +24,20 @@ SHARED = {"runtime", "runtime.values", "runtime.values.NamedTuple"}
 LAYERS = (
     {"cli"},
     {"build", "check", "launch", "plan"},
-    {"worker", "contexts", "definition", "findings", "lock", "fsck", "gc", "base"},
+    {"request"},
+    {
+        "worker",
+        "contexts",
+        "definition",
+        "findings",
+        "lock",
+        "fsck",
+        "gc",
+        "base",
+        "upkeep",
+        "usage",
+    },
+    {"main_context"},
     {"frontend", "solver", "exporter", "archive"},
     {"ops", "records"},
     {"cache"},
@@ -35,11 +48,11 @@ LAYERS = (
 """Parts of `buildkit` from top to bottom: imports go downwards or stay within a part."""
 
 ALSO_BESIDE = {
-    ("build", "worker"), ("worker", "launch"), ("build", "launch"), ("plan", "build"),
+    ("build", "worker"), ("worker", "launch"), ("build", "launch"),
     ("progress", "errors"), ("llb", "oci"), ("oci", "errors"), ("records", "cache"),
     ("content", "state"), ("tree", "content"), ("state", "content"),
     ("images", "snapshot"), ("exporter", "archive"), ("archive", "exporter"),
-    ("fsck", "gc"), ("gc", "fsck"), ("lock", "definition"),
+    ("fsck", "gc"), ("gc", "fsck"), ("upkeep", "gc"), ("lock", "definition"),
 }  # fmt: skip
 """Imports within one line of LAYERS that are wanted."""
 

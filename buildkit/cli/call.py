@@ -7,8 +7,8 @@ on with `,format=json` and `,ignorestatus=true`.
 
 import argparse
 
-from buildkit.build import BuildRequest
 from buildkit.errors import UsageError
+from buildkit.request import BuildRequest
 from grammar.nearest import did_you_mean
 from runtime.values import NamedTuple
 

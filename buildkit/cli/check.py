@@ -10,10 +10,9 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 
-from buildkit.build import BuildRequest
 from buildkit.check import Checked, Find, check
-from buildkit.cli import build as build_command
 from buildkit.cli import call
+from buildkit.cli import request as build_request
 from buildkit.cli.fix import fixed
 from buildkit.cli.listing import print_json
 from buildkit.cli.options import open_root, state_path
@@ -21,18 +20,19 @@ from buildkit.cli.report import describe
 from buildkit.cli.sarif import sarif
 from buildkit.cli.warnings import document, text
 from buildkit.context.local import LocalContext
-from buildkit.contexts import find_dockerfile
 from buildkit.definition import placed
 from buildkit.errors import BuildError, ImageError, UsageError
 from buildkit.images import ImageStore
+from buildkit.main_context import find_dockerfile
 from buildkit.oci.config import ResolvedImage
+from buildkit.request import BuildRequest
 from grammar.source import Source
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options: those of `build`; the context may be left out."""
-    build_command.add_options(parser)
-    build_command.add_call_options(parser)
+    build_request.add_options(parser)
+    build_request.add_call_options(parser)
     parser.set_defaults(call="check")
     parser.usage = "pybuild check [OPTIONS] [CONTEXT]"
     parser.add_argument("context", nargs="?", default=".", metavar="CONTEXT", help="a directory")
@@ -40,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def command(args: argparse.Namespace) -> int:
     """Check; return the exit status."""
-    return call.answer(build_command.request_of(args), args)
+    return call.answer(build_request.request_of(args), args)
 
 
 def run(request: BuildRequest, args: argparse.Namespace, form: str) -> int:

@@ -11,8 +11,8 @@ import sys
 from buildkit.cli.listing import print_json, size_text
 from buildkit.context.local import LocalContext
 from buildkit.context.overview import Listed
-from buildkit.contexts import NAMES
 from buildkit.errors import UsageError
+from buildkit.main_context import NAMES
 from buildkit.progress.escape import visible
 
 

@@ -7,10 +7,10 @@ its excerpt.
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from buildkit.build import BuildRequest
-from buildkit.contexts import find_dockerfile
 from buildkit.definition import placed
 from buildkit.errors import BuildError
+from buildkit.main_context import find_dockerfile
+from buildkit.request import BuildRequest
 from grammar.errors import GrammarError
 from grammar.instructions import Dockerfile
 from grammar.parser import parse

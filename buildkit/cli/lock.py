@@ -8,16 +8,16 @@ import argparse
 import os
 import sys
 
-from buildkit.build import BuildRequest
-from buildkit.cli import build as build_command
+from buildkit.cli import request as build_request
 from buildkit.cli.options import open_root
-from buildkit.contexts import find_dockerfile
 from buildkit.definition import lowered_with, placed, resolver
 from buildkit.errors import UsageError
 from buildkit.frontend.bases import BaseRequest, BaseUse
 from buildkit.lock import Lock, Pin, encode_lock, name_of, path_of, read_lock
+from buildkit.main_context import find_dockerfile
 from buildkit.oci.config import ResolvedImage
 from buildkit.progress.escape import visible
+from buildkit.request import BuildRequest
 from buildkit.worker import Worker
 from grammar.parser import parse
 from grammar.source import Source
@@ -25,14 +25,14 @@ from grammar.source import Source
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options: those of `build`."""
-    build_command.add_options(parser)
+    build_request.add_options(parser)
     parser.add_argument("context", metavar="CONTEXT", help="a directory")
     parser.usage = "pybuild lock [OPTIONS] CONTEXT"
 
 
 def command(args: argparse.Namespace) -> int:
     """Write the lock file; say what changed in it."""
-    request = build_command.request_of(args)
+    request = build_request.request_of(args)
     dockerfile, source = find_dockerfile(request.context, request.dockerfile)
     path = path_of(dockerfile)
     old = read_lock(path) or Lock(path, {})

@@ -62,6 +62,22 @@ def parser_for(name: str, summary: str) -> argparse.ArgumentParser:
     return parser
 
 
+def switch(parser: argparse.ArgumentParser, option: str, *, help: str) -> None:  # noqa: A002
+    """Declare an option that is given or not, also as `OPTION=true` as Go's programs take it."""
+    parser.add_argument(option, type=_truth, default=False, metavar="", help=help)
+    bare(parser, option, f"{option}=true")
+
+
+def _truth(text: str) -> bool:
+    match text.lower():
+        case "true" | "t" | "1":
+            return True
+        case "false" | "f" | "0":
+            return False
+        case _:
+            raise argparse.ArgumentTypeError(f"{text!r} is neither true nor false")
+
+
 def bare(parser: argparse.ArgumentParser, option: str, meaning: str) -> None:
     """Let `option` stand without `=VALUE`, and never take the next word for its value."""
     if isinstance(parser, _Parser):

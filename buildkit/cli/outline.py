@@ -4,19 +4,19 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from buildkit.build import BuildRequest
-from buildkit.cli import build as build_command
 from buildkit.cli import call
+from buildkit.cli import request as build_request
 from buildkit.cli.dockerfile import definition_of
 from buildkit.cli.listing import print_json, print_table
 from buildkit.frontend.outline import Offered, Outline, outline
 from buildkit.progress.escape import visible
+from buildkit.request import BuildRequest
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options: those of `build`; the context may be left out."""
-    build_command.add_options(parser)
-    build_command.add_call_options(parser)
+    build_request.add_options(parser)
+    build_request.add_call_options(parser)
     parser.set_defaults(call="outline")
     parser.usage = "pybuild outline [OPTIONS] [CONTEXT]"
     parser.add_argument("context", nargs="?", default=".", metavar="CONTEXT", help="a directory")
@@ -24,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def command(args: argparse.Namespace) -> int:
     """Print the outline."""
-    return call.answer(build_command.request_of(args), args)
+    return call.answer(build_request.request_of(args), args)
 
 
 def run(request: BuildRequest, form: str) -> int:

@@ -11,8 +11,8 @@ import sys
 from collections.abc import Iterator
 
 from buildkit.cli.listing import print_json
-from buildkit.contexts import NAMES
 from buildkit.errors import DefinitionError, UsageError
+from buildkit.main_context import NAMES
 from buildkit.progress.escape import visible
 from grammar.errors import GrammarError
 from grammar.source import Source

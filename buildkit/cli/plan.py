@@ -6,7 +6,7 @@ Exit status: 0 nothing would run, 10 something would, else as `build`. Executes 
 import argparse
 import sys
 
-from buildkit.cli import build as build_command
+from buildkit.cli import request as build_request
 from buildkit.cli.listing import print_json
 from buildkit.cli.options import open_root
 from buildkit.durations import duration_text
@@ -20,7 +20,7 @@ SOMETHING_WOULD_RUN = 10
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options: those of `build`, and how to print."""
-    build_command.add_options(parser)
+    build_request.add_options(parser)
     parser.add_argument("context", metavar="CONTEXT", help="a directory")
     parser.usage = "pybuild plan [OPTIONS] CONTEXT"
     parser.add_argument("--format", choices=("text", "json"), default="text", help="how to print")
@@ -28,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def command(args: argparse.Namespace) -> int:
     """Print the plan."""
-    request = build_command.request_of(args)
+    request = build_request.request_of(args)
     with open_root(args) as root, Worker(root) as worker:
         planned = plan(request, worker)
     if args.format == "json":

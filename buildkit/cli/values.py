@@ -3,12 +3,28 @@
 In: the text of an option. Out: a value, or UsageError that says what the form is.
 """
 
+import argparse
+import os
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from buildkit.errors import UsageError
+from buildkit.exporter.attributes import Output, split_fields
 from buildkit.frontend.options import NamedContext
+from buildkit.frontend.remote import is_git
+from buildkit.llb.op import NetworkMode
+from buildkit.oci.platforms import Platform
+from buildkit.oci.reference import Reference
 from buildkit.ops.secrets import SecretSource
 from buildkit.sizes import parse_size as bytes_of
+
+if TYPE_CHECKING:
+    from runtime.spec import Resources
+
+HOST_GATEWAY = "host-gateway"
+_SECRET_KEYS = ("id", "src", "source", "env", "type", "rebuild")
+SECRET_FORM = "id=ID[,src=FILE|,env=NAME][,rebuild=true]"  # noqa: S105 - no secret, but its form
+_SECRET_HINT = f"the form is {SECRET_FORM}"
 
 
 def context_of(texts: Sequence[str]) -> tuple[Mapping[str, str], Mapping[str, NamedContext]]:
@@ -22,6 +38,9 @@ def context_of(texts: Sequence[str]) -> tuple[Mapping[str, str], Mapping[str, Na
         name = name.lower()
         contexts[name] = _named(source)
         if contexts[name].kind == "local":
+            if not os.path.isdir(source):
+                what = "is not a directory" if os.path.lexists(source) else "not found"
+                raise UsageError(f'--build-context {name}: path "{source}" {what}')
             directories[name] = source
     return directories, contexts
 
@@ -31,11 +50,94 @@ def _named(source: str) -> NamedContext:
         return NamedContext("image", source.removeprefix("docker-image://"))
     if source.startswith("oci-layout://"):
         return NamedContext("image", source)
-    if source.startswith(("git://", "git@", "ssh://")) or source.partition("#")[0].endswith(".git"):
+    if source.startswith("target:"):
+        raise UsageError(f"--build-context {source}: targets are known to bake only")
+    if os.path.isdir(source):
+        return NamedContext("local")
+    if is_git(source) or source.startswith("github.com/"):
         return NamedContext("git", source)
     if source.startswith(("http://", "https://")):
         return NamedContext("http", source)
     return NamedContext("local")
+
+
+def tag_of(text: str) -> Reference:
+    """Parse `--tag`."""
+    try:
+        found = Reference.parse(text)
+    except ValueError as error:
+        raise UsageError(f'invalid tag "{text}": {error}', hint="as in app or app:1.2") from error
+    if found.digest is not None:
+        raise UsageError(f'invalid tag "{text}": a digest is not given but comes out')
+    return found
+
+
+def platform_of(text: str) -> Platform | None:
+    """Parse `--platform`; None when nobody asks for one."""
+    if not text:
+        return None
+    if "," in text:
+        raise UsageError(
+            f"--platform {text}: one build is for one platform here",
+            hint="build once for each, with a name each",
+        )
+    try:
+        found = Platform.parse(text)
+    except ValueError as error:
+        raise UsageError(f"--platform: {error}", hint="as in linux/amd64") from error
+    if found.os != "linux":
+        raise UsageError(f"--platform {text}: only images for linux can be built")
+    return found
+
+
+def network_of(text: str) -> NetworkMode:
+    """Parse `--network`."""
+    match text:
+        case "none" | "host":
+            return text
+        case "default" | "bridge":
+            return "default"
+        case _:
+            raise UsageError(f'invalid network mode "{text}"', hint="default, none or host")
+
+
+def pair_of(option: str, text: str, *, bare: bool = False) -> tuple[str, str]:
+    """Parse `NAME=VALUE`; with `bare`, `NAME` alone has an empty value."""
+    name, equals, value = text.partition("=")
+    if not name or (not equals and not bare):
+        raise UsageError(f"invalid {option} {text!r}", hint="the form is NAME=VALUE")
+    return name, value
+
+
+def host_of(text: str) -> tuple[str, str]:
+    """Parse `--add-host NAME:IP` or `NAME=IP`; the address may be `host-gateway`."""
+    equals = "=" in text
+    name, _, address = text.partition("=" if equals else ":")
+    address = address.removeprefix("[").removesuffix("]")
+    if not name or not address:
+        raise UsageError(f"invalid --add-host {text!r}", hint="the form is NAME:IP")
+    if address != HOST_GATEWAY:
+        import ipaddress  # for this option only
+
+        try:
+            ipaddress.ip_address(address)
+        except ValueError:
+            raise UsageError(
+                f"invalid IP address in --add-host {text!r}: {address!r}",
+                hint="the form is NAME:IP, or NAME:host-gateway",
+            ) from None
+    return name, address
+
+
+def epoch_of(option: str | None) -> int | None:
+    """Return the seconds of `--source-date-epoch`, else of SOURCE_DATE_EPOCH, None without."""
+    place = "--source-date-epoch" if option is not None else "SOURCE_DATE_EPOCH"
+    text = option if option is not None else os.environ.get(place, "")
+    if not text and option is None:
+        return None
+    if not (text.isascii() and text.isdigit() and len(text) < 12):
+        raise UsageError(f"invalid {place} {text!r}", hint="seconds since 1970, as digits")
+    return int(text)
 
 
 def parse_size(option: str, text: str) -> int:
@@ -46,19 +148,98 @@ def parse_size(option: str, text: str) -> int:
         raise UsageError(f"invalid value for {option}: {text}", hint="as in 512m") from error
 
 
+def check_ulimits(texts: Sequence[str]) -> None:
+    """Raise UsageError for what is no `--ulimit`."""
+    if texts:
+        from buildkit.ops.ulimits import parse_ulimit  # the sandbox's values: rarely needed
+
+        for text in texts:
+            parse_ulimit(text)
+
+
+def resources_of(args: argparse.Namespace) -> "Resources | None":
+    """Return the limits of RUN steps, None without."""
+    names = ("memory", "memory_swap", "cpus", "cpuset_cpus", "pids_limit", "cpu_period")
+    given = {name: str(getattr(args, name)) for name in (*names, "cpu_quota")}
+    for text in args.resource:
+        name, value = pair_of("--resource", text)
+        field = name.replace("-", "_")
+        if field not in given:
+            raise UsageError(f"--resource {text}: there is no resource {name!r}")
+        given[field] = value
+    if not any(given.values()):
+        return None
+    from runtime.spec import Resources  # the sandbox's values: rarely needed
+
+    cpus = _number("--cpus", given["cpus"])
+    quota, period = given["cpu_quota"], given["cpu_period"] or "100000"
+    if quota and cpus is None:
+        cpus = (_number("--cpu-quota", quota) or 0) / (_number("--cpu-period", period) or 1)
+    swap = given["memory_swap"]
+    pids = _number("--pids-limit", given["pids_limit"])
+    return Resources(
+        memory=parse_size("--memory", given["memory"]) or None,
+        memory_swap=-1 if swap == "-1" else parse_size("--memory-swap", swap) or None,
+        cpus=cpus,
+        cpuset_cpus=given["cpuset_cpus"],
+        pids=None if pids is None else int(pids),
+    )
+
+
+def _number(option: str, text: str) -> float | None:
+    """Return a number above zero; None for an empty text and for -1, which is no limit."""
+    if text in ("", "-1"):
+        return None
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0.0
+    if not 0 < number < 1e9:
+        raise UsageError(f"invalid value for {option}: {text}", hint="a number above 0")
+    return number
+
+
+def with_annotations(outputs: tuple[Output, ...], texts: Sequence[str]) -> tuple[Output, ...]:
+    """Return the outputs that have a manifest with the annotations of `--annotation`."""
+    if not texts:
+        return outputs
+    pairs = tuple(_annotation(text) for text in texts)
+    return tuple(
+        output._replace(annotations=(*output.annotations, *pairs))
+        if output.kind in ("oci", "registry", "image")
+        else output
+        for output in outputs
+    )
+
+
+def _annotation(text: str) -> tuple[str, str]:
+    """Parse `[TYPE[PLATFORM]:]NAME=VALUE`; the type is `manifest`, there being no index."""
+    name, value = pair_of("--annotation", text)
+    kind, colon, rest = name.partition(":")
+    kind = kind.partition("[")[0]
+    known = set(kind.split(","))
+    if not colon or not known & {"manifest", "index", "manifest-descriptor", "index-descriptor"}:
+        return name, value
+    if known != {"manifest"}:
+        raise UsageError(
+            f"--annotation {text}: only manifests have annotations here",
+            hint=f"write {rest}={value}",
+        )
+    return rest, value
+
+
 def split_secret(text: str) -> tuple[str, SecretSource]:
     """Parse `--secret id=X[,src=FILE|,env=NAME][,type=file|env][,rebuild=true]`."""
     fields: dict[str, str] = {}
-    for part in text.split(","):
+    for part in split_fields(text):
         key, equals, value = part.partition("=")
-        if not equals or key not in ("id", "src", "source", "env", "type", "rebuild"):
-            raise UsageError(
-                f"invalid --secret {text!r}", hint="the form is id=ID,src=FILE or id=ID,env=NAME"
-            )
+        key = key.strip().lower()
+        if not equals or key not in _SECRET_KEYS:
+            raise UsageError(f"invalid --secret {text!r}", hint=_SECRET_HINT)
         fields["src" if key == "source" else key] = value
     name = fields.get("id", "")
     if not name:
-        raise UsageError(f"--secret {text!r} has no id")
+        raise UsageError(f"--secret {text!r} has no id", hint=_SECRET_HINT)
     kind = fields.get("type", "")
     if kind not in ("", "file", "env"):
         raise UsageError(f"unknown secret type {kind!r}", hint="file and env are known")
@@ -66,17 +247,19 @@ def split_secret(text: str) -> tuple[str, SecretSource]:
     if rebuild not in ("true", "false"):
         raise UsageError(f"--secret {text!r}: rebuild is true or false, not {rebuild!r}")
     path, variable = fields.get("src", ""), fields.get("env", "")
+    if path and variable:
+        raise UsageError(f"--secret {text!r} has two sources", hint="either src or env")
     if kind == "env" and not variable:
         path, variable = "", path or name
     if not path and not variable:
         path, variable = _default_source(name, kind)
-    return name, SecretSource(path, variable, rebuild == "true")
+    if path and not os.path.exists(path):
+        raise UsageError(f"secret {name}: {path}: no such file or directory", hint=_SECRET_HINT)
+    return name, SecretSource(os.path.abspath(path) if path else "", variable, rebuild == "true")
 
 
 def _default_source(name: str, kind: str) -> tuple[str, str]:
     """Return where a secret comes from that names nothing but itself: variable, then file."""
-    import os  # the environment is looked at in this rare case only
-
     if kind != "file" and name in os.environ:
         return "", name
     return name, ""

@@ -10,10 +10,11 @@ the checkout. Source: dockerfile.md 9.7; git-fetch(1), gitmodules(5).
 import os
 import re
 import subprocess
-from collections.abc import Callable, Sequence
+from base64 import b64encode
+from collections.abc import Callable, Mapping, Sequence
 
 from buildkit.context.descent import DIRECTORY
-from buildkit.context.http import redacted
+from buildkit.context.http import Credentials, no_credentials, redacted
 from buildkit.context.paths import within
 from buildkit.context.tree import Missing, Tree
 from buildkit.errors import ContextError
@@ -61,19 +62,26 @@ class Repository(NamedTuple):
 class Git:
     """Runs git in the private directory `home`. `agent`: path of an ssh agent's socket, or empty.
 
-    `check` is called often and may raise to stop what runs.
+    `authorization`: what to say to a host over http, empty for nothing. `check` is called often and
+    may raise to stop what runs.
     """
 
     def __init__(
-        self, home: str, *, agent: str = "", check: Callable[[], object] = lambda: None
+        self,
+        home: str,
+        *,
+        agent: str = "",
+        authorization: Credentials = no_credentials,
+        check: Callable[[], object] = lambda: None,
     ) -> None:
         self._home = home
         self._check = check
+        self._authorization = authorization
         self._environment = _environment(home, agent)
 
     def resolve(self, repository: Repository) -> str:
         """Return the commit that `repository` names now. Raises ContextError."""
-        _check_names(repository)
+        self._meet(repository)
         if _COMMIT.fullmatch(repository.ref):
             commit = repository.ref
         else:
@@ -87,7 +95,7 @@ class Git:
 
     def check_out(self, repository: Repository, commit: str, directory: str) -> None:
         """Put the files of `commit` into the empty directory `directory`. Raises ContextError."""
-        _check_names(repository)
+        self._meet(repository)
         work = os.path.join(self._home, "work")
         remove_tree(work)
         os.mkdir(work, 0o755)
@@ -102,6 +110,23 @@ class Git:
             _remove_git_dirs(work)
         _move(repository, work, directory)
         remove_tree(work)
+
+    def _meet(self, repository: Repository) -> None:
+        """Check what `repository` says, and get ready to be asked who we are.
+
+        By the environment, for everybody sees the arguments of a process; and for this host alone,
+        not for those of submodules.
+        """
+        _check_names(repository)
+        scheme, _, rest = repository.remote.partition("://")
+        host = rest.partition("/")[0].rpartition("@")[2]
+        value = self._authorization(host) if scheme in ("http", "https") else ""
+        if value:
+            self._environment |= {
+                "GIT_CONFIG_COUNT": "1",
+                "GIT_CONFIG_KEY_0": f"http.{scheme}://{host}/.extraHeader",
+                "GIT_CONFIG_VALUE_0": f"Authorization: {value}",
+            }
 
     def _look_up(self, repository: Repository) -> str:
         ref = repository.ref or "HEAD"
@@ -170,6 +195,23 @@ class Git:
             except ProcessLookupError:
                 pass
             raise
+
+
+def git_authorization(secrets: Mapping[str, bytes]) -> Credentials:
+    """Return what the secrets `GIT_AUTH_HEADER[.host]`, `GIT_AUTH_TOKEN[.host]` say to hosts."""
+
+    def authorization(host: str) -> str:
+        for suffix in dict.fromkeys((f".{host}", f".{host.partition(':')[0]}", "")):
+            header = secrets.get(f"GIT_AUTH_HEADER{suffix}")
+            if header is not None:
+                return header.decode("latin-1").strip()
+            token = secrets.get(f"GIT_AUTH_TOKEN{suffix}")
+            if token is not None:
+                pair = b"x-access-token:" + token.strip()
+                return f"basic {b64encode(pair).decode('ascii')}"
+        return ""
+
+    return authorization
 
 
 def _environment(home: str, agent: str) -> dict[str, str]:

@@ -7,16 +7,15 @@ BuildKit's message; whatever happens, no process of the step is left.
 
 import os
 import select as polling
-from collections.abc import Mapping
 from contextlib import AbstractContextManager, ExitStack
 
 from buildkit.cache.result import Usage
 from buildkit.errors import StepError
 from buildkit.llb.op import ExecOp
+from buildkit.ops.grants import Grants
 from buildkit.ops.mounts import Mounted, Mounting
 from buildkit.ops.origins import Origins
 from buildkit.ops.sandboxes import Sandboxes
-from buildkit.ops.secrets import SecretSource
 from buildkit.ops.ulimits import parse_ulimit
 from buildkit.progress.cancel import Cancel
 from buildkit.progress.reporter import StepReporter
@@ -31,7 +30,7 @@ _PIPE = 1 << 16
 
 
 class Setting(NamedTuple):
-    """What a RUN is given: directories (`lowers` top-most first), secrets, trees, the zygote.
+    """What a RUN is given: directories (`lowers` top-most first), trees, the zygote, and more.
 
     `looking` is held while trees are looked at, which several steps may share.
     """
@@ -39,7 +38,7 @@ class Setting(NamedTuple):
     root: StateRoot
     active: Active
     lowers: tuple[str, ...]
-    secrets: Mapping[str, SecretSource]
+    grants: Grants
     origins: Origins
     sandboxes: Sandboxes
     looking: AbstractContextManager[object]
@@ -49,7 +48,7 @@ def execute(op: ExecOp, setting: Setting, reporter: StepReporter, cancel: Cancel
     """Run `op` to its end. Raises StepError, Cancelled."""
     with ExitStack() as stack:
         mounting = Mounting(
-            setting.root, setting.origins, setting.secrets, stack, cancel, setting.looking
+            setting.root, setting.origins, setting.grants, stack, cancel, setting.looking
         )
         spec = sandbox_of(op, setting, mounting.all(op.mounts))
         try:
@@ -71,6 +70,9 @@ def execute(op: ExecOp, setting: Setting, reporter: StepReporter, cancel: Cancel
 def sandbox_of(op: ExecOp, setting: Setting, mounted: Mounted) -> SandboxSpec:
     """Return the sandbox of `op`. Pure."""
     mounts = mounted.mounts
+    env = dict((*op.env, *op.proxy, *mounted.env))
+    if mounted.agent:
+        env.setdefault("SSH_AUTH_SOCK", mounted.agent)
     if op.script is not None:
         script = File(op.args[-1], op.script.encode("utf-8", "surrogateescape"), mode=0o755)
         mounts = (*mounts, script._replace(readonly=True))
@@ -79,7 +81,7 @@ def sandbox_of(op: ExecOp, setting: Setting, mounted: Mounted) -> SandboxSpec:
         process=Process(
             args=op.args,
             # The key takes the environment for a mapping, so its order must not be seen.
-            env=tuple(sorted((*op.env, *op.proxy, *mounted.env), key=lambda pair: pair[0])),
+            env=tuple(sorted(env.items())),
             cwd=op.cwd,
             user=op.user,
             rlimits=tuple(parse_ulimit(text) for text in op.ulimits),
@@ -87,7 +89,7 @@ def sandbox_of(op: ExecOp, setting: Setting, mounted: Mounted) -> SandboxSpec:
         mounts=mounts,
         hostname=op.hostname,
         network=op.network,
-        resources=Resources(),
+        resources=setting.grants.resources or Resources(),
         security=op.security,
         extra_hosts=op.extra_hosts,
         shm_size=op.shm_size or SHM_SIZE,

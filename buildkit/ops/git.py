@@ -7,6 +7,7 @@ Source: dockerfile.md 9.7 and 13.
 from collections.abc import Callable, Mapping
 
 from buildkit.context.git import Git, Repository
+from buildkit.context.http import no_credentials
 from buildkit.llb.op import GitOp
 
 
@@ -14,11 +15,19 @@ class Repositories:
     """The repositories of one build; a ref is looked up once.
 
     `aside`: makes a new private directory. `agent`: path of an ssh agent's socket, or empty.
+    `authorization`: what to say to a host over http.
     """
 
-    def __init__(self, aside: Callable[[], str], *, agent: str = "") -> None:
+    def __init__(
+        self,
+        aside: Callable[[], str],
+        *,
+        agent: str = "",
+        authorization: Callable[[str], str] = no_credentials,
+    ) -> None:
         self._aside = aside
         self._agent = agent
+        self._authorization = authorization
         self._commits: dict[GitOp, str] = {}
 
     def identify(
@@ -39,7 +48,7 @@ class Repositories:
         return known
 
     def _git(self, check: Callable[[], object]) -> Git:
-        return Git(self._aside(), agent=self._agent, check=check)
+        return Git(self._aside(), agent=self._agent, authorization=self._authorization, check=check)
 
 
 def _repository(op: GitOp) -> Repository:

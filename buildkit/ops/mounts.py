@@ -8,7 +8,6 @@ what the ignore file hides cannot be mounted (S12), which is why a context is co
 
 import os
 import stat
-from collections.abc import Mapping
 from contextlib import AbstractContextManager, ExitStack
 from typing import assert_never
 
@@ -23,8 +22,8 @@ from buildkit.llb.op import (
 )
 from buildkit.ops import cache_mounts, secrets
 from buildkit.ops.copy import copy_into
+from buildkit.ops.grants import Grants
 from buildkit.ops.origins import Origins
-from buildkit.ops.secrets import SecretSource
 from buildkit.ops.select import select
 from buildkit.ops.shown import mount_copy
 from buildkit.progress.cancel import Cancel
@@ -36,10 +35,14 @@ from runtime.values import NamedTuple
 
 
 class Mounted(NamedTuple):
-    """What the mounts of a RUN come to: mounts, and variables with the values of secrets."""
+    """What the mounts of a RUN come to: mounts, and variables with the values of secrets.
+
+    `agent`: where the first ssh agent is, empty for none.
+    """
 
     mounts: tuple[Mount, ...]
     env: tuple[tuple[str, str], ...]
+    agent: str
 
 
 class Mounting:
@@ -49,14 +52,14 @@ class Mounting:
         self,
         root: StateRoot,
         origins: Origins,
-        known: Mapping[str, SecretSource],
+        grants: Grants,
         stack: ExitStack,
         cancel: Cancel,
         looking: AbstractContextManager[object],
     ) -> None:
         self._root = root
         self._origins = origins
-        self._known = known
+        self._grants = grants
         self._stack = stack
         self._cancel = cancel
         self._looking = looking
@@ -65,6 +68,7 @@ class Mounting:
         """Return what the sandbox mounts. Raises StepError, UsageError, Cancelled, OSError."""
         found: list[Mount] = []
         env: list[tuple[str, str]] = []
+        agent = ""
         # In one order for all steps, so that two that lock the same directories cannot wait for
         # each other.
         caches = sorted({mount for mount in wanted if isinstance(mount, CacheMount)}, key=str)
@@ -79,12 +83,12 @@ class Mounting:
                     found.append(Tmpfs(target, size=size))
                 case SecretMount():
                     self._secret(mount, found, env)
-                case SshMount(id=name, required=required):
-                    if required:
-                        raise StepError(f"ssh {name}: no agent was given", hint="--ssh gives one")
+                case SshMount():
+                    if self._agent(mount, found):
+                        agent = agent or mount.target
                 case _:
                     assert_never(mount)
-        return Mounted(tuple(found), tuple(env))
+        return Mounted(tuple(found), tuple(env), agent)
 
     def _bind(self, mount: BindMount) -> Mount:
         with self._looking:
@@ -169,7 +173,7 @@ class Mounting:
             copy_into(op, select(op, trees), trees, None, directory, check=self._cancel.check)
 
     def _secret(self, mount: SecretMount, found: list[Mount], env: list[tuple[str, str]]) -> None:
-        source = self._known.get(mount.id)
+        source = self._grants.secrets.get(mount.id)
         if source is None:
             if mount.required:
                 raise StepError(
@@ -183,3 +187,26 @@ class Mounting:
             if b"\0" in value:
                 raise UsageError(f"secret {mount.id} holds a NUL byte: it cannot be a variable")
             env.append((mount.env, os.fsdecode(value)))
+
+    def _agent(self, mount: SshMount, found: list[Mount]) -> bool:
+        """Add the socket of an agent; False when none was given and none is required."""
+        agents = self._grants.agents
+        agent = "" if agents is None else agents.socket(mount.id)
+        if not agent:
+            if mount.required:
+                raise StepError(
+                    f'no SSH key "{mount.id}" forwarded from the client',
+                    hint=f"give an agent with --ssh {mount.id}",
+                )
+            return False
+        from buildkit.ops.ssh import forwarded  # sockets and threads: for such mounts only
+
+        own = forwarded(agent, self._root.tmp(), mode=mount.mode, uid=mount.uid, gid=mount.gid)
+        try:
+            path = self._stack.enter_context(own)
+        except OSError as error:
+            raise StepError(f"ssh {mount.id}: {error.strerror}") from error
+        fd = os.open(path, os.O_PATH | os.O_CLOEXEC)
+        self._stack.callback(os.close, fd)
+        found.append(BindFd(kernel.pin(fd), mount.target, readonly=True))
+        return True

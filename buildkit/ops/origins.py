@@ -67,6 +67,9 @@ class Origins:
                 empty = self._root.tmp()
                 fd = os.open(empty, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
                 self._stack.callback(os.close, fd)
-        tree = Tree(fd, "the file system that is copied from", place="that stage or image")
+        # What ADD takes from a snapshot came from elsewhere, and is not unpacked unasked.
+        tree = Tree(
+            fd, "the file system that is copied from", place="that stage or image", download=True
+        )
         self._stack.callback(tree.close)
         return tree

@@ -13,11 +13,11 @@ from buildkit.context.tree import Tree
 from buildkit.llb.op import CopyOp, ExecOp, GitOp, HttpOp, MkdirOp
 from buildkit.ops.copy import copy_into
 from buildkit.ops.execute import Setting, execute
+from buildkit.ops.grants import Grants
 from buildkit.ops.mkdir import make_directory
 from buildkit.ops.origins import Origins
 from buildkit.ops.remotes import Remotes
 from buildkit.ops.sandboxes import Sandboxes
-from buildkit.ops.secrets import SecretSource
 from buildkit.ops.selection import Selection
 from buildkit.ops.stores import Stores
 from buildkit.progress.cancel import Cancel
@@ -35,14 +35,14 @@ class Performer:
         self,
         stores: Stores,
         sandboxes: Sandboxes,
-        secrets: Mapping[str, SecretSource],
+        grants: Grants,
         looking: AbstractContextManager[object],
         *,
         clamp: int | None,
     ) -> None:
         self._stores = stores
         self._sandboxes = sandboxes
-        self._secrets = secrets
+        self._grants = grants
         self._looking = looking
         self._clamp = clamp
 
@@ -102,7 +102,7 @@ class Performer:
                 root=self._stores.root,
                 active=active,
                 lowers=() if parent is None else self._stores.snapshots.lowers(parent),
-                secrets=self._secrets,
+                grants=self._grants,
                 origins=origins,
                 sandboxes=self._sandboxes,
                 looking=self._looking,

@@ -1,7 +1,7 @@
 """What carries the ops out: the solver's `Ops`, made once for each build.
 
-In: stores, contexts, sandboxes, secrets. Out: identities, results. One case an op in each of the
-methods; the work itself stands in the module of its op.
+In: stores, contexts, and what the command line gives to steps. Out: identities, results. One case
+an op in each of the methods; the work itself stands in the module of its op.
 """
 
 import threading
@@ -28,8 +28,9 @@ from buildkit.llb.op import (
 )
 from buildkit.oci.digest import Digest
 from buildkit.ops import remembered, secrets
+from buildkit.ops.chown import find_owner, needs_names
+from buildkit.ops.grants import Grants
 from buildkit.ops.origins import Contexts, Origins
-from buildkit.ops.secrets import SecretSource
 from buildkit.ops.select import select
 from buildkit.ops.selection import Selection
 from buildkit.ops.shown import mount_copy
@@ -64,7 +65,7 @@ class BuildOps:
         self,
         stores: Stores,
         contexts: Contexts,
-        secrets: Mapping[str, SecretSource],
+        grants: Grants,
         *,
         clamp: int | None,
     ) -> None:
@@ -73,7 +74,7 @@ class BuildOps:
         self._sandboxes: Sandboxes | None = None
         self._made: Performer | None = None
         self._elsewhere: Remotes | None = None
-        self._secrets = secrets
+        self._grants = grants
         self._clamp = clamp
         self._held: dict[str, _Held] = {}
         # A context's tree remembers what it has looked at; it is not made for two threads at once.
@@ -166,7 +167,7 @@ class BuildOps:
 
                 self._sandboxes = Sandboxes()
                 self._made = Performer(
-                    self._stores, self._sandboxes, self._secrets, self._looking, clamp=self._clamp
+                    self._stores, self._sandboxes, self._grants, self._looking, clamp=self._clamp
                 )
             return self._made
 
@@ -176,7 +177,9 @@ class BuildOps:
             if self._elsewhere is None:
                 from buildkit.ops.remotes import Remotes
 
-                self._elsewhere = Remotes(self._stores.root, self._secrets)
+                self._elsewhere = Remotes(
+                    self._stores.root, self._grants.secrets, self._grants.agents
+                )
             return self._elsewhere
 
     def _image(self, op: ImageOp) -> Identity:
@@ -195,13 +198,27 @@ class BuildOps:
         else:
             digests = known
         parent: InputIdentity = None if op.link else _chain(inputs[0])
+        parts: Mapping[str, str] = {}
+        if op.link and op.chown and needs_names(op.chown):
+            # All that such a layer takes from its parent, and not more of it.
+            parts = {"owner": self._owner(op, _parent(inputs))}
         return Identity(
             inputs=(parent, *(digests.get(number) for number in range(1, len(inputs)))),
+            parts=parts,
             manifests={
                 str(digest): self._manifest(vertex, op, inputs, number)
                 for number, digest in digests.items()
             },
         )
+
+    def _owner(self, op: CopyOp, parent: Snapshot | None) -> str:
+        """Return the numbers that the names of `--chown` stand for."""
+        if parent is None:
+            owner = find_owner(op.chown, None)
+        else:
+            with self._stores.snapshots.view(parent) as view:
+                owner = find_owner(op.chown, view)
+        return f"{owner.uid}:{owner.gid}"
 
     def _manifest(
         self, vertex: Vertex, op: CopyOp, inputs: Inputs, number: int
@@ -272,7 +289,7 @@ class BuildOps:
         sources = {
             name: source
             for name in sorted(names)
-            if (source := self._secrets.get(name)) is not None and source.rebuild
+            if (source := self._grants.secrets.get(name)) is not None and source.rebuild
         }
         return {
             f"secret {name}": secrets.mark(self._stores.root, name, secrets.read(name, source))

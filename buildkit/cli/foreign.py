@@ -1,0 +1,117 @@
+"""Options of docker and buildah that have no meaning here, and entitlements.
+
+In: parsed arguments. Out: notes about options that change nothing, UsageError for those that would
+change what comes out; never silence, and never a usage text for what is right elsewhere.
+"""
+
+import argparse
+from collections.abc import Mapping, Sequence
+
+from buildkit.cli.options import bare, switch
+from buildkit.errors import UsageError
+from buildkit.frontend.options import NETWORK_HOST, SECURITY_INSECURE
+
+_SWITCHES = {
+    "--rm": "steps leave no containers behind",
+    "--force-rm": "steps leave no containers behind",
+    "--compress": "the context is read where it is, and sent nowhere",
+    "--layers": "each step has a layer, and the cache is always in use",
+    "--disable-content-trust": "signatures of images are not looked at",
+    "--debug": "PYBUILD_TRACEBACK=1 shows where pybuild itself fails",
+}
+"""Switches that change nothing, and why."""
+
+_IGNORED = {
+    "--builder": "pybuild has no builder instances: it builds in its own process",
+    "--isolation": "each step has a sandbox of its own; RUN --security tells which",
+    "--cgroup-parent": "control groups are made where the kernel lets this user make them",
+    "--cache-from": "this version keeps its cache in the state root only",
+    "--cpu-shares": "processor time is shared evenly; --cpus and --cpuset-cpus limit it",
+    "--cpuset-mems": "memory is taken from where the kernel takes it",
+}
+"""Options with a value that change nothing, and why."""
+
+_REFUSED = {
+    "--cache-to": "this version keeps its cache in the state root only",
+    "--policy": "this version has no source policies; `pybuild lock` pins base images",
+    "--security-opt": "RUN --security=insecure, with --allow security.insecure, has no limits",
+    "--cap-add": "RUN --security=insecure, with --allow security.insecure, has all capabilities",
+    "--device": "devices are not given to steps",
+    "--gpus": "devices are not given to steps",
+    "--volume": "RUN --mount=type=bind shows a directory of a --build-context",
+}
+"""Options with a value that would change what comes out."""
+
+_ATTESTATIONS = ("--provenance", "--sbom", "--attest")
+_OFF = ("false", "0", "disabled")
+
+_ENTITLEMENTS = (NETWORK_HOST, SECURITY_INSECURE)
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Declare them all; the help does not mention them."""
+    for option in _SWITCHES:
+        switch(parser, option, help=argparse.SUPPRESS)
+    bare(parser, "-D", "--debug=true")
+    switch(parser, "--squash", help=argparse.SUPPRESS)
+    for option in (*_IGNORED, *_REFUSED):
+        names = (option, "-v") if option == "--volume" else (option,)
+        parser.add_argument(*names, action="append", default=[], help=argparse.SUPPRESS)
+    for option in _ATTESTATIONS:
+        parser.add_argument(option, action="append", default=[], help=argparse.SUPPRESS)
+
+
+def notes(args: argparse.Namespace) -> list[str]:
+    """Return a line for each option that was given and changes nothing."""
+    known: Mapping[str, str] = {**_SWITCHES, **_IGNORED}
+    return [
+        f"{option} changes nothing here: {why}"
+        for option, why in known.items()
+        if getattr(args, _field(option))
+    ]
+
+
+def refuse(args: argparse.Namespace) -> None:
+    """Raise UsageError for an option whose meaning is not to be had."""
+    for option, why in _REFUSED.items():
+        if getattr(args, _field(option)):
+            raise UsageError(f"{option} is not known here", hint=why)
+    if args.squash:
+        raise UsageError(
+            "--squash is not known here",
+            hint="copy the result onto an empty image: FROM scratch, COPY --from=STAGE / /",
+        )
+    for option in _ATTESTATIONS:
+        wanted = [text for text in getattr(args, _field(option)) if not _is_off(text)]
+        if wanted:
+            raise UsageError(
+                f"{option}={wanted[0]}: this version makes no attestations",
+                hint=f"leave it out, or say {option}=false",
+            )
+
+
+def entitlements(texts: Sequence[str]) -> frozenset[str]:
+    """Return what `--allow` gives. Raises UsageError for what is no entitlement."""
+    found: set[str] = set()
+    for text in (part for one in texts for part in one.split(",")):
+        if text in _ENTITLEMENTS:
+            found.add(text)
+        elif text.partition("=")[0] == "device":
+            raise UsageError(f"--allow {text}: devices are not given to steps")
+        elif text.partition("=")[0] not in ("fs", "fs.read", "fs.write", "ssh"):
+            from grammar.nearest import did_you_mean  # for a mistake only
+
+            raise UsageError(
+                f"unknown entitlement {text!r}{did_you_mean(text, _ENTITLEMENTS)}",
+                hint=f"there are: {', '.join(_ENTITLEMENTS)}",
+            )
+    return frozenset(found)
+
+
+def _is_off(text: str) -> bool:
+    fields = text.split(",")
+    return text in _OFF or "disabled=true" in fields
+
+
+def _field(option: str) -> str:
+    return option.lstrip("-").replace("-", "_")

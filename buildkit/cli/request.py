@@ -1,0 +1,225 @@
+"""The options that all commands share which read a Dockerfile as `build` does.
+
+In: parsed arguments and the environment. Out: a `BuildRequest`, checked as far as it can be
+without looking at a store. Names and meaning are docker's; cli.md chapter 1.
+"""
+
+import argparse
+import os
+from collections.abc import Sequence
+
+from buildkit.cli import foreign
+from buildkit.cli.options import bare, switch
+from buildkit.cli.pulling import PULL_HELP, pull_policy
+from buildkit.cli.values import (
+    SECRET_FORM,
+    check_ulimits,
+    context_of,
+    epoch_of,
+    host_of,
+    network_of,
+    pair_of,
+    parse_size,
+    platform_of,
+    resources_of,
+    split_secret,
+    tag_of,
+    with_annotations,
+)
+from buildkit.errors import UsageError
+from buildkit.exporter.attributes import parse_output
+from buildkit.frontend.options import NETWORK_HOST, SECURITY_INSECURE, LowerOptions
+from buildkit.oci.platforms import Platform
+from buildkit.progress.table import MODES
+from buildkit.request import BuildRequest
+from buildkit.solver.policy import CachePolicy
+
+_PROGRESS = ("PYBUILD_PROGRESS", "BUILDKIT_PROGRESS")
+
+
+def add_call_options(parser: argparse.ArgumentParser) -> None:
+    """Declare the options for an answer about the Dockerfile in place of a build."""
+    add = parser.add_argument
+    add("--call", default="build", metavar="check|outline|targets", help="answer, do not build")
+    add("--check", action="store_const", dest="call", const="check", help="lint, do not build")
+    add("--format", choices=("text", "json", "sarif"), help="of an answer; sarif: of a check")
+    add("--fix", action="store_true", help="with --check: repair what has one obvious repair")
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Declare the options, all but the context itself."""
+    _add_input(parser)
+    _add_cache(parser)
+    _add_output(parser)
+    _add_steps(parser)
+    foreign.add_options(parser)
+
+
+def _add_input(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("-f", "--file", metavar="FILE", help="the Dockerfile: a path, a URL, or - (stdin)")
+    add("--target", default="", metavar="STAGE", help="build this stage")
+    add("--build-arg", action="append", default=[], metavar="NAME[=VALUE]", help="value of an ARG")
+    add("--build-arg-file", action="append", default=[], metavar="FILE", help="lines NAME=VALUE")
+    add(
+        "--build-context",
+        action="append",
+        default=[],
+        metavar="NAME=SOURCE",
+        help="a further context: a directory, a URL, docker-image://REF, oci-layout://DIR",
+    )
+    add("--platform", default="", metavar="OS/ARCH", help="what to build for")
+    add("--pull", default="missing", metavar="always|missing|never|newer", help=PULL_HELP)
+    bare(parser, "--pull", "--pull=always")
+    add("--locked", action="store_true", help="base images as the lock file has them")
+    add(
+        "--context-mode",
+        default="disk",
+        choices=("disk", "git"),
+        help="git: files of the context are 0644 or 0755, as git has them, whatever the umask was",
+    )
+
+
+def _add_cache(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    switch(parser, "--no-cache", help="take nothing from the cache")
+    add("--no-cache-filter", action="append", default=[], metavar="STAGE", help="nor this stage")
+    add("--no-cache-step", action="append", default=[], metavar="LINE|NAME", help="nor this step")
+    add("-j", "--jobs", type=int, default=0, metavar="N", help="steps that run at once")
+
+
+def _add_output(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("-t", "--tag", action="append", default=[], metavar="NAME", help="name of the image")
+    add("--label", action="append", default=[], metavar="NAME=VALUE", help="label of the image")
+    add("--annotation", action="append", default=[], metavar="NAME=VALUE", help="of its manifest")
+    add("-o", "--output", action="append", default=[], metavar="type=TYPE,dest=PATH")
+    switch(parser, "--push", help="push the image under its names: -o type=registry")
+    switch(parser, "--load", help="accepted: the image is always kept in the store")
+    add("--progress", default="", metavar="|".join(MODES), help="how to show what is done")
+    add("-q", "--quiet", action="store_true", help="print the image's ID and nothing else")
+    add("--iidfile", metavar="FILE", help="write the image's ID to FILE")
+    add("--metadata-file", metavar="FILE", help="write digests and names to FILE, as JSON")
+    epoch = "no time in the image is later (SOURCE_DATE_EPOCH)"
+    add("--source-date-epoch", "--timestamp", metavar="SECONDS", help=epoch)
+    switch(parser, "--rewrite-timestamp", help="accepted: with an epoch that is done anyway")
+
+
+def _add_steps(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("--secret", action="append", default=[], metavar=SECRET_FORM, help="for RUN --mount")
+    add("--ssh", action="append", default=[], metavar="ID[=SOCKET|KEY]", help="agent for steps")
+    add("--network", default="default", metavar="default|none|host", help="of RUN steps")
+    add("--allow", action="append", default=[], metavar=f"{NETWORK_HOST}|{SECURITY_INSECURE}")
+    add("--add-host", action="append", default=[], metavar="NAME:IP", help="or NAME:host-gateway")
+    add("--shm-size", default="", metavar="SIZE", help="of /dev/shm in RUN steps")
+    add("--ulimit", action="append", default=[], metavar="NAME=SOFT[:HARD]", help="of RUN steps")
+    add("-m", "--memory", default="", metavar="SIZE", help="limit of each RUN step")
+    add("--memory-swap", default="", metavar="SIZE", help="limit of memory and swap; -1: none")
+    add("--cpus", default="", metavar="N", help="limit of processor time of each RUN step")
+    add("--cpuset-cpus", default="", metavar="LIST", help="processors for RUN steps")
+    add("--pids-limit", default="", metavar="N", help="limit of processes of each RUN step")
+    add("--resource", action="append", default=[], metavar="NAME=VALUE", help=argparse.SUPPRESS)
+    add("--cpu-period", default="", help=argparse.SUPPRESS)
+    add("--cpu-quota", default="", help=argparse.SUPPRESS)
+
+
+def notes_of(args: argparse.Namespace) -> list[str]:
+    """Return what the user should know about options that do nothing here."""
+    notes = foreign.notes(args)
+    if args.annotation and not any("type=oci" in text for text in args.output) and not args.push:
+        notes.append("--annotation: the local store keeps no manifest; outputs have annotations")
+    return notes
+
+
+def request_of(args: argparse.Namespace) -> BuildRequest:
+    """Return what the parsed arguments ask for. Raises UsageError."""
+    foreign.refuse(args)
+    if args.jobs < 0:
+        raise UsageError("--jobs must not be negative")
+    if args.push and not args.tag:
+        raise UsageError("--push without a name", hint="give the image one with -t")
+    args.progress = _progress(args)
+    check_ulimits(args.ulimit)
+    sources, contexts = context_of(args.build_context)
+    outputs = [*args.output, *["type=registry"] * args.push]
+    return BuildRequest(
+        context=args.context,
+        dockerfile=args.file,
+        tags=tuple(map(tag_of, args.tag)),
+        options=LowerOptions(
+            build_platform=Platform.host(),
+            platform=platform_of(args.platform),
+            target=args.target,
+            build_args=_build_args(args.build_arg, args.build_arg_file),
+            labels=tuple(pair_of("--label", text, bare=True) for text in args.label),
+            network=network_of(args.network),
+            allow=foreign.entitlements(args.allow)
+            | ({NETWORK_HOST} if args.network == "host" else set()),
+            contexts=contexts,
+            add_hosts=tuple(map(host_of, args.add_host)),
+            shm_size=parse_size("--shm-size", args.shm_size),
+            ulimits=tuple(args.ulimit),
+            source_date_epoch=epoch_of(args.source_date_epoch),
+        ),
+        context_sources=sources,
+        policy=CachePolicy(
+            args.no_cache,
+            frozenset(name for text in args.no_cache_filter for name in text.split(",") if name),
+            tuple(args.no_cache_step),
+        ),
+        outputs=with_annotations(tuple(map(parse_output, outputs)), args.annotation),
+        secrets=dict(map(split_secret, args.secret)),
+        ssh=_ssh(args.ssh),
+        jobs=args.jobs or max(2, len(os.sched_getaffinity(0))),
+        resources=resources_of(args),
+        plain_modes=args.context_mode == "git",
+        locked=args.locked,
+        pull=pull_policy(args.pull),
+    )
+
+
+def _progress(args: argparse.Namespace) -> str:
+    """Return how to show progress: the option, else the environment, else `auto`."""
+    places = [("--progress", args.progress)]
+    places += [(name, os.environ.get(name, "")) for name in _PROGRESS]
+    for place, mode in places:
+        if mode and mode not in MODES:
+            raise UsageError(
+                f"{place}: no progress display is called {mode!r}",
+                hint=f"there are: {', '.join(MODES)}",
+            )
+        if mode:
+            return str(mode)
+    return "auto"
+
+
+def _build_args(texts: Sequence[str], files: Sequence[str]) -> dict[str, str]:
+    """Return the build arguments; `NAME` alone takes the caller's variable, if there is one."""
+    found: dict[str, str] = {}
+    for file in files:
+        try:
+            with open(file, encoding="utf-8") as lines:
+                entries = [line.strip() for line in lines]
+        except OSError as error:
+            raise UsageError(f"{file}: {(error.strerror or '').lower()}") from error
+        found.update(
+            pair_of("--build-arg-file", line) for line in entries if line and line[0] != "#"
+        )
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not name:
+            raise UsageError(f"invalid --build-arg {text!r}", hint="the form is NAME=VALUE")
+        if equals:
+            found[name] = value
+        elif name in os.environ:
+            found[name] = os.environ[name]
+    return found
+
+
+def _ssh(texts: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    if not texts:
+        return {}
+    from buildkit.ops.ssh import parse_ssh  # sockets and threads: for this option only
+
+    return dict(map(parse_ssh, texts))

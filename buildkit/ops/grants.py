@@ -1,0 +1,22 @@
+"""What the command line gives to the steps of a build, beside what the Dockerfile says.
+
+None of it is part of a cache key: not a secret's value, not an agent, not a limit.
+"""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from buildkit.ops.secrets import SecretSource
+from runtime.values import NamedTuple
+
+if TYPE_CHECKING:
+    from buildkit.ops.ssh import Agents
+    from runtime.spec import Resources
+
+
+class Grants(NamedTuple):
+    """`secrets` by ID; `agents` None: no ssh; `resources` None: no limits."""
+
+    secrets: Mapping[str, SecretSource]
+    agents: "Agents | None" = None
+    resources: "Resources | None" = None

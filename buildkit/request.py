@@ -1,0 +1,109 @@
+"""A request for a build, and what it needs before its Dockerfile can be read.
+
+In: what the user asked for, and what the machine has. Out: the context and the Dockerfile, at hand
+for the time of a block, what goes to the steps, and a way to base images. Shared by `build` and by
+`plan`.
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING
+
+from buildkit.archive.remote import PullPolicy
+from buildkit.contexts import BuildContexts
+from buildkit.definition import Resolve, resolver
+from buildkit.exporter.attributes import Output
+from buildkit.frontend.options import LowerOptions
+from buildkit.main_context import Fetch, Main, find_main, is_at_hand
+from buildkit.oci.reference import Reference
+from buildkit.ops.grants import Grants
+from buildkit.ops.secrets import SecretSource
+from buildkit.progress.cancel import Cancel
+from buildkit.progress.events import Emit
+from buildkit.records.record import build_identity
+from buildkit.solver.policy import CachePolicy
+from buildkit.worker import Worker
+from runtime.values import NamedTuple
+
+if TYPE_CHECKING:
+    from runtime.spec import Resources
+
+KEEP_GIT_DIR = "BUILDKIT_CONTEXT_KEEP_GIT_DIR"
+
+
+class BuildRequest(NamedTuple):
+    """What the user asked for. `dockerfile` None: the context's; `context_sources`: directories.
+
+    `ssh`: paths of a socket or of keys by ID. `resources` None: no limits. `plain_modes`: files of
+    contexts are 0755 or 0644, as git has them. `locked`: base images are those of the lock file.
+    `pull`: when a registry is asked for a base image.
+    """
+
+    context: str
+    dockerfile: str | None
+    tags: tuple[Reference, ...]
+    options: LowerOptions
+    context_sources: Mapping[str, str]
+    policy: CachePolicy
+    outputs: tuple[Output, ...]
+    secrets: Mapping[str, SecretSource]
+    ssh: Mapping[str, tuple[str, ...]]
+    jobs: int
+    resources: "Resources | None" = None
+    plain_modes: bool = False
+    locked: bool = False
+    pull: PullPolicy = "missing"
+
+
+class Ready(NamedTuple):
+    """What is there when the Dockerfile is to be read."""
+
+    main: Main
+    contexts: BuildContexts
+    grants: Grants
+
+
+@contextmanager
+def ready(request: BuildRequest, worker: Worker, cancel: Cancel) -> Iterator[Ready]:
+    """Have context and Dockerfile at hand for the time of a block. Raises BuildError."""
+    with ExitStack() as stack:
+        agents = None
+        if request.ssh:
+            from buildkit.ops.ssh import Agents  # sockets and threads: for --ssh only
+
+            agents = Agents(request.ssh, worker.root.tmp)
+            stack.callback(agents.close)
+        fetch = None
+        if not is_at_hand(request.context, request.dockerfile):
+            keep = request.options.build_args.get(KEEP_GIT_DIR, "0")
+            fetch = Fetch(worker.root.tmp, cancel, request.secrets, agents, keep)
+        main = find_main(request.context, request.dockerfile, fetch)
+        contexts = BuildContexts(
+            worker.root, main, request.context_sources, plain_modes=request.plain_modes
+        )
+        stack.callback(contexts.close)
+        yield Ready(main, contexts, Grants(request.secrets, agents, request.resources))
+
+
+def resolve_for(
+    request: BuildRequest,
+    main: Main,
+    worker: Worker,
+    emit: Emit | None = None,
+    cancel: Cancel | None = None,
+) -> Resolve:
+    """Return what finds base images."""
+    resolve = resolver(worker, request.pull, emit, cancel)
+    if not request.locked:
+        return resolve
+    from buildkit.lock import locked  # for this option only
+
+    return locked(resolve, main.dockerfile, worker.images)
+
+
+def identity_of(request: BuildRequest, main: Main) -> str:
+    """Return what the records of this and of other builds of the same thing have in common."""
+    options = request.options
+    return build_identity(
+        main.dockerfile_name, main.context_name, options.target, str(options.target_platform)
+    )
