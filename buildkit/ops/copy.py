@@ -23,6 +23,7 @@ from buildkit.ops.chown import Owner, find_owner
 from buildkit.ops.select import inline_bytes
 from buildkit.ops.selection import INLINE, Entry, Root, Selection
 from buildkit.ops.target import Attributes, Target, set_attributes, set_xattrs
+from buildkit.state.root import disk_error
 from buildkit.ops.transfer import Transfer, write_all
 from runtime.values import NamedTuple
 
@@ -88,16 +89,22 @@ def copy_into(
             copier.copy(root, check)
         target.finish()
     except OSError as error:
-        raise StoreError(
-            f"cannot copy to {op.dest}: {error.strerror}",
-            hint="an owner may lie outside of the ids in /etc/subuid and /etc/subgid"
-            if error.errno == errno.EINVAL
-            else "",
-        ) from error
+        raise _failure(error, op.dest, upper) from error
     finally:
         copier.close()
         target.close()
     return Copied(copier.files, copier.size)
+
+
+def _failure(error: OSError, dest: str, upper: str) -> StoreError:
+    """Return what to say when `dest` cannot be written; on the disk it is below `upper`."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
+        return disk_error(error, upper)
+    outside = "an owner may lie outside of the ids in /etc/subuid and /etc/subgid"
+    return StoreError(
+        f"cannot copy to {dest}: {(error.strerror or str(error)).lower()}",
+        hint=outside if error.errno == errno.EINVAL else "",
+    )
 
 
 class _Copier:

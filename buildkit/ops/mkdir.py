@@ -5,10 +5,11 @@ none when all are there already. Source: dockerfile.md, WORKDIR: new directories
 by the current user, those that exist stay as they are.
 """
 
-from buildkit.errors import StepError, StoreError
+from buildkit.errors import StepError
 from buildkit.llb.op import MkdirOp
 from buildkit.ops.chown import Owner, find_owner
 from buildkit.ops.target import Target
+from buildkit.state.root import disk_error
 
 
 def make_directory(op: MkdirOp, parent: int | None, upper: str) -> None:
@@ -23,6 +24,6 @@ def make_directory(op: MkdirOp, parent: int | None, upper: str) -> None:
             f"cannot make the directory {op.path}: something else is there", hint=error.hint
         ) from error
     except OSError as error:
-        raise StoreError(f"cannot make {op.path}: {error.strerror}") from error
+        raise disk_error(error, upper) from error
     finally:
         target.close()
