@@ -23,8 +23,8 @@ from buildkit.ops.chown import Owner, find_owner
 from buildkit.ops.select import inline_bytes
 from buildkit.ops.selection import INLINE, Entry, Root, Selection
 from buildkit.ops.target import Attributes, Target, set_attributes, set_xattrs
-from buildkit.state.root import disk_error
 from buildkit.ops.transfer import Transfer, write_all
+from buildkit.state.root import disk_error
 from runtime.values import NamedTuple
 
 _NEW_FILE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
