@@ -81,7 +81,7 @@ class BuildContexts:
                 plain_modes=self._plain_modes,
             )
         main = self._main
-        return LocalContext.open(
+        context = LocalContext.open(
             main.directory,
             dockerfile=main.dockerfile,
             # What was unpacked for this build will not be there for the next.
@@ -89,6 +89,8 @@ class BuildContexts:
             plain_modes=self._plain_modes,
             ignore=main.kept,
         )
+        context.tree.place = main.context_name
+        return context
 
 
 def _taken(vertex: Vertex) -> Iterator[tuple[int, str]]:

@@ -54,7 +54,13 @@ def resolver(
         if wanted.reference.startswith(_LAYOUT):
             from buildkit.archive.layouts import resolve_layout  # compression libraries
 
-            return resolve_layout(wanted.reference, wanted.platform, stores.root, stores.snapshots)
+            try:
+                return resolve_layout(
+                    wanted.reference, wanted.platform, stores.root, stores.snapshots
+                )
+            except BuildError as error:
+                error.lines = error.lines or use.lines
+                raise
         tell = emit or _nobody
         try:
             return obtain(wanted.reference, wanted.platform, pull, stores, tell, cancel)

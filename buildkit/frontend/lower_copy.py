@@ -5,20 +5,18 @@ its inputs, and the history entry. Document: dockerfile.md chapter 9. What only 
 (wildcards, whether a directory exists) is left to the op.
 """
 
-import re
 from typing import Literal
 
 from buildkit.frontend import history, remote
 from buildkit.frontend.bases import Origin
 from buildkit.frontend.expander import Expander, at
-from buildkit.frontend.origins import Inputs, Origins, Place, Source
+from buildkit.frontend.origins import Inputs, Origins, Place, Source, download_source
 from buildkit.frontend.stage_state import StageState, absolute
 from buildkit.llb.op import CopyOp, CopySource, InlineFile
 from grammar.instructions import Add, Copy
 from grammar.values import parse_chmod
 from runtime.values import NamedTuple
 
-_WILDCARD = r"([*?\[\\])"
 _DIRECTORY_ENDS = ("/", "/.", "/..")
 
 
@@ -170,7 +168,8 @@ def _added(
             elif remote.is_remote(text):
                 download = remote.http_op(text, words.checksum)
                 source = Source(origins.step(download, (), label, place), keeps_owners=False)
-                path = "/" + re.sub(_WILDCARD, r"\\\1", download.filename)
+                sources.append(download_source(inputs.number(source.vertex), download))
+                continue
             else:
                 source = origins.main_context()
         sources.append(CopySource(inputs.number(source.vertex), path))

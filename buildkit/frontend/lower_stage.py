@@ -142,7 +142,7 @@ class StageLowering:
         """Begin with all files of a named context, as one layer."""
         source = self._origins.of(base, place)
         text = f"FROM {base.name}"
-        op, inputs = whole_tree(unpack=False), (None, source.vertex)
+        op, inputs = whole_tree(), (None, source.vertex)
         vertex = self._origins.step(op, inputs, names.next(text), place)
         state = StageState(platform, None, vertex)
         state.record(text, vertex)

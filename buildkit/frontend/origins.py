@@ -4,6 +4,7 @@ In: ops, and names that were resolved to an `Origin`. Out: names of vertices in 
 being made. Sources are added when something first needs them.
 """
 
+import re
 from typing import assert_never
 
 from buildkit.errors import DefinitionError
@@ -27,6 +28,7 @@ from grammar.values import parse_bool
 from runtime.values import NamedTuple
 
 MAIN_CONTEXT = "context"
+_WILDCARD = r"([*?\[\\])"
 
 
 class Place(NamedTuple):
@@ -144,16 +146,22 @@ class Origins:
         return self._bases[request]
 
     def _context(self, origin: FromContext, place: Place) -> str:
-        """Add a named context; a download is an archive, and its files are the context."""
+        """Add a named context; of a download that is an archive, its files are the context."""
         label = f"[context {origin.name}] load build context"
         op = context_op(origin.name, origin.context, keeps_git=self._keeps_git)
         source = self.source(op, label, place)
-        if origin.context.kind != "http":
+        if not isinstance(op, HttpOp):
             return source
-        return self._add(whole_tree(unpack=True), (None, source), label, place, number=0)
+        copy = whole_tree()._replace(sources=(download_source(1, op),), unpack="always")
+        return self._add(copy, (None, source), label, place, number=0)
 
 
-def whole_tree(*, unpack: bool) -> CopyOp:
+def download_source(origin: int, download: HttpOp) -> CopySource:
+    """Return the file that `download`, input `origin`, brings."""
+    return CopySource(origin, "/" + re.sub(_WILDCARD, r"\\\1", download.filename))
+
+
+def whole_tree() -> CopyOp:
     """Return the copy of all files of input 1 onto an empty file system."""
     return CopyOp(
         sources=(CopySource(1, "/"),),
@@ -163,7 +171,7 @@ def whole_tree(*, unpack: bool) -> CopyOp:
         exclude=(),
         parents=False,
         link=False,
-        unpack="always" if unpack else "never",
+        unpack="never",
         keep_owner=False,
     )
 

@@ -5,6 +5,7 @@ In: specs. Out: running steps. A build that runs nothing makes neither; both end
 
 import threading
 
+from buildkit.ops.gateway import with_gateway
 from runtime import network
 from runtime.network import Namespace
 from runtime.sandbox import Step, Zygote
@@ -33,6 +34,8 @@ class Sandboxes:
                 if self._network is None:
                     self._network = network.create()
                 spec = self._network.joined(spec)
+            if spec.extra_hosts:
+                spec = with_gateway(spec, self._network)
         return zygote.begin(spec, stdout=stdout)
 
     @property
