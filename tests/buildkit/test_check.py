@@ -93,6 +93,66 @@ def test_a_repair_leaves_nothing_of_its_rule(path: Path) -> None:
     assert not fixture(path).findings
 
 
+def rules(found: Checked) -> list[str]:
+    """Return the rules that are not about tags and unused stages."""
+    return [one.rule for one in found.findings if RULES[one.rule].kind == "reference"]
+
+
+def test_the_variables_of_official_images_are_known() -> None:
+    text = "FROM golang:1\nWORKDIR $GOPATH\nCOPY $GOROOT/x /x\n"
+    found = checked(text)
+    assert rules(found) == ["UndefinedVar"]
+    assert "'$GOROOT'" in found.findings[-1].message
+    assert found.strangers == ()
+
+
+def test_a_base_that_is_there_is_looked_into() -> None:
+    images = {"docker.io/library/golang:1": {"env": ["GOROOT=/go"]}}
+    found = checked("FROM golang:1\nWORKDIR $GOPATH\nCOPY $GOROOT/x /x\n", images=images)
+    assert [one.span.line for one in found.findings] == [2]
+
+
+def test_variables_of_a_stranger_are_not_judged_in_any_stage_built_on_it() -> None:
+    text = "FROM mine AS one\nENV A=$x\nFROM one\nENV B=$y\nFROM alpine:3\nENV C=$z\n"
+    found = checked(text)
+    assert rules(found) == ["UndefinedVar"]
+    assert found.findings[-1].span.line == 6
+    assert found.strangers == ("docker.io/library/mine:latest",)
+
+
+def test_an_error_that_a_strangers_variable_may_have_made_is_none() -> None:
+    assert checked("FROM mine\nEXPOSE $PORT/tcp\n").error is None
+    error = checked("FROM alpine:3\nEXPOSE $PORT/tcp\n").error
+    assert str(error).startswith("invalid port: ")
+    assert checked("FROM mine\nEXPOSE 80/x\n").error is not None
+
+
+def test_all_stages_are_looked_at_unless_a_target_is_given() -> None:
+    text = "FROM scratch AS one\nENV A=$x\nFROM scratch\nENV B=$y\n"
+    assert rules(checked(text)) == ["UndefinedVar"] * 2
+    assert rules(checked(text, target="one")) == ["UndefinedVar"]
+
+
+def test_an_error_counts_only_in_what_the_target_needs() -> None:
+    text = "FROM scratch AS one\nSTOPSIGNAL NONE\nFROM scratch\nENV B=$y\n"
+    assert checked(text).error is None
+    assert rules(checked(text)) == ["UndefinedVar"]
+    assert str(checked(text, target="one").error) == "invalid signal: NONE"
+
+
+def test_what_is_copied_from_elsewhere_is_no_matter_of_the_context(tmp_path: Path) -> None:
+    (tmp_path / ".dockerignore").write_text("*\n!kept/x\n")
+    text = (
+        "FROM scratch AS one\nFROM scratch\nCOPY --from=one a *.b /\n"
+        "ADD https://example.com/a /\nCOPY kept . $unknown /\nADD lost /\n"
+    )
+    found = checked(text, context=tmp_path)
+    ignored = [one for one in found.findings if one.rule == "CopyIgnoredFile"]
+    assert [one.message for one in ignored] == [
+        'Attempting to Add file "lost" that is excluded by .dockerignore'
+    ]
+
+
 def main() -> None:
     """Write what is found and what repairs make of it."""
     for path in LINT.glob("*/bad.Dockerfile"):
