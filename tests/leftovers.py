@@ -7,6 +7,7 @@ our children, so that nothing can run away from being found.
 import contextlib
 import ctypes
 import os
+import re
 import time
 from collections.abc import Iterator
 from functools import cache
@@ -19,6 +20,9 @@ PATIENCE = 20.0
 """Seconds until what is still there counts as left: the kernel takes its time with killed trees."""
 
 _PR_SET_CHILD_SUBREAPER = 36
+_INTERFACE = re.compile("pyb[0-9a-f]{11}")
+"""The outer end of a sandbox's; the bridge they share goes with its last user."""
+
 _HALF_MADE = ("tmp", "leases")
 
 
@@ -52,6 +56,11 @@ def nothing_left(*programs: Pybuild) -> Iterator[None]:
         time.sleep(0.05)
 
 
+def stores_clean(*programs: Pybuild) -> bool:
+    """Whether there is nothing half-made in the stores of `programs`."""
+    return not look(programs).files
+
+
 def look(programs: tuple[Pybuild, ...]) -> State:
     """Return what is there now."""
     return State(
@@ -62,7 +71,7 @@ def look(programs: tuple[Pybuild, ...]) -> State:
             if any(str(program.root) in line for program in programs)
         ),
         groups=frozenset(_orphaned_groups()),
-        interfaces=frozenset(name for name in os.listdir("/sys/class/net") if name[:3] == "pyb"),
+        interfaces=frozenset(filter(_INTERFACE.fullmatch, os.listdir("/sys/class/net"))),
         files=frozenset(
             f"{program.root}/{part}/{name}"
             for program in programs

@@ -1,0 +1,97 @@
+"""State roots on file systems that are small, without inodes or read-only."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from runtime import syscalls
+from tests import kernel
+from tests.callers import Caller
+from tests.leftovers import nothing_left
+from tests.program import Pybuild
+
+SMALL = "size=12m"
+FEW = "size=50m,nr_inodes=900"
+
+
+@contextmanager
+def small(caller: Caller, options: str) -> Iterator[Pybuild]:
+    """Give pybuild on a store that lies on a small file system."""
+    kernel.require("tmpfs")
+    root = caller.place("small")
+    syscalls.mount("tmpfs", str(root), "tmpfs", 0, options)
+    try:
+        program = caller.empty(root=root / "store")
+        program("load", "-q", "-i", caller.base).ok()
+        yield program
+    finally:
+        syscalls.umount(str(root), syscalls.MNT_DETACH)
+
+
+CASES = {
+    "a step fills the disk": (
+        SMALL,
+        "FROM busybox\nRUN dd if=/dev/zero of=/big bs=1M count=50\n",
+        ("No space left on device",),
+    ),
+    "a copy fills the disk": (
+        SMALL,
+        "FROM busybox\nCOPY big /\n",
+        ("no space left on device", "hint: "),
+    ),
+    "a copy of many files": (
+        FEW,
+        "FROM busybox\nCOPY many /many\n",
+        ("no space left on device", "hint: "),
+    ),
+    "a step makes many files": (
+        FEW,
+        "FROM busybox\nRUN for n in $(seq 1000); do echo > /f$n || exit 1; done\n",
+        ("No space left on device",),
+    ),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_full_disk_is_told_and_what_was_half_made_goes(as_root: Caller, case: str) -> None:
+    options, dockerfile, told = CASES[case]
+    context = as_root.context(dockerfile, *(f"file many/{n}" for n in range(900)))
+    (context / "big").write_bytes(b"x" * (20 << 20))
+    with small(as_root, options) as program, nothing_left(program):
+        done = program.build(context)
+        assert done.status == 1
+        for text in told:
+            assert text in done.errors
+        assert "Traceback" not in done.errors
+
+        program.build(as_root.context("FROM busybox\nRUN echo fits > /small\n")).ok()
+        assert program.run("test", "cat", "/small").ok().output == "fits\n"
+        program("fsck", "--full").ok()
+
+
+def test_an_output_that_does_not_fit_is_not_there(as_root: Caller) -> None:
+    context = as_root.context("FROM busybox\nCOPY noise /\n")
+    (context / "noise").write_bytes(os.urandom(4 << 20))
+    with small(as_root, "size=6m") as program:
+        target = program.root.parent
+        output = as_root.pybuild.build(
+            context, "-o", f"type=oci,dest={target}/out.tar", name="noise"
+        )
+        assert output.status == 4
+        assert "no space left on device" in output.errors
+        saved = as_root.pybuild("save", "-o", target / "saved.tar", "busybox", "noise")
+        assert saved.status == 4
+        assert [path.name for path in target.iterdir()] == ["store"]
+
+
+def test_a_read_only_state_root_is_told(as_root: Caller) -> None:
+    context = as_root.context("FROM busybox\nRUN true\n")
+    with small(as_root, SMALL) as program:
+        flags = syscalls.MS_REMOUNT | syscalls.MS_RDONLY
+        syscalls.mount("tmpfs", str(program.root.parent), None, flags, None)
+        done = program.build(context)
+        assert done.status == 1
+        assert "read-only file system" in done.errors
+        assert "Traceback" not in done.errors
