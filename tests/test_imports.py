@@ -23,7 +23,7 @@ SHARED = {"runtime", "runtime.values", "runtime.values.NamedTuple"}
 
 LAYERS = (
     {"cli"},
-    {"build", "check", "launch", "plan"},
+    {"build", "check", "launch", "plan", "shell"},
     {"request"},
     {
         "worker",
@@ -34,6 +34,7 @@ LAYERS = (
         "fsck",
         "gc",
         "base",
+        "past_step",
         "upkeep",
         "usage",
     },

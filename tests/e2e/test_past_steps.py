@@ -1,0 +1,194 @@
+"""What is known of builds that were: records, explanations, and shells in their steps."""
+
+import json
+from collections.abc import Iterator
+
+import pytest
+
+from tests.callers import Caller
+from tests.program import Pybuild
+
+DOCKERFILE = """\
+FROM busybox AS first
+ARG VERSION=1.2
+COPY src /src
+WORKDIR /work
+ENV GREETING="hi there"
+RUN --mount=type=bind,source=src,target=/mnt --mount=type=cache,target=/cache \
+    echo "version $VERSION" | tee version; cp /mnt/a.txt /cache/a
+# pybuild: retry=1
+RUN --mount=type=secret,id=token,required=true \
+    echo left > left; cat /run/secrets/token; exit 3
+RUN echo never
+"""
+SECRET = "s3cr3t"
+
+
+class Scene:
+    """A store with a build that failed, as one user made it."""
+
+    def __init__(self, caller: Caller) -> None:
+        self.pybuild = caller.fresh({"TOKEN": SECRET})
+        self.context = caller.context(DOCKERFILE, "file src/a.txt 0644 text=content")
+        self.failed = self.pybuild("--secret", "id=token,env=TOKEN", self.context)
+
+    def shell(self, *arguments: str, stdin: str | None = None) -> tuple[int, str]:
+        done = self.pybuild("shell", *arguments, stdin=stdin)
+        return done.status, done.output
+
+
+@pytest.fixture(scope="module", params=["as_root", "as_rootless"])
+def scene(request: pytest.FixtureRequest) -> Iterator[Scene]:
+    yield Scene(request.getfixturevalue(request.param))
+
+
+def test_a_failure_is_told_and_tried_again(scene: Scene) -> None:
+    assert scene.failed.status == 1
+    assert scene.failed.errors.count(SECRET) == 4  # once a try, and again in the tail of the log
+    assert "trying again (1 of 1)" in scene.failed.errors
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "output"),
+    [
+        (("--failed", "cat", "version"), 0, "version 1.2\n"),
+        (("--failed", "--", "cat", "left"), 1, ""),
+        (("--failed", "--after", "--", "cat", "left"), 0, "left\n"),
+        (("5", "pwd"), 0, "/work\n"),
+        (("4", "--", "cat", "version", "/mnt/a.txt", "/cache/a"), 0, "version 1.2\ncontentcontent"),
+        (("--before", "4", "ls"), 0, ""),
+        (("line:6", "sh", "-c", "echo $GREETING $VERSION"), 0, "hi there 1.2\n"),
+        (("COPY", "ls", "/src"), 0, "a.txt\n"),
+        (("--before", "COPY", "ls", "/src"), 1, ""),
+        (("WORKDIR", "pwd"), 0, "/work\n"),
+        (("1", "test", "-d", "/work"), 1, ""),
+        (("4", "no-such-program"), 127, ""),
+    ],
+)
+def test_a_command_runs_in_a_step(
+    scene: Scene, arguments: tuple[str, ...], status: int, output: str
+) -> None:
+    assert scene.shell(*arguments) == (status, output)
+
+
+def test_a_shell_reads_what_it_is_told(scene: Scene) -> None:
+    assert scene.shell("4", stdin="echo $VERSION; touch new; ls; exit 7\n") == (
+        *(7, "1.2\nnew\nversion\n"),
+    )
+    assert scene.shell("4", "ls") == (0, "version\n")
+
+
+def test_a_secret_is_given_anew_or_not_there(scene: Scene) -> None:
+    given = ("--secret", "id=token,env=TOKEN")
+    assert scene.shell(*given, "--failed", "cat", "/run/secrets/token") == (0, SECRET)
+    done = scene.pybuild("shell", "--failed", "--after", "cat", "left").ok()
+    assert "without what --secret id=token gives" in done.errors
+    assert "exit code: 3" in done.errors
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("6", "true"), "step #6 of build"),
+        (("9", "true"), "no step of build"),
+        (("RUN", "true"), "'RUN' means several steps"),
+        ((), "which step?"),
+        (("--build", "ffffffff", "1"), "no build has the ID ffffffff"),
+    ],
+)
+def test_a_step_that_cannot_be_entered_is_told(
+    scene: Scene, arguments: tuple[str, ...], message: str
+) -> None:
+    done = scene.pybuild("shell", *arguments)
+    assert done.status == 2
+    assert message in done.errors
+
+
+def test_builds_are_listed_and_shown(scene: Scene) -> None:
+    (listed,) = json.loads(scene.pybuild("records", "ls", "--format", "json").ok().output)
+    assert (listed["outcome"], listed["steps"], listed["cached"]) == ("failed", 6, 1)
+    assert str(scene.context) in scene.pybuild("records", "ls").ok().output
+    shown = scene.pybuild("records", "show", listed["id"][:15]).ok().output
+    assert "not built before" in shown
+    assert "unreached" in shown
+    steps = json.loads(scene.pybuild("records", "show", "--format", "json").ok().output)["steps"]
+    assert [step["outcome"] for step in steps] == [
+        *("cached", "run", "run", "run", "failed", "unreached")
+    ]
+    assert steps[3]["usage"]["memory"] > 0
+
+
+def test_logs_are_printed(scene: Scene) -> None:
+    assert scene.pybuild("records", "logs", "4").ok().output == "version 1.2\n"
+    assert scene.pybuild("records", "logs").ok().output.count("#") == 2
+
+
+def explained(pybuild: Pybuild, *arguments: str) -> dict[str, list[str]]:
+    """Return the places of the differences, by step."""
+    text = pybuild("explain", "--format", "json", *arguments).ok().output
+    return {
+        step["name"].partition("] ")[2][:8]: [one["place"] for one in step["differences"]]
+        for step in json.loads(text)["steps"]
+    }
+
+
+def test_two_builds_are_compared(as_root: Caller) -> None:
+    pybuild = as_root.fresh()
+    context = as_root.context(
+        "FROM busybox\nARG V=1\nCOPY src /src\nRUN echo $V > /v\nRUN true\n",
+        "file src/a.txt 0644 text=a",
+        "file src/b.txt 0644 text=b",
+    )
+    pybuild.build(context).ok()
+    assert "the first of its kind" in pybuild("explain").ok().output
+    pybuild.build(context).ok()
+    assert "4 steps are as before" in pybuild("explain").ok().output
+    (context / "src/a.txt").write_text("changed", encoding="utf-8")
+    pybuild.build(context, "--build-arg", "V=2").ok()
+
+    parts = explained(pybuild)
+    assert parts["COPY src"] == ["inputs[1]", "inputs[1]: src/a.txt"]
+    assert parts["RUN echo"] == ["inputs[0]", "op.env.V"]
+    assert explained(pybuild, "line:4") == {"RUN echo": ["inputs[0]", "op.env.V"]}
+    text = pybuild("explain", "COPY").ok().output
+    assert "  why: src/a.txt changed\n" in text
+    assert "    - file 0644 0:0 ca978112ca1bbdcafac231b39a23dc4da786eff8147c4e" in text
+    assert "b.txt" not in text
+
+
+def test_a_plan_runs_nothing_and_says_by_its_status_whether_a_build_would(as_root: Caller) -> None:
+    pybuild = as_root.fresh()
+    context = as_root.context(
+        "FROM busybox\nCOPY a.txt /\nRUN echo x > /x\n", "file a.txt 0644 text=a"
+    )
+    plan = pybuild("plan", context)
+    assert plan.status == 10
+    assert "MISS   #2 [2/3] COPY a.txt /\n       why: not built before\n" in plan.output
+    assert not json.loads(pybuild("records", "ls", "--format", "json").ok().output)
+    pybuild.build(context).ok()
+
+    assert pybuild("plan", context).ok().output.endswith("all 3 steps are in the cache\n")
+    (context / "a.txt").write_text("b", encoding="utf-8")
+    plan = pybuild("plan", "--format", "json", context)
+    steps = json.loads(plan.output)["steps"]
+    assert plan.status == 10
+    assert [(step["verdict"], step["why"]) for step in steps] == [
+        *(("hit", []), ("miss", ["a.txt changed"]), ("maybe", ["behind #2"]))
+    ]
+    assert pybuild("plan", "--no-cache-step", "7", context).status == 2
+
+
+def test_a_lock_file_holds_the_base_when_its_name_moves(as_root: Caller) -> None:
+    pybuild = as_root.fresh()
+    pybuild("tag", "busybox", "based").ok()
+    context = as_root.context("FROM based\nRUN echo x > /x\n")
+    assert "there is no" in pybuild("build", "--locked", context).errors
+    assert "docker.io/library/based:latest linux/" in pybuild("lock", context).ok().output
+    pybuild.build(context, "--locked").ok()
+    other = as_root.context("FROM busybox\nRUN echo y > /y\n")
+    pybuild.build(other, name="based").ok()
+
+    assert "why: base based:latest moved from sha256:" in pybuild("plan", context).output
+    assert pybuild("plan", "--locked", context).status == 0
+    assert "(was sha256:" in pybuild("lock", context).ok().output
+    assert pybuild("plan", "--locked", context).status == 10
