@@ -33,12 +33,16 @@ if TYPE_CHECKING:
 
 
 class BuildResult(NamedTuple):
-    """What came out: the image, what became of the outputs, the build's record, the findings."""
+    """What came out: the image, what became of the outputs, the build's record, the findings.
+
+    `grown`: a step ran.
+    """
 
     image: Image
     exported: tuple["Exported", ...]
     record: str
     warnings: tuple[str, ...]
+    grown: bool
 
 
 def build(request: BuildRequest, worker: Worker, emit: Emit, cancel: Cancel) -> BuildResult:
@@ -69,7 +73,8 @@ def build(request: BuildRequest, worker: Worker, emit: Emit, cancel: Cancel) -> 
                 raise
             raise told from error
     _save(worker, record, "done", "")
-    return BuildResult(image, exported, record.id, lowered.warnings)
+    grown = any(step.outcome == "run" for step in result.steps)
+    return BuildResult(image, exported, record.id, lowered.warnings, grown)
 
 
 def _solved(

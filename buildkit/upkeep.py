@@ -8,11 +8,16 @@ name. Costs a sum over a table and one statfs where there is nothing to do.
 import os
 import time
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
-from buildkit.errors import UsageError
-from buildkit.gc import Policy, Pruned, prune
+from buildkit.errors import BuildError, UsageError
+from buildkit.progress.events import Emit, Note, Warned
+from buildkit.progress.plain import size_text
 from buildkit.state.root import StateRoot
 from runtime.values import NamedTuple
+
+if TYPE_CHECKING:
+    from buildkit.gc import Pruned
 
 VARIABLE = "PYBUILD_GC"
 DAY = 86_400.0
@@ -73,7 +78,19 @@ _NAMES: Mapping[str, str] = {
 }
 
 
-def after_build(root: StateRoot, *, grown: bool) -> tuple[Pruned, ...]:
+def keep_up(root: StateRoot, emit: Emit, *, grown: bool) -> None:
+    """Do `after_build` and tell of it; what goes wrong with it is no matter of the build."""
+    try:
+        done = after_build(root, grown=grown)
+    except BuildError as error:
+        emit(Warned(f"the store was not collected: {error.message}"))
+        return
+    size = sum(pruned.size for pruned in done)
+    if size:
+        emit(Note(f"collected {size_text(size)} of the store ({VARIABLE} steers this)"))
+
+
+def after_build(root: StateRoot, *, grown: bool) -> tuple["Pruned", ...]:
     """Collect what is too old, once a day, and what is too much, when the store has `grown`.
 
     Raises UsageError, StoreError.
@@ -92,6 +109,9 @@ def after_build(root: StateRoot, *, grown: bool) -> tuple[Pruned, ...]:
     limits = limits_of(text, usual_limits(disk.f_blocks * disk.f_frsize))
     if limits is None:
         return ()
+    # Collection is a module that a build which finds nothing to collect does without.
+    from buildkit.gc import Policy, prune
+
     done = []
     if daily:
         _touch(root, stamp)
@@ -112,11 +132,13 @@ def excess(root: StateRoot, limits: Limits, free: int) -> int:
     return min(max(total - limits.max_used, limits.min_free - free), total - limits.reserved)
 
 
-def _shrink(root: StateRoot, limits: Limits) -> list[Pruned]:
+def _shrink(root: StateRoot, limits: Limits) -> list["Pruned"]:
     """Take away what can be made again, the longest unused first, as long as it is too much.
 
     An image without a name that is a day old no longer keeps its layers.
     """
+    from buildkit.gc import Policy, prune  # as above
+
     done = [prune(root, Policy(steps="none", older_than=DAY))]
     policy = Policy(
         steps="unneeded",

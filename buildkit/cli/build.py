@@ -17,6 +17,7 @@ from buildkit.errors import UsageError
 from buildkit.progress.events import Warned
 from buildkit.progress.table import display_for
 from buildkit.request import BuildRequest
+from buildkit.upkeep import keep_up
 from buildkit.worker import Worker
 
 
@@ -41,6 +42,7 @@ def command(args: argparse.Namespace) -> int:
             for note in notes_of(args):
                 display.emit(Warned(note))
             result = build(request, worker, display.emit, cancel)
+            keep_up(root, display.emit, grown=result.grown)
     _write_results(args, request, result)
     if args.quiet:
         sys.stdout.write(f"{result.image.digest}\n")

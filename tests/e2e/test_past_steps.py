@@ -192,3 +192,26 @@ def test_a_lock_file_holds_the_base_when_its_name_moves(as_root: Caller) -> None
     assert pybuild("plan", "--locked", context).status == 0
     assert "(was sha256:" in pybuild("lock", context).ok().output
     assert pybuild("plan", "--locked", context).status == 10
+
+
+def test_a_store_that_is_too_large_is_collected_after_a_build(as_root: Caller) -> None:
+    pybuild = as_root.fresh()
+    context = as_root.context("FROM busybox\nCOPY a.txt /\n", "file a.txt 0644 text=a")
+    pybuild.build(context).ok()
+    layers = len(list((pybuild.root / "layers").iterdir()))
+    for number in range(3):
+        (context / "a.txt").write_text(f"{number}", encoding="utf-8")
+        done = pybuild.build(context).ok()
+        assert "collected" not in done.errors
+    assert len(list((pybuild.root / "layers").iterdir())) == layers + 3
+
+    (context / "a.txt").write_text("last", encoding="utf-8")
+    pybuild("prune", "--force", "--filter", "type=image").ok()
+    small = {"PYBUILD_GC": "max-used=1k,min-free=0,reserved=0"}
+    done = pybuild("build", "-t", "test", context, environment=small).ok()
+    assert "of the store (PYBUILD_GC steers this)" in done.errors
+    # What it stands on, its own, and what lost its name to it just now.
+    assert len(list((pybuild.root / "layers").iterdir())) == layers + 1
+    assert pybuild("plan", context).status == 0
+    wrong = pybuild("build", context, "--no-cache", environment={"PYBUILD_GC": "what"}).ok()
+    assert "the store was not collected: PYBUILD_GC: there is no 'what'" in wrong.errors
