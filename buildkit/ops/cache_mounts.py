@@ -21,7 +21,12 @@ _POLL = 0.05
 
 def name_of(mount: CacheMount, content: str) -> str:
     """Return the name of the mount's directory below `caches/`."""
-    text = json.dumps([1, mount.id, content, mount.mode, mount.uid, mount.gid])
+    return named(mount.id, content, mount.mode, mount.uid, mount.gid)
+
+
+def named(identity: str, content: str, mode: int, uid: int, gid: int) -> str:
+    """Return the name of the directory of a mount with these properties."""
+    text = json.dumps([1, identity, content, mode, uid, gid])
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
@@ -44,7 +49,7 @@ def directory(
     while True:
         suffix = f"-{tries}" if tries else ""
         path = root.path("caches", name + suffix)
-        _make(root, path, mount, fill)
+        _make(root, path, mount, content, fill)
         fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         os.utime(fd)  # when it was last used, for collection by age
         try:
@@ -68,8 +73,13 @@ def _take(fd: int) -> bool:
     return True
 
 
-def _make(root: StateRoot, path: str, mount: CacheMount, fill: Callable[[str], None]) -> None:
-    """Make the directory aside and rename it, so that it is there whole or not at all."""
+def _make(
+    root: StateRoot, path: str, mount: CacheMount, content: str, fill: Callable[[str], None]
+) -> None:
+    """Make the directory aside and rename it, so that it is there whole or not at all.
+
+    Beside it `about` tells what it is for: its name does not.
+    """
     if os.path.lexists(path):
         return
     made = root.tmp()
@@ -79,6 +89,9 @@ def _make(root: StateRoot, path: str, mount: CacheMount, fill: Callable[[str], N
         fill(fs)
         os.chown(fs, mount.uid, mount.gid)
         os.chmod(fs, mount.mode)
+        about = [mount.id, content, mount.mode, mount.uid, mount.gid]
+        with open(f"{made}/about", "x", encoding="ascii") as file:
+            file.write(json.dumps(about))
         try:
             os.rename(made, path)
         except OSError:

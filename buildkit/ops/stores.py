@@ -1,14 +1,35 @@
 """The stores that ops draw on."""
 
+from collections.abc import Sequence
+from typing import Protocol
+
 from buildkit.cache.store import CacheStore
+from buildkit.llb.op import CacheMount
+from buildkit.oci.digest import Digest
 from buildkit.snapshot.store import SnapshotStore
 from buildkit.state.root import StateRoot
 from runtime.values import NamedTuple
 
 
+class Offered(Protocol):
+    """What shared caches have besides steps and layers. Any thread may ask."""
+
+    def selection(self, chain: Digest, spec: str) -> Digest | None:
+        """Return what `spec` (`ops.remembered`) selects from a snapshot, None when nobody knows."""
+        ...
+
+    def fill(self, mounts: Sequence[CacheMount]) -> None:
+        """Fill the directories of cache mounts that are empty here, as far as they are offered.
+
+        What cannot be had is warned of. Raises Cancelled, StoreError.
+        """
+        ...
+
+
 class Stores(NamedTuple):
-    """All on one state root."""
+    """All on one state root, and what is `offered` from elsewhere."""
 
     root: StateRoot
     snapshots: SnapshotStore
     cache: CacheStore
+    offered: Offered | None = None

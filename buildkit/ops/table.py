@@ -127,6 +127,9 @@ class BuildOps:
             case MkdirOp() as op:
                 return performer.make_directory(op, parent)
             case ExecOp() as op:
+                mounts = [mount for mount in op.mounts if isinstance(mount, CacheMount)]
+                if mounts and self._stores.offered is not None:
+                    self._stores.offered.fill(mounts)
                 origins = self._origins(inputs)
                 try:
                     return performer.execute(op, parent, origins, reporter, cancel)
@@ -258,7 +261,10 @@ class BuildOps:
             ref = inputs[number]
             if not isinstance(ref, Snapshot):
                 return None
-            digest = remembered.find(self._stores.root, ref.chain, remembered.spec_of(op, number))
+            spec = remembered.spec_of(op, number)
+            digest = remembered.find(self._stores.root, ref.chain, spec)
+            if digest is None and self._stores.offered is not None:
+                digest = self._stores.offered.selection(ref.chain, spec)
             if digest is None:
                 return None
             found[number] = digest

@@ -36,11 +36,13 @@ class Result(NamedTuple):
     """What became of a graph, by name of vertex, and a record of each step by number.
 
     `created`: RFC 3339 times for the history, missing where the result has none of its own.
+    `keys`: cache keys of what has a result.
     `error`: what failed first; None when everything has its result.
     """
 
     refs: Mapping[str, Ref]
     created: Mapping[str, str]
+    keys: Mapping[str, CacheKey]
     steps: tuple[StepRecord, ...]
     error: BaseException | None
 
@@ -81,6 +83,7 @@ class _Solver:
         self._workers: Workers[End] | None = None
         self._refs: dict[str, Ref] = {}
         self._created: dict[str, str] = {}
+        self._keys: dict[str, CacheKey] = {}
         self._records: dict[str, StepRecord] = {}
         self._begun: dict[str, float] = {}
         self._hits: list[CacheKey] = []
@@ -104,6 +107,7 @@ class _Solver:
         return Result(
             refs=self._refs,
             created=self._created,
+            keys=self._keys,
             steps=account.in_order(self._records, self._vertices),
             error=self._error,
         )
@@ -169,6 +173,7 @@ class _Solver:
     def _hit(self, vertex: Vertex, hit: Hit) -> None:
         self._step.say(vertex, StepCached(vertex.number, vertex.label))
         self._refs[vertex.id] = hit.ref
+        self._keys[vertex.id] = hit.key
         if hit.record is not None:
             self._created[vertex.id] = hit.record.created
             self._hits.append(hit.key)
@@ -191,6 +196,7 @@ class _Solver:
 
     def _made(self, vertex: Vertex, made: Made) -> None:
         self._refs[vertex.id] = made.outcome.ref
+        self._keys[vertex.id] = made.run.key
         self._created[vertex.id] = made.outcome.created
         self._records[vertex.id] = account.of_made(vertex, made)
         self._step.made.add(made.run.key)
