@@ -4,14 +4,17 @@ In: the record of a build and one of its steps, and the stores. Out: `PastStep`,
 can be looked at from inside, or run again. Nothing is run here.
 """
 
+from collections.abc import Mapping
 from typing import Protocol
 
 from buildkit.cache.document import op_of
 from buildkit.cache.key import CacheKey
 from buildkit.cache.result import ContextRef, Ref
 from buildkit.cache.store import CacheStore
+from buildkit.context.local import LocalContext
+from buildkit.context.tree import Tree
 from buildkit.errors import UsageError
-from buildkit.llb.op import ImageOp, Op
+from buildkit.llb.op import CopyOp, ExecOp, ImageOp, MkdirOp, Op
 from buildkit.oci.digest import Digest
 from buildkit.records.record import BuildRecord, StepRecord
 from buildkit.snapshot.snapshot import Snapshot
@@ -55,7 +58,7 @@ def past_step(build: BuildRecord, step: StepRecord, stores: Stores) -> PastStep:
     """
     again = _Again(build, stores)
     op = again.op(step)
-    if op is None:
+    if op is None or (isinstance(op, CopyOp | ExecOp | MkdirOp) and not step.inputs):
         raise UsageError(
             f"step #{step.number} of build {build.id} was not reached, or its record is gone",
             hint="build again",
@@ -66,6 +69,30 @@ def past_step(build: BuildRecord, step: StepRecord, stores: Stores) -> PastStep:
         found = again.ref(build.steps.index(step))
         result = found if isinstance(found, Snapshot) else None
     return PastStep(step, op, inputs, result)
+
+
+class PastContexts:
+    """The contexts of an earlier build, as they are now."""
+
+    def __init__(self, build: BuildRecord) -> None:
+        self._paths: Mapping[str, str] = {"context": build.context, **dict(build.contexts)}
+        self._dockerfile = build.dockerfile
+        self._open: dict[str, LocalContext] = {}
+
+    def tree(self, name: str) -> Tree:
+        """Return the tree of context `name`. Raises ContextError, UsageError."""
+        if name not in self._paths:
+            raise UsageError(f"context {name} is not recorded")
+        if name not in self._open:
+            main = name == "context" and self._dockerfile.startswith("/")
+            dockerfile = self._dockerfile if main else None
+            self._open[name] = LocalContext.open(self._paths[name], dockerfile=dockerfile)
+        return self._open[name].tree
+
+    def close(self) -> None:
+        """Close what was opened."""
+        for context in self._open.values():
+            context.close()
 
 
 class _Again:

@@ -7,12 +7,10 @@ fails (guarantee S26), so to see what it left its command is run again, and then
 
 import os
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from typing import Literal, TypeAlias
 
-from buildkit.context.local import LocalContext
-from buildkit.context.tree import Tree
 from buildkit.errors import UsageError
 from buildkit.llb.op import ExecMount, ExecOp, MkdirOp, SecretMount, SshMount
 from buildkit.ops.execute import Setting, sandbox_of
@@ -20,7 +18,7 @@ from buildkit.ops.grants import Grants
 from buildkit.ops.mounts import Mounting
 from buildkit.ops.origins import Origins
 from buildkit.ops.sandboxes import Sandboxes
-from buildkit.past_step import PastStep, past_step
+from buildkit.past_step import PastContexts, PastStep, past_step
 from buildkit.progress.cancel import Cancel
 from buildkit.records.record import BuildRecord
 from buildkit.snapshot.snapshot import Active, Snapshot
@@ -70,7 +68,7 @@ def visit(
     command = wish.command or (_shell_of(op),)
     op = op._replace(args=_script(op.args, command) if again else command)
     with ExitStack() as stack:
-        contexts = _Contexts(build)
+        contexts = PastContexts(build)
         stack.callback(contexts.close)
         origins = Origins(worker.root, worker.snapshots, contexts, past.inputs)
         stack.callback(origins.close)
@@ -183,26 +181,3 @@ def _prepared(worker: Worker, snapshot: Snapshot | None) -> Iterator[Active]:
         yield active
     finally:
         worker.snapshots.discard(active)
-
-
-class _Contexts:
-    """The contexts of an earlier build, as they are now."""
-
-    def __init__(self, build: BuildRecord) -> None:
-        self._paths: Mapping[str, str] = {"context": build.context, **dict(build.contexts)}
-        self._dockerfile = build.dockerfile
-        self._open: dict[str, LocalContext] = {}
-
-    def tree(self, name: str) -> Tree:
-        """Return the tree of context `name`. Raises ContextError, UsageError."""
-        if name not in self._paths:
-            raise UsageError(f"context {name} is not recorded")
-        if name not in self._open:
-            main = name == "context" and self._dockerfile.startswith("/")
-            dockerfile = self._dockerfile if main else None
-            self._open[name] = LocalContext.open(self._paths[name], dockerfile=dockerfile)
-        return self._open[name].tree
-
-    def close(self) -> None:
-        for context in self._open.values():
-            context.close()

@@ -23,7 +23,8 @@ SHARED = {"runtime", "runtime.values", "runtime.values.NamedTuple"}
 
 LAYERS = (
     {"cli"},
-    {"build", "check", "launch", "plan", "shell"},
+    {"containers"},
+    {"build", "check", "launch", "plan", "shell", "verify"},
     {"request"},
     {
         "worker",

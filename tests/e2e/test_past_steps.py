@@ -215,3 +215,41 @@ def test_a_store_that_is_too_large_is_collected_after_a_build(as_root: Caller) -
     assert pybuild("plan", context).status == 0
     wrong = pybuild("build", context, "--no-cache", environment={"PYBUILD_GC": "what"}).ok()
     assert "the store was not collected: PYBUILD_GC: there is no 'what'" in wrong.errors
+
+
+def verified(pybuild: Pybuild, *options: str) -> tuple[int, dict[str, list[str]]]:
+    """Return the status, and by instruction the verdict and the reasons."""
+    done = pybuild("verify", "--sample", "100", "--format", "json", *options)
+    found = {
+        one["step"].partition("] ")[2]: [one["verdict"], *one["reasons"]]
+        for one in json.loads(done.output)
+    }
+    return done.status, found
+
+
+def test_steps_are_run_again_and_compared_with_the_cache(caller: Caller) -> None:
+    pybuild = caller.fresh({"TOKEN": SECRET})
+    context = caller.context(
+        "FROM busybox\nCOPY a.txt /\nRUN echo stable > /x; sleep 0.01; touch /x\nWORKDIR /work\n"
+        "RUN cat /proc/sys/kernel/random/uuid > /u; echo same > /s\n"
+        "RUN --mount=type=secret,id=token,required=true cat /run/secrets/token | wc -c > /n\n",
+        "file a.txt 0644 text=a",
+    )
+    pybuild.build(context, "--secret", "id=token,env=TOKEN").ok()
+    layers = pybuild("records", "show", "--format", "json").ok().output
+
+    status, found = verified(pybuild, "--secret", "id=token,env=TOKEN")
+    assert status == 1
+    assert {name.split()[0] + name[-2:]: verdict for name, verdict in found.items()} == {
+        "COPY /": ["same"],
+        "RUN/x": ["same"],
+        "WORKDIRrk": ["same"],
+        "RUN/s": ["differs", "/u"],
+        "RUN/n": ["same"],
+    }
+    caller.write(context / "a.txt", "changed")
+    found = verified(pybuild)[1]
+    assert found["COPY a.txt /"] == ["skipped", "what it was made from has changed"]
+    assert [one[0] for name, one in found.items() if name.endswith("/n")] == ["failed"]
+    assert pybuild("records", "show", "--format", "json").ok().output == layers
+    assert pybuild("verify", "--sample", "none").status == 2
