@@ -127,6 +127,7 @@ def _missing(kind: str, verb: str, wanted: str) -> UserError:
     file = "passwd" if kind == "user" else "group"
     return UserError(
         f"{verb} {kind} {wanted}",
-        f"there is no such {kind} in /etc/{file} of the image",
+        # The words of the engines, which people search for.
+        f"unable to find {kind} {wanted}: no matching entries in {file} file",
         hint="create it in an earlier step, or give a number",
     )

@@ -51,14 +51,14 @@ def test_users_are_found_by_name_and_number(user: str, expected: Account) -> Non
 @pytest.mark.parametrize(
     ("user", "message"),
     [
-        ("alice", "no such user in /etc/passwd"),
-        ("bob:nogroup", "no such group in /etc/group"),
-        ("broken", "no such user"),
-        ("huge", "no such user"),
-        ("-1", "no such user"),
+        ("alice", "unable to find user alice: no matching entries in passwd file"),
+        ("bob:nogroup", "unable to find group nogroup: no matching entries in group file"),
+        ("broken", "no matching entries"),
+        ("huge", "no matching entries"),
+        ("-1", "no matching entries"),
         ("4294967295", "ids go from 0 to 4294967294"),
         ("bob:99999999999999999999", "ids go from 0 to 4294967294"),
-        ("٣", "ids go|no such user"),
+        ("٣", "ids go|no matching entries"),
     ],
 )
 def test_what_is_no_user_is_refused(user: str, message: str) -> None:

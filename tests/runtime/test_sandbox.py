@@ -127,7 +127,9 @@ def test_a_timeout_kills_and_says_so(sandboxes: Sandboxes) -> None:
 
 
 def test_an_unknown_user_is_a_clear_error(sandboxes: Sandboxes) -> None:
-    with pytest.raises(UserError, match="cannot become user nobody: there is no such user"):
+    with pytest.raises(
+        UserError, match="unable to find user nobody: no matching entries in passwd file"
+    ):
         sandboxes.run(sandboxes.spec("true", process={"user": "nobody"}))
 
 
