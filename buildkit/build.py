@@ -6,6 +6,7 @@ local store and in the outputs. Whatever becomes of a build, it leaves a record.
 
 import os
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from buildkit.definition import arguments, check_policy, lowered_with, placed
@@ -87,7 +88,13 @@ def _solved(
     emit: Emit,
     cancel: Cancel,
 ) -> Result:
-    ops = BuildOps(worker.stores(), given.contexts, given.grants, clamp=lowered.epoch)
+    ops = BuildOps(
+        worker.stores(),
+        given.contexts,
+        given.grants,
+        clamp=lowered.epoch,
+        salvage=_salvage(request, emit),
+    )
     try:
         given.contexts.prefetch(lowered.graph)
         return solve(
@@ -168,7 +175,8 @@ def _exported(
     image: Image, request: BuildRequest, worker: Worker, emit: Emit, cancel: Cancel
 ) -> tuple["Exported", ...]:
     """Write the outputs."""
-    if not request.outputs:
+    outputs = [output for output in request.outputs if not output.on_failure]
+    if not outputs:
         return ()
     # Compression and archives: a build for the store needs none of it.
     from buildkit.exporter.table import export
@@ -176,8 +184,17 @@ def _exported(
     stores, tags = worker.stores(), request.tags
     return tuple(
         export(output, image, tags, stores, worker.blobs, emit, cancel)
-        for output in request.outputs
+        for output in outputs
     )
+
+
+def _salvage(request: BuildRequest, emit: Emit) -> Callable[[int], None] | None:
+    """Return what keeps something of a step that fails, None when nobody wants that."""
+    if not any(output.on_failure for output in request.outputs):
+        return None
+    from buildkit.exporter.salvage import salvage  # for this option only
+
+    return lambda fd: salvage(fd, request.outputs, emit)
 
 
 def _begun(request: BuildRequest, main: Main) -> BuildRecord:

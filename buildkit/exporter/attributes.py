@@ -23,7 +23,8 @@ class Output(NamedTuple):
 
     `dest` is a path, `-` for standard output, or empty: the local store. `names` are those of
     the attribute alone, without `-t`. `compression` None means the output's usual one;
-    `level` None the compressor's. `annotations` go into the manifest.
+    `level` None the compressor's. `annotations` go into the manifest. `on_failure`: what is at
+    `path` after a step that failed, and nothing else.
     """
 
     kind: OutputKind
@@ -41,6 +42,8 @@ class Output(NamedTuple):
     as_tar: bool = True
     store: bool = True
     platform_split: bool | None = None
+    on_failure: bool = False
+    path: str = ""
 
 
 _COMPRESSIONS: Mapping[str, Compression] = {
@@ -188,6 +191,18 @@ def _set_mode(output: Output, key: str, value: str) -> Output:
     return output
 
 
+def _set_on(output: Output, key: str, value: str) -> Output:
+    if value not in ("failure", "success"):
+        raise UsageError(f"output attribute {key}: {value!r} is neither failure nor success")
+    return output._replace(on_failure=value == "failure")
+
+
+def _set_path(output: Output, key: str, value: str) -> Output:
+    if not value.startswith("/"):
+        raise UsageError(f"output attribute {key}: {value!r} is no absolute path in the image")
+    return output._replace(path=value)
+
+
 def _set_unpack(output: Output, key: str, value: str) -> Output:
     """Change nothing: layers are kept unpacked whatever is said."""
     _truth(key, value)
@@ -230,6 +245,8 @@ _SETTERS: Mapping[str, tuple[frozenset[str], _Setter]] = {
     "store": (_PUSHED, _flag("store")),
     "unpack": (_PUSHED, _set_unpack),
     "mode": (frozenset({"local"}), _set_mode),
+    "on": (frozenset({"local"}), _set_on),
+    "path": (frozenset({"local"}), _set_path),
     "platform-split": (_TREES, _flag("platform_split")),
 }
 
@@ -251,6 +268,10 @@ def _checked(output: Output) -> Output:
         output = output._replace(push=True)
     if output.kind == "local" and output.dest in ("", STDOUT):
         raise UsageError("output type local needs dest=DIRECTORY")
+    if output.on_failure != bool(output.path):
+        raise UsageError(
+            "on=failure and path=PATH go together", hint="path says what of a failed step is kept"
+        )
     if output.kind in ("tar", "oci") and not output.dest:
         output = output._replace(dest=STDOUT)
     if not output.as_tar and output.dest in ("", STDOUT):

@@ -5,11 +5,14 @@ build first misses its cache; nothing of it is needed before.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
+from typing import TypeAlias
 
 from buildkit.cache.result import Outcome
 from buildkit.context.tree import Tree
+from buildkit.errors import Cancelled, StepError
 from buildkit.llb.op import CopyOp, ExecOp, GitOp, HttpOp, MkdirOp
 from buildkit.ops.copy import copy_into
 from buildkit.ops.execute import Setting, execute
@@ -23,6 +26,10 @@ from buildkit.ops.stores import Stores
 from buildkit.progress.cancel import Cancel
 from buildkit.progress.reporter import StepReporter
 from buildkit.snapshot.snapshot import Active, Change, Committed, Snapshot
+from runtime.mounts import mounted_overlay_fd
+
+Salvage: TypeAlias = Callable[[int], None]
+"""Is shown the file system of a step that failed, by a descriptor; it is removed after that."""
 
 
 class Performer:
@@ -39,12 +46,14 @@ class Performer:
         looking: AbstractContextManager[object],
         *,
         clamp: int | None,
+        salvage: Salvage | None,
     ) -> None:
         self._stores = stores
         self._sandboxes = sandboxes
         self._grants = grants
         self._looking = looking
         self._clamp = clamp
+        self._salvage = salvage
 
     def copy(
         self,
@@ -107,8 +116,27 @@ class Performer:
                 sandboxes=self._sandboxes,
                 looking=self._looking,
             )
-            usage = execute(op, setting, reporter, cancel)
+            try:
+                usage = execute(op, setting, reporter, cancel)
+            except (StepError, Cancelled) as error:
+                if isinstance(error, StepError) or cancel.expired:
+                    self._salvaged(setting)
+                raise
             return _outcome(self._commit(active, parent), parent)._replace(usage=usage)
+
+    def _salvaged(self, setting: Setting) -> None:
+        """Show what a step that failed has left to who wants to keep some of it."""
+        if self._salvage is None:
+            return
+        upper = setting.active.upper
+        if setting.lowers:
+            fd = mounted_overlay_fd((upper, *setting.lowers))
+        else:
+            fd = os.open(upper, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            self._salvage(fd)
+        finally:
+            os.close(fd)
 
     def _prepared(self, stack: ExitStack, parent: Snapshot | None) -> Active:
         active = self._stores.snapshots.prepare(parent)

@@ -41,7 +41,7 @@ from buildkit.snapshot.snapshot import Snapshot
 from runtime.values import NamedTuple
 
 if TYPE_CHECKING:
-    from buildkit.ops.perform import Performer
+    from buildkit.ops.perform import Performer, Salvage
     from buildkit.ops.remotes import Remotes
     from buildkit.ops.sandboxes import Sandboxes
 
@@ -58,7 +58,8 @@ class _Held(NamedTuple):
 class BuildOps:
     """The solver's `Ops` for one build. `close` it when the build is over.
 
-    `clamp`: no time in a new layer is later than that (seconds since the epoch).
+    `clamp`: no time in a new layer is later than that (seconds since the epoch). `salvage` is shown
+    the file system of a step that failed, by a descriptor.
     """
 
     def __init__(
@@ -68,6 +69,7 @@ class BuildOps:
         grants: Grants,
         *,
         clamp: int | None,
+        salvage: "Salvage | None" = None,
     ) -> None:
         self._stores = stores
         self._contexts = contexts
@@ -76,6 +78,7 @@ class BuildOps:
         self._elsewhere: Remotes | None = None
         self._grants = grants
         self._clamp = clamp
+        self._salvage = salvage
         self._held: dict[str, _Held] = {}
         # A context's tree remembers what it has looked at; it is not made for two threads at once.
         self._looking = threading.RLock()
@@ -170,7 +173,12 @@ class BuildOps:
 
                 self._sandboxes = Sandboxes()
                 self._made = Performer(
-                    self._stores, self._sandboxes, self._grants, self._looking, clamp=self._clamp
+                    self._stores,
+                    self._sandboxes,
+                    self._grants,
+                    self._looking,
+                    clamp=self._clamp,
+                    salvage=self._salvage,
                 )
             return self._made
 

@@ -22,6 +22,8 @@ class Cancel:
         self._fd = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         self._set = False
         self.signal = 0
+        self.expired = False
+        """Set because a time was over (`progress/deadline.py`)."""
 
     def __enter__(self) -> Self:
         return self

@@ -28,6 +28,7 @@ def deadline(cancel: Cancel, seconds: float) -> Iterator[Cancel]:
             poll.register(over, select.POLLIN)
             ready = {fd for fd, _ in poll.poll(seconds * 1000)}
             if over not in ready:
+                inner.expired = not ready
                 inner.set(cancel.signal)
 
         watcher = threading.Thread(target=watch, name="pybuild-deadline", daemon=True)

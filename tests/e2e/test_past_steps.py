@@ -253,3 +253,60 @@ def test_steps_are_run_again_and_compared_with_the_cache(caller: Caller) -> None
     assert [one[0] for name, one in found.items() if name.endswith("/n")] == ["failed"]
     assert pybuild("records", "show", "--format", "json").ok().output == layers
     assert pybuild("verify", "--sample", "none").status == 2
+
+
+def test_what_a_failed_step_has_left_is_kept_when_that_is_asked_for(caller: Caller) -> None:
+    pybuild = caller.fresh({"TOKEN": SECRET})
+    context = caller.context(
+        "FROM busybox\nRUN mkdir /reports; echo old > /reports/old; ln -s /reports /link\n"
+        "RUN --mount=type=secret,id=token cp /run/secrets/token /dev/shm/x;"
+        " echo new > /reports/new; rm /reports/old; exit 1\n"
+    )
+    dest = caller.place("kept")
+
+    def build(*outputs: str) -> str:
+        options = [word for output in outputs for word in ("-o", output)]
+        done = pybuild.build(context, *options, "--secret", "id=token,env=TOKEN")
+        assert done.status == 1
+        return done.errors
+
+    told = build(
+        f"type=local,on=failure,path=/reports,dest={dest}/a",
+        f"type=local,on=failure,path=/link/new,dest={dest}/b",
+        f"type=local,on=failure,path=/none,dest={dest}/c",
+        f"type=local,on=failure,path=/run,dest={dest}/d",
+        f"type=local,dest={dest}/image",
+    )
+    assert f"kept /reports of the failed step in {dest}/a" in told
+    assert "the failed step has left nothing at /none" in told
+    found = {str(path.relative_to(dest)) for path in dest.rglob("*") if path.is_file()}
+    assert found == {"a/new", "b/new"}
+    assert (dest / "a/new").read_text() == "new\n"
+    (dest / "plain").write_text("")
+    told = build(f"type=local,on=failure,path=/reports,dest={dest}/plain")
+    assert "/reports of the failed step was not kept" in told
+    assert not list((pybuild.root / "tmp").iterdir())
+
+    for wrong in ("on=failure", "path=/a", "on=sometimes,path=/a", "on=failure,path=a"):
+        done = pybuild("build", "-o", f"type=local,{wrong},dest={dest}/e", context)
+        assert done.status == 2
+
+
+def test_nothing_is_kept_of_a_build_that_does_not_fail(as_root: Caller) -> None:
+    pybuild = as_root.fresh()
+    context = as_root.context("FROM busybox\nRUN mkdir /reports\n")
+    dest = as_root.place("kept") / "a"
+    pybuild.build(context, "-o", f"type=local,on=failure,path=/reports,dest={dest}").ok()
+    assert not dest.exists()
+
+
+def test_a_step_that_takes_too_long_leaves_its_reports_as_well(as_root: Caller) -> None:
+    pybuild = as_root.fresh()
+    context = as_root.context(
+        "FROM busybox\n# pybuild: timeout=1s\nRUN echo started > /report; sleep 1000\n"
+    )
+    dest = as_root.place("kept") / "a"
+    done = pybuild.build(context, "-o", f"type=local,on=failure,path=/report,dest={dest}")
+    assert done.status == 1
+    assert "timed out after 1s" in done.errors
+    assert (dest / "report").read_text() == "started\n"
