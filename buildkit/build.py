@@ -7,6 +7,7 @@ local store and in the outputs. Whatever becomes of a build, it leaves a record.
 import os
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING
 
 from buildkit.definition import arguments, check_policy, lowered_with, placed
@@ -15,6 +16,7 @@ from buildkit.exporter.assemble import Entry, Image, assemble
 from buildkit.findings import CHECK_ARG, Told, tell
 from buildkit.frontend.lower import Lowered
 from buildkit.main_context import Main
+from buildkit.ops.stores import Stores
 from buildkit.ops.table import BuildOps
 from buildkit.progress.cancel import Cancel
 from buildkit.progress.events import Emit, Note, Warned
@@ -31,6 +33,8 @@ from runtime.values import NamedTuple
 
 if TYPE_CHECKING:
     from buildkit.exporter.table import Exported
+    from buildkit.remotecache.export import CacheExport
+    from buildkit.remotecache.load import Shared
 
 
 class BuildResult(NamedTuple):
@@ -48,7 +52,10 @@ class BuildResult(NamedTuple):
 
 def build(request: BuildRequest, worker: Worker, emit: Emit, cancel: Cancel) -> BuildResult:
     """Build, name and export. Raises BuildError, with an excerpt of the Dockerfile where it can."""
-    with ready(request, worker, cancel) as given:
+    with (
+        ready(request, worker, cancel) as given,
+        _sharing(request, worker, emit, cancel) as shared,
+    ):
         record = _begun(request, given.main)
         try:
             dockerfile = parse(given.main.source)
@@ -56,15 +63,24 @@ def build(request: BuildRequest, worker: Worker, emit: Emit, cancel: Cancel) -> 
             lowered = lowered_with(dockerfile, request.options, resolve)
             check_policy(request.policy, lowered)
             notes = _linted(lowered, dockerfile, request, worker, emit)
-            result = _solved(lowered, dockerfile, request, given, record, worker, emit, cancel)
+            result = _solved(
+                lowered, dockerfile, request, given, record, shared, worker, emit, cancel
+            )
             _warn(notes, emit)
             record = record._replace(steps=result.steps)
             if result.error is not None:
                 raise result.error
             image = _assembled(lowered, result)
+            caches = _caches(lowered, request, result, shared, worker, emit, cancel)
+            if caches is not None:
+                image = caches.within(image)
             cancel.check()
             _keep(image, request, worker, emit)
+            if shared is not None:
+                shared.keep()
             exported = _exported(image, request, worker, emit, cancel)
+            if caches is not None:
+                caches.write()
             record = record._replace(image=image.digest)
         except BaseException as error:
             told = placed(error, given.main.source)
@@ -84,35 +100,53 @@ def _solved(
     request: BuildRequest,
     given: Ready,
     record: BuildRecord,
+    shared: "Shared | None",
     worker: Worker,
     emit: Emit,
     cancel: Cancel,
 ) -> Result:
-    ops = BuildOps(
-        worker.stores(),
-        given.contexts,
-        given.grants,
-        clamp=lowered.epoch,
-        salvage=_salvage(request, emit),
-    )
-    try:
-        given.contexts.prefetch(lowered.graph)
-        return solve(
-            lowered.graph,
-            lowered.target,
-            ops,
-            worker.cache,
-            emit,
-            jobs=request.jobs,
-            cancel=cancel,
-            policy=request.policy,
-            past=Past(lambda: worker.records.last(record.identity), arguments(dockerfile)),
-            logs=StepLogs(worker.root.path("logs"), record.id),
+    def attempt(stores: Stores, stop: Cancel) -> Result:
+        ops = BuildOps(
+            stores,
+            given.contexts,
+            given.grants,
+            clamp=lowered.epoch,
+            salvage=_salvage(request, emit),
         )
-    finally:
-        ops.close()
-        if ops.connected:
-            worker.behind(ops.disconnect)
+        try:
+            return solve(
+                lowered.graph,
+                lowered.target,
+                ops,
+                stores.cache,
+                emit,
+                jobs=request.jobs,
+                cancel=stop,
+                policy=request.policy,
+                past=Past(lambda: worker.records.last(record.identity), arguments(dockerfile)),
+                logs=StepLogs(worker.root.path("logs"), record.id),
+            )
+        finally:
+            ops.close()
+            if ops.connected:
+                worker.behind(ops.disconnect)
+
+    given.contexts.prefetch(lowered.graph)
+    if shared is None:
+        return attempt(worker.stores(), cancel)
+    return shared.solve(attempt, lowered.target)
+
+
+def _sharing(
+    request: BuildRequest, worker: Worker, emit: Emit, cancel: Cancel
+) -> "AbstractContextManager[Shared | None]":
+    """Have the caches of --cache-from at hand."""
+    if not request.cache_from:
+        return nullcontext()
+    from buildkit.remotecache.load import sharing  # threads, compression: for this option only
+
+    platform = request.options.target_platform
+    return sharing(request.cache_from, worker.root, platform, emit, cancel)
 
 
 def _assembled(lowered: Lowered, result: Result) -> Image:
@@ -183,8 +217,7 @@ def _exported(
 
     stores, tags = worker.stores(), request.tags
     return tuple(
-        export(output, image, tags, stores, worker.blobs, emit, cancel)
-        for output in outputs
+        export(output, image, tags, stores, worker.blobs, emit, cancel) for output in outputs
     )
 
 
@@ -195,6 +228,28 @@ def _salvage(request: BuildRequest, emit: Emit) -> Callable[[int], None] | None:
     from buildkit.exporter.salvage import salvage  # for this option only
 
     return lambda fd: salvage(fd, request.outputs, emit)
+
+
+def _caches(
+    lowered: Lowered,
+    request: BuildRequest,
+    result: Result,
+    shared: "Shared | None",
+    worker: Worker,
+    emit: Emit,
+    cancel: Cancel,
+) -> "CacheExport | None":
+    """Return what writes the caches of --cache-to, None when there are none to be written."""
+    if not request.cache_to:
+        return None
+    # Compression, threads: for this option only.
+    from buildkit.remotecache.export import CacheExport
+    from buildkit.remotecache.own import Solved
+
+    image = frozenset(item.vertex for item in lowered.history if item.vertex is not None)
+    solved = Solved(lowered.graph, lowered.target, result.refs, result.keys, image)
+    platform = request.options.target_platform
+    return CacheExport(request.cache_to, solved, worker, shared, platform, emit, cancel)
 
 
 def _begun(request: BuildRequest, main: Main) -> BuildRecord:

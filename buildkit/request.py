@@ -26,6 +26,7 @@ from buildkit.worker import Worker
 from runtime.values import NamedTuple
 
 if TYPE_CHECKING:
+    from buildkit.remotecache.attributes import CachePlace
     from runtime.spec import Resources
 
 KEEP_GIT_DIR = "BUILDKIT_CONTEXT_KEEP_GIT_DIR"
@@ -36,7 +37,7 @@ class BuildRequest(NamedTuple):
 
     `ssh`: paths of a socket or of keys by ID. `resources` None: no limits. `plain_modes`: files of
     contexts are 0755 or 0644, as git has them. `locked`: base images are those of the lock file.
-    `pull`: when a registry is asked for a base image.
+    `pull`: when a registry is asked for a base image. `cache_from`, `cache_to`: shared caches.
     """
 
     context: str
@@ -53,6 +54,8 @@ class BuildRequest(NamedTuple):
     plain_modes: bool = False
     locked: bool = False
     pull: PullPolicy = "missing"
+    cache_from: "tuple[CachePlace, ...]" = ()
+    cache_to: "tuple[CachePlace, ...]" = ()
 
 
 class Ready(NamedTuple):

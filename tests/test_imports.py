@@ -36,6 +36,7 @@ LAYERS = (
         "gc",
         "base",
         "past_step",
+        "remotecache",
         "upkeep",
         "usage",
     },

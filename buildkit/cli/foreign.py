@@ -25,14 +25,12 @@ _IGNORED = {
     "--builder": "pybuild has no builder instances: it builds in its own process",
     "--isolation": "each step has a sandbox of its own; RUN --security tells which",
     "--cgroup-parent": "control groups are made where the kernel lets this user make them",
-    "--cache-from": "this version keeps its cache in the state root only",
     "--cpu-shares": "processor time is shared evenly; --cpus and --cpuset-cpus limit it",
     "--cpuset-mems": "memory is taken from where the kernel takes it",
 }
 """Options with a value that change nothing, and why."""
 
 _REFUSED = {
-    "--cache-to": "this version keeps its cache in the state root only",
     "--policy": "this version has no source policies; `pybuild lock` pins base images",
     "--security-opt": "RUN --security=insecure, with --allow security.insecure, has no limits",
     "--cap-add": "RUN --security=insecure, with --allow security.insecure, has all capabilities",

@@ -1,12 +1,13 @@
 """The options that all commands share which read a Dockerfile as `build` does.
 
 In: parsed arguments and the environment. Out: a `BuildRequest`, checked as far as it can be
-without looking at a store. Names and meaning are docker's; cli.md chapter 1.
+without looking at a store. Names and meaning are docker's.
 """
 
 import argparse
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Literal
 
 from buildkit.cli import foreign
 from buildkit.cli.options import bare, switch
@@ -33,6 +34,9 @@ from buildkit.oci.platforms import Platform
 from buildkit.progress.table import MODES
 from buildkit.request import BuildRequest
 from buildkit.solver.policy import CachePolicy
+
+if TYPE_CHECKING:
+    from buildkit.remotecache.attributes import CachePlace
 
 _PROGRESS = ("PYBUILD_PROGRESS", "BUILDKIT_PROGRESS")
 
@@ -85,6 +89,20 @@ def _add_cache(parser: argparse.ArgumentParser) -> None:
     switch(parser, "--no-cache", help="take nothing from the cache")
     add("--no-cache-filter", action="append", default=[], metavar="STAGE", help="nor this stage")
     add("--no-cache-step", action="append", default=[], metavar="LINE|NAME", help="nor this step")
+    add(
+        "--cache-from",
+        action="append",
+        default=[],
+        metavar="REF|type=TYPE,KEY=VALUE",
+        help="take what another machine did: type=registry,ref=REF or type=local,src=DIR",
+    )
+    add(
+        "--cache-to",
+        action="append",
+        default=[],
+        metavar="type=TYPE,KEY=VALUE",
+        help="write it down for others: type=registry|local|inline, mode=min|max, mounts=ID",
+    )
     add("-j", "--jobs", type=int, default=0, metavar="N", help="steps that run at once")
 
 
@@ -143,6 +161,7 @@ def request_of(args: argparse.Namespace) -> BuildRequest:
     check_ulimits(args.ulimit)
     sources, contexts = context_of(args.build_context)
     outputs = [*args.output, *["type=registry"] * args.push]
+    build_args = _build_args(args.build_arg, args.build_arg_file)
     return BuildRequest(
         context=args.context,
         dockerfile=args.file,
@@ -151,7 +170,7 @@ def request_of(args: argparse.Namespace) -> BuildRequest:
             build_platform=Platform.host(),
             platform=platform_of(args.platform),
             target=args.target,
-            build_args=_build_args(args.build_arg, args.build_arg_file),
+            build_args=build_args,
             labels=tuple(pair_of("--label", text, bare=True) for text in args.label),
             network=network_of(args.network),
             allow=foreign.entitlements(args.allow)
@@ -176,7 +195,24 @@ def request_of(args: argparse.Namespace) -> BuildRequest:
         plain_modes=args.context_mode == "git",
         locked=args.locked,
         pull=pull_policy(args.pull),
+        cache_from=_caches(args.cache_from, "from"),
+        cache_to=_caches(args.cache_to, "to") + _inline_cache(build_args),
     )
+
+
+def _caches(texts: Sequence[str], direction: Literal["from", "to"]) -> "tuple[CachePlace, ...]":
+    if not texts:
+        return ()
+    from buildkit.remotecache.attributes import parse_cache  # for these options only
+
+    return tuple(parse_cache(text, direction) for text in texts)
+
+
+def _inline_cache(build_args: Mapping[str, str]) -> "tuple[CachePlace, ...]":
+    """Return the cache that the build argument of Moby BuildKit asks for."""
+    if build_args.get("BUILDKIT_INLINE_CACHE", "").lower() not in ("1", "t", "true"):
+        return ()
+    return _caches(["type=inline"], "to")
 
 
 def _progress(args: argparse.Namespace) -> str:

@@ -22,8 +22,13 @@ class _Stopped(Exception):  # noqa: N818 - nobody sees it: what stopped the work
     """Ends work that is not wanted any more."""
 
 
-def in_parallel(work: Callable[[_In, Check], _Out], items: Sequence[_In]) -> list[_Out]:
-    """Return `work` of each item. Raises what the first to fail raised."""
+def in_parallel(
+    work: Callable[[_In, Check], _Out], items: Sequence[_In], *, at_once: int = 0
+) -> list[_Out]:
+    """Return `work` of each item, `at_once` of them (0: as many as there are processors).
+
+    Raises what the first to fail raised.
+    """
     if len(items) < 2:
         return [work(item, _unchecked) for item in items]
     stop = threading.Event()
@@ -32,7 +37,7 @@ def in_parallel(work: Callable[[_In, Check], _Out], items: Sequence[_In]) -> lis
         if stop.is_set():
             raise _Stopped
 
-    with ThreadPoolExecutor(min(len(items), os.cpu_count() or 1)) as pool:
+    with ThreadPoolExecutor(min(len(items), at_once or os.cpu_count() or 1)) as pool:
         futures = [pool.submit(work, item, check) for item in items]
         try:
             done, _ = wait(futures, return_when=FIRST_EXCEPTION)

@@ -1,0 +1,1 @@
+"""Caches that several machines share: `load.py` reads them in, `export.py` writes them out."""
