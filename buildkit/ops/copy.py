@@ -6,7 +6,6 @@ be what was selected, or the copy fails and names the file: a layer never contra
 The caller throws the upper away when this raises. Source: dockerfile.md 9.2 to 9.7.
 """
 
-import errno
 import os
 import stat
 from collections.abc import Callable, Mapping
@@ -15,16 +14,15 @@ from buildkit.context.descent import Descent
 from buildkit.context.paths import join, native
 from buildkit.context.rows import hashed, open_file
 from buildkit.context.tree import Tree
-from buildkit.errors import ImageError, StepError, StoreError
+from buildkit.errors import ImageError, StepError
 from buildkit.llb.op import CopyOp, InlineFile
 from buildkit.oci.digest import Digest
 from buildkit.ops.chmod import Chmod, parse_chmod
 from buildkit.ops.chown import Owner, find_owner
 from buildkit.ops.select import inline_bytes
 from buildkit.ops.selection import INLINE, Entry, Root, Selection
-from buildkit.ops.target import Attributes, Target, set_attributes, set_xattrs
+from buildkit.ops.target import Attributes, Target, failure, set_attributes, set_xattrs
 from buildkit.ops.transfer import Transfer, write_all
-from buildkit.state.root import disk_error
 from runtime.values import NamedTuple
 
 _NEW_FILE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -89,22 +87,11 @@ def copy_into(
             copier.copy(root, check)
         target.finish()
     except OSError as error:
-        raise _failure(error, op.dest, upper) from error
+        raise failure(error, op.dest, upper) from error
     finally:
         copier.close()
         target.close()
     return Copied(copier.files, copier.size)
-
-
-def _failure(error: OSError, dest: str, upper: str) -> StoreError:
-    """Return what to say when `dest` cannot be written; on the disk it is below `upper`."""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
-        return disk_error(error, upper)
-    outside = "an owner may lie outside of the ids in /etc/subuid and /etc/subgid"
-    return StoreError(
-        f"cannot copy to {dest}: {(error.strerror or str(error)).lower()}",
-        hint=outside if error.errno == errno.EINVAL else "",
-    )
 
 
 class _Copier:

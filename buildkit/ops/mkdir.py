@@ -8,8 +8,7 @@ by the current user, those that exist stay as they are.
 from buildkit.errors import StepError
 from buildkit.llb.op import MkdirOp
 from buildkit.ops.chown import Owner, find_owner
-from buildkit.ops.target import Target
-from buildkit.state.root import disk_error
+from buildkit.ops.target import Target, failure
 
 
 def make_directory(op: MkdirOp, parent: int | None, upper: str) -> None:
@@ -24,6 +23,6 @@ def make_directory(op: MkdirOp, parent: int | None, upper: str) -> None:
             f"cannot make the directory {op.path}: something else is there", hint=error.hint
         ) from error
     except OSError as error:
-        raise disk_error(error, upper) from error
+        raise failure(error, op.path, upper) from error
     finally:
         target.close()

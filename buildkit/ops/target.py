@@ -8,16 +8,18 @@ Paths are canonical (links were followed by `resolve`), relative, empty for the 
 goes through a link: both trees are walked by descriptors with O_NOFOLLOW (S13).
 """
 
+import errno
 import os
 import stat
 
 from buildkit.context.descent import Descent
 from buildkit.context.paths import join, within
 from buildkit.context.rows import Xattrs
-from buildkit.errors import StepError
+from buildkit.errors import StepError, StoreError
 from buildkit.ops.chown import Owner
 from buildkit.snapshot.marks import make_opaque
 from buildkit.state.removal import remove_tree
+from buildkit.state.root import disk_error
 from buildkit.tree.entry import read_xattrs
 from runtime import safepath
 from runtime.values import NamedTuple
@@ -228,6 +230,17 @@ def _lstat(name: str, directory: int) -> os.stat_result | None:
         return os.stat(name, dir_fd=directory, follow_symlinks=False)
     except FileNotFoundError:
         return None
+
+
+def failure(error: OSError, path: str, upper: str) -> StoreError:
+    """Return what to say when `path` cannot be written; on the disk it is below `upper`."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
+        return disk_error(error, upper)
+    outside = "an owner may lie outside of the ids in /etc/subuid and /etc/subgid"
+    return StoreError(
+        f"cannot write {path}: {(error.strerror or str(error)).lower()}",
+        hint=outside if error.errno == errno.EINVAL else "",
+    )
 
 
 def set_attributes(fd: int, attributes: Attributes) -> None:
