@@ -1,7 +1,7 @@
 """Parser directives: the `# syntax=`, `# escape=` and `# check=` at the very top of a file.
 
 In: a source, or a directive's value. Out: `Directive` values; the settings of `check`.
-Document: dockerfile.md chapter 2.
+Document: docs/dockerfile.md, chapter 2.
 """
 
 import json

@@ -5,7 +5,7 @@
     ├── ExpansionError      a word cannot be expanded
     └── FlagError           the value of a flag or argument, once expanded, means nothing
 
-Document: dockerfile.md chapter 14. Nothing that came from a file is printed raw: control
+Document: docs/dockerfile.md, chapter 14. Nothing that came from a file is printed raw: control
 characters are escaped.
 """
 

@@ -1,7 +1,7 @@
 """The values of `RUN --mount`, and how to read a comma-separated record.
 
 In: the flag's value and, for the time of the build, how to expand a word. Out: a `RunMount`.
-Document: dockerfile.md section 10.5. A record is split before its values are expanded, so a
+Document: docs/dockerfile.md, 10.5. A record is split before its values are expanded, so a
 variable cannot bring in further keys.
 """
 

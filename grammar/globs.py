@@ -1,7 +1,7 @@
 """The patterns of `${v#p}`, `${v%p}` and `${v/p/r}`.
 
 In: a value and a pattern of literal characters, `*` (any characters) and `?` (one). Out: the value
-with matches removed or replaced. Document: dockerfile.md section 6.2. Matching goes from one
+with matches removed or replaced. Document: docs/dockerfile.md, 6.2. Matching goes from one
 literal run to the next and never back, so it takes no more than value times longest run.
 """
 

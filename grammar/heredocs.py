@@ -1,7 +1,7 @@
 """Where heredocs begin: the words `<<EOF`, `<<-EOF`, `3<<'EOF'` of a line.
 
-In: a logical line. Out: openers, in order. This is no shell parser, see dockerfile.md chapter 5:
-a word counts that looks like an opener, whatever surrounds it. Quoting here always goes by the
+In: a logical line. Out: openers, in order. This is no shell parser, see docs/dockerfile.md, chapter
+5: a word counts that looks like an opener, whatever surrounds it. Quoting here always goes by the
 backslash, whatever the file's escape token.
 """
 

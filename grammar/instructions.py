@@ -1,8 +1,8 @@
 """The instructions of a Dockerfile as values, and the file they make up.
 
 Words are as written: no variable is expanded, no quote removed (flags excepted, whose quotes the
-lexer takes off). Document: dockerfile.md chapters 4, 5 and 8. Every instruction ends with the same
-fields:
+lexer takes off). Document: docs/dockerfile.md, chapters 4, 5 and 8. Every instruction ends with the
+same fields:
 
     keyword   its first word, in the case it was written in
     flags     all its flags in order, each with its own span

@@ -1,7 +1,8 @@
 """A statement to the tokens of dockerfile.lark.
 
 In: a `Statement`. Out: `Token` values; the first is the keyword, and its value the statement
-itself. Which token an argument becomes is the table `_TOKENS`. Document: dockerfile.md chapter 4.
+itself. Which token an argument becomes is the table `_TOKENS`. Document: docs/dockerfile.md,
+chapter 4.
 """
 
 from collections.abc import Callable, Iterator

@@ -1,7 +1,7 @@
 """Physical lines to logical ones: continuations joined, comments taken out.
 
 In: a source and its escape token. Out: `LogicalLine` values one by one, and heredoc bodies for
-whoever finds an opener in a line. Document: dockerfile.md chapters 3 and 5.
+whoever finds an opener in a line. Document: docs/dockerfile.md, chapters 3 and 5.
 """
 
 from bisect import bisect_right

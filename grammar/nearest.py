@@ -1,7 +1,7 @@
 """Suggestions for near misses.
 
 In: what was written, and what would have been right. Out: the nearest, if it is near: a Levenshtein
-distance below 3. Document: dockerfile.md chapter 14.
+distance below 3. Document: docs/dockerfile.md, chapter 14.
 """
 
 from collections.abc import Iterable

@@ -1,6 +1,6 @@
 """The flags of each instruction: which there are, and reading them.
 
-In: the flags as written. Out: their values by name. Document: dockerfile.md chapter 4, "Flag
+In: the flags as written. Out: their values by name. Document: docs/dockerfile.md, chapter 4, "Flag
 errors". A new flag is a row in `_FLAGS` and a field of its instruction.
 """
 

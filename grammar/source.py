@@ -1,7 +1,8 @@
 """A Dockerfile's text, and places in it.
 
 In: bytes or text. Out: `Source`, and `Span` values that point into it. Lines count from 1, columns
-from 0 and in characters; a column shown to people is one more. Document: dockerfile.md chapter 1.
+from 0 and in characters; a column shown to people is one more. Document: docs/dockerfile.md,
+chapter 1.
 """
 
 from typing import Self

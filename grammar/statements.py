@@ -2,8 +2,8 @@
 
 In: a source. Out: `Statement` values, the syntactic view of the file: any keyword will do, words
 are as written. Both the typed instructions and `pybuild parse` come from here. Errors are those of
-the syntax alone, and the first in the file wins, as in BuildKit's parser. Document: dockerfile.md
-chapter 4; the table of argument parsers is `_ARGUMENTS`.
+the syntax alone, and the first in the file wins, as in BuildKit's parser. Document:
+docs/dockerfile.md, chapter 4; the table of argument parsers is `_ARGUMENTS`.
 """
 
 import json

@@ -2,7 +2,7 @@
 
 In: the tokens of a rule, in order; the first is the keyword and holds the statement. Out: an
 instruction. Here are the checks that no grammar makes: flags, names, and what BuildKit refuses
-while parsing. Raises DockerfileError. Document: dockerfile.md chapter 8.
+while parsing. Raises DockerfileError. Document: docs/dockerfile.md, chapter 8.
 """
 
 import re

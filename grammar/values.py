@@ -1,8 +1,9 @@
 """Arguments and flag values that have a syntax of their own.
 
-In: text, with variables already expanded where dockerfile.md 6.3 says so. Out: numbers and small
-values. Every function raises FlagError, without a place. Documents: dockerfile.md chapter 8
-(durations, ports, signals), 9.3 (chmod); Go's time.ParseDuration, strconv and units.RAMInBytes.
+In: text, with variables already expanded where 6.3 of docs/dockerfile.md says so. Out: numbers and
+small values. Every function raises FlagError, without a place. Documents: docs/dockerfile.md,
+chapter 8 (durations, ports, signals), 9.3 (chmod); Go's time.ParseDuration, strconv and
+units.RAMInBytes.
 """
 
 import re

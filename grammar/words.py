@@ -1,8 +1,8 @@
 """Words: splitting at blanks, quotes and escapes, and what stands behind a `$`.
 
 In: text as it was written, and an environment. Out: the expanded text and the names it used.
-Document: dockerfile.md chapter 6. Work and output are linear in word and values; nesting and size
-are limited, so that no Dockerfile can take time or memory from the builder.
+Document: docs/dockerfile.md, chapter 6. Work and output are linear in word and values; nesting and
+size are limited, so that no Dockerfile can take time or memory from the builder.
 """
 
 from collections.abc import Mapping

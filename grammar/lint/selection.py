@@ -1,8 +1,8 @@
 """Which rules count: the check directive, what overrides it, and comments above instructions.
 
 In: a Dockerfile and perhaps the value of BUILDKIT_DOCKERFILE_CHECK. Out: a `Selection`.
-Document: dockerfile.md chapter 2 (check). A comment `# check=skip=RuleA,RuleB` directly above an
-instruction switches rules off for this instruction alone.
+Document: docs/dockerfile.md, chapter 2 (check). A comment `# check=skip=RuleA,RuleB` directly above
+an instruction switches rules off for this instruction alone.
 """
 
 import re
