@@ -2,7 +2,7 @@
 
 In: config blobs, names. Out: images by name or ID. An image is its config digest (the image ID);
 a name is a canonical reference that points to one. An image is listed only when all of it is
-there to be trusted, so a power cut leaves none that is torn (reliability guarantee R1).
+there to be trusted, so a power cut leaves none that is torn (docs/security.md, R1).
 """
 
 import re

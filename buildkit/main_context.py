@@ -2,8 +2,7 @@
 
 In: what the command line says: a directory, `-`, the address of a repository or of an archive; and
 for the Dockerfile a path, `-`, a URL, or nothing. Out: a directory of this machine and the text.
-Source: dockerfile.md chapter 1, cli.md chapter 1; the two messages about standard input are
-docker's.
+Source: docs/dockerfile.md, chapter 1; the two messages about standard input are docker's.
 """
 
 import os

@@ -1,7 +1,7 @@
 """Docker's `manifest.json`, and what an image manifest must be like to be loaded.
 
 In: bytes, or a manifest. Out: values. Whatever is missing or of the wrong type is a DocumentError
-that names the place (security guarantees S20, S23). Source: moby image-spec v1.2.
+that names the place (docs/security.md, S20, S23). Source: moby image-spec v1.2.
 """
 
 from buildkit.errors import ImageError

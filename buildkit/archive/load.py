@@ -2,7 +2,7 @@
 
 In: the parts of an archive. Out: images in the store, layers unpacked, everything verified by
 its digest on the way. An OCI layout goes before docker's `manifest.json` where an archive is both:
-it has the images' own manifests. Names are given last (reliability guarantee R1).
+it has the images' own manifests. Names are given last (docs/security.md, R1).
 """
 
 import os

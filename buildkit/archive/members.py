@@ -2,7 +2,7 @@
 
 In: a path, or standard input. Out: `Members`. A tar that is compressed or cannot be sought in is
 first written to a temporary file below the state root; memory does not grow with it. Links in a
-directory are not followed (security guarantee S20).
+directory are not followed (docs/security.md, S20).
 """
 
 import contextlib

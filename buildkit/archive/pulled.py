@@ -1,7 +1,7 @@
 """An image from a registry into the store: layers, documents, then the name.
 
 In: an open registry client, a reference, a platform. Out: the image. Nothing of it is listed
-before all of it is there, verified and durable (reliability guarantees R1, R2).
+before all of it is there, verified and durable (docs/security.md, R1, R2).
 """
 
 from buildkit.archive.remembered import Remembered, recall, remember

@@ -1,7 +1,7 @@
 """What lies where in a tar file, found by its headers alone.
 
 In: a seekable file. Out: name to place, for regular members and links between members. Nothing is
-extracted and no link is ever followed on disk (security guarantees S19, S20).
+extracted and no link is ever followed on disk (docs/security.md, S19, S20).
 Source: POSIX.1-2017 pax, "ustar Interchange Format" and "pax Header"; GNU tar's L, K and base-256.
 """
 

@@ -1,6 +1,6 @@
 """`--metadata-file`: what came out, as JSON with docker's keys, which scripts know.
 
-In: the request and the result. Out: text. Source: cli.md chapter 5.
+In: the request and the result. Out: text. Source: docker buildx build, --metadata-file.
 """
 
 import json

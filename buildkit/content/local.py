@@ -2,7 +2,7 @@
 
 A blob is written below `tmp/`, hashed as it is written, checked, synced, and renamed to its
 name: whoever sees the name sees the whole. It is hashed again whenever it is read, for what
-leaves the store must be right or an error (reliability guarantees R1, R2).
+leaves the store must be right or an error (docs/security.md, R1, R2).
 """
 
 import contextlib

@@ -4,7 +4,7 @@ In: a repository, a ref, a subdirectory. Out: the commit that the ref names, and
 commit: 0644 or 0755, directories 0755, all 0:0. Hardening (S25): git reads neither system nor user
 configuration, speaks http(s) and ssh only, runs no hooks and no helper of the repository, and gets
 operands behind `--`; refs that look like options are refused; a subdirectory is resolved inside
-the checkout. Source: dockerfile.md 9.7; git-fetch(1), gitmodules(5).
+the checkout. Source: docs/dockerfile.md, 9.7; git-fetch(1), gitmodules(5).
 """
 
 import os

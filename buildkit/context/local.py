@@ -2,7 +2,8 @@
 
 In: its path, and that of the Dockerfile, which may bring an ignore file of its own. Out: a `Tree`
 that shows what the ignore file leaves, and the listings of `pybuild context`. The directory is
-opened once and never left: all else goes by descriptor (S12). Source: dockerfile.md chapter 11.
+opened once and never left: all else goes by descriptor (S12). Source: docs/dockerfile.md, chapter
+11.
 """
 
 import hashlib

@@ -1,6 +1,6 @@
 """Where an output goes: a file that appears when it is whole, or standard output.
 
-In: a path, or `-`. Out: a sink. Reliability guarantee R6: written beside its place under another
+In: a path, or `-`. Out: a sink. Guarantee R6: written beside its place under another
 name, synced, renamed; what is cut short never gets the name.
 """
 

@@ -2,7 +2,7 @@
 
 In: a layer's diff ID and the wanted compression. Out: a `Form` with digest and size, and its
 bytes. A layer that has the wanted form already is copied; one that came from elsewhere keeps the
-form it came in unless told otherwise. Reliability guarantee R2.
+form it came in unless told otherwise. Guarantee R2.
 """
 
 from collections.abc import Sequence

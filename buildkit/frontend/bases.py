@@ -2,7 +2,7 @@
 
 In: a name from FROM, `--from` or a mount's `from`. Out: what it means, as a value. Images are asked
 for by `BaseRequest`; whoever resolves them hands back `ResolvedImage` values.
-Document: dockerfile.md chapters 8 (FROM) and 9.1.
+Document: docs/dockerfile.md, chapters 8 (FROM) and 9.1.
 """
 
 from collections.abc import Mapping

@@ -1,7 +1,7 @@
 """Arguments: the global scope, predefined ones, and those for the network.
 
 In: a Dockerfile and options. Out: what FROM lines see, what RUN gets of proxy arguments, and which
-build arguments nobody declares. Document: dockerfile.md chapter 7.
+build arguments nobody declares. Document: docs/dockerfile.md, chapter 7.
 """
 
 from collections.abc import Iterable, Mapping

@@ -2,7 +2,7 @@
 
 In: words as written, and the environment before the instruction. Out: text. What is wrong becomes
 a DefinitionError at the instruction; a variable that nothing defines becomes a finding.
-Document: dockerfile.md chapter 6.
+Document: docs/dockerfile.md, chapter 6.
 """
 
 from collections.abc import Iterator, Mapping

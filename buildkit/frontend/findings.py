@@ -1,7 +1,7 @@
 """What is doubtful but no error, found while a Dockerfile is lowered.
 
 These are the lint rules that need a base image: `UndefinedVar` (an image may define the variable)
-and `InvalidBaseImagePlatform`. Texts as in dockerfile.md chapter 15.
+and `InvalidBaseImagePlatform`. Texts as in docs/lint/.
 """
 
 from collections.abc import Iterable

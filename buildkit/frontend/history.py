@@ -1,7 +1,7 @@
 """What an instruction is called in an image's history: `created_by`, to the letter.
 
-In: expanded values. Out: text as BuildKit writes it, since tools read it. Document: dockerfile.md
-chapter 12. FROM and ONBUILD leave no entry.
+In: expanded values. Out: text as BuildKit writes it, since tools read it. Document:
+docs/dockerfile.md, chapter 12. FROM and ONBUILD leave no entry.
 """
 
 from collections.abc import Iterable, Mapping, Sequence

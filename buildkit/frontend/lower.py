@@ -2,7 +2,7 @@
 
 In: a parsed Dockerfile, options, and the base images that are known so far. Out: `Lowered`, or
 `NeedsBases` with the images to resolve before the next try: ONBUILD triggers of one base can ask
-for another. Document: dockerfile.md chapters 7 to 10 and 12.
+for another. Document: docs/dockerfile.md, chapters 7 to 10 and 12.
 """
 
 from buildkit.frontend import build_args

@@ -1,8 +1,8 @@
 """COPY and ADD to an op.
 
 In: the instruction, the state of its stage, and a way to the sources it names. Out: the op with
-its inputs, and the history entry. Document: dockerfile.md chapter 9. What only the files can tell
-(wildcards, whether a directory exists) is left to the op.
+its inputs, and the history entry. Document: docs/dockerfile.md, chapter 9. What only the files can
+tell (wildcards, whether a directory exists) is left to the op.
 """
 
 from typing import Literal

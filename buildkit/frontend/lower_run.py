@@ -1,8 +1,9 @@
 """RUN to an op.
 
 In: the instruction, the state of its stage, and a way to the file systems its mounts name. Out:
-the op with its inputs, and the history entry. Document: dockerfile.md chapters 5 (heredocs), 7 and
-10. Nothing of a RUN's command is expanded here: that is for the shell, which has the variables.
+the op with its inputs, and the history entry. Document: docs/dockerfile.md, chapters 5 (heredocs),
+7 and 10. Nothing of a RUN's command is expanded here: that is for the shell, which has the
+variables.
 """
 
 from collections.abc import Sequence

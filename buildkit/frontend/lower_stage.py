@@ -1,7 +1,7 @@
 """Stages to vertices, one instruction after the other.
 
 In: the stages that are needed, with the triggers that run in them. Out: a growing graph, and the
-state in which the target's stage ends. Document: dockerfile.md chapters 8 to 10.
+state in which the target's stage ends. Document: docs/dockerfile.md, chapters 8 to 10.
 """
 
 from collections.abc import Mapping

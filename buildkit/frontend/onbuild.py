@@ -1,7 +1,7 @@
 """ONBUILD triggers: what a base has in store for whoever builds on it.
 
 In: the texts in an image's config, or the ONBUILDs of an earlier stage. Out: instructions, which
-run right behind FROM as if they stood there. Document: dockerfile.md chapter 8 (ONBUILD).
+run right behind FROM as if they stood there. Document: docs/dockerfile.md, chapter 8 (ONBUILD).
 """
 
 from collections.abc import Iterable

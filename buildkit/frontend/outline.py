@@ -2,7 +2,8 @@
 
 In: a Dockerfile and options. Out: stages with their descriptions; for the target, the arguments,
 secrets, agents and caches that its stages name. No image is needed, nothing is lowered. A comment
-`# name text` above an ARG or FROM is the description of `name`. Document: dockerfile.md chapter 3.
+`# name text` above an ARG or FROM is the description of `name`. Document: docs/dockerfile.md,
+chapter 3.
 """
 
 from collections.abc import Iterable, Mapping

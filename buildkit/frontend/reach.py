@@ -2,7 +2,7 @@
 
 In: the planned stages, and the images that are known. Out: a `Reach`. ONBUILD triggers of a base
 can name further stages and images, so what is needed grows as images become known; what no
-target needs is never asked for. Document: dockerfile.md chapter 8 (FROM, ONBUILD).
+target needs is never asked for. Document: docs/dockerfile.md, chapter 8 (FROM, ONBUILD).
 """
 
 from collections.abc import Mapping, Sequence

@@ -1,7 +1,8 @@
 """Sources of ADD that are not in the context: downloads and git repositories.
 
-In: a source as written, variables expanded. Out: an op, or None for a path. Document: dockerfile.md
-section 9.7; the forms of a git source are those of Moby BuildKit (frontend/dockerfile/dfgitutil).
+In: a source as written, variables expanded. Out: an op, or None for a path. Document:
+docs/dockerfile.md, 9.7; the forms of a git source are those of Moby BuildKit
+(frontend/dockerfile/dfgitutil).
 """
 
 import posixpath

@@ -2,7 +2,7 @@
 
 In: the state before an instruction, and the instruction. Out: the state behind it. This is where
 everything is that makes no file system; RUN, COPY, ADD and WORKDIR use the state and are lowered
-in modules of their own. Document: dockerfile.md chapters 7, 8 and 12.
+in modules of their own. Document: docs/dockerfile.md, chapters 7, 8 and 12.
 """
 
 import posixpath

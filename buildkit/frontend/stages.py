@@ -2,7 +2,7 @@
 
 In: a Dockerfile, the global scope, options. Out: `Stages`. Nothing is lowered here; a stage that
 the target does not need is only looked at for mistakes in its names.
-Document: dockerfile.md chapter 8 (FROM).
+Document: docs/dockerfile.md, chapter 8 (FROM).
 """
 
 from collections.abc import Iterator, Mapping, Sequence

@@ -4,7 +4,7 @@ In: bytes of a document. Out: `Fields`, whose getters give a value of the right 
 `DocumentError` naming the place (`manifest.layers[2].size`). Unknown members are let through,
 as the specifications demand; null counts as absent, as in Go. Going out, `encode` writes what
 Go's encoding/json writes, so that equal documents have equal digests whoever made them.
-Limits: security guarantee S20.
+Limits: docs/security.md, S20.
 """
 
 import json

@@ -2,7 +2,7 @@
 
 In: what a user wrote. Out: the reference with nothing left implicit, and its short form for
 showing. Source: distribution/reference (grammar.go, normalize.go). Every name is checked here
-before it is ever used as a path or as part of a URL (security guarantee S16).
+before it is ever used as a path or as part of a URL (docs/security.md, S16).
 """
 
 import re

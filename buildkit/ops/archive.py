@@ -2,9 +2,9 @@
 
 In: an open file, and the target of the ADD. Out: the archive's tree in the upper directory. It is
 unpacked into an empty directory beside the upper, where nothing of the image's is in reach (S17,
-S18), and moved from there entry by entry. Source: dockerfile.md 9.7; what an archive says about
-owners, modes and times counts, --chown overrides owners, directories it does not list keep what
-they have. What is in the way of an entry gives way, as with Moby's archive package.
+S18), and moved from there entry by entry. Source: docs/dockerfile.md, 9.7; what an archive says
+about owners, modes and times counts, --chown overrides owners, directories it does not list keep
+what they have. What is in the way of an entry gives way, as with Moby's archive package.
 """
 
 import os

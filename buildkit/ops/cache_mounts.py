@@ -2,7 +2,7 @@
 
 In: the mount and the digest of its first content. Out: a directory and, while it is used, a lock as
 `sharing` asks. The id is data, not a path: it is hashed (guarantee S14). Another id, first content,
-mode or owner is another directory (dockerfile.md 10.5).
+mode or owner is another directory (docs/dockerfile.md, 10.5).
 """
 
 import fcntl

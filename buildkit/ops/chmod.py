@@ -1,7 +1,7 @@
 """`--chmod`: octal, or symbolic as chmod(1) has it.
 
 In: the text as written. Out: a function from a mode to a mode. The umask is taken to be 0.
-Source: dockerfile.md 9.3; POSIX chmod(1), "EXTENDED DESCRIPTION".
+Source: docs/dockerfile.md, 9.3; POSIX chmod(1), "EXTENDED DESCRIPTION".
 """
 
 import re

@@ -1,9 +1,9 @@
 """`--chown`: who owns what a COPY makes.
 
 In: `user[:group]` as written and the file system of the stage. Out: numbers. Names are looked up in
-its /etc/passwd and /etc/group, opened inside its root. Source: dockerfile.md 9.3: a name alone
-brings its primary group, a number alone is also the group, numbers need no files, an unknown name
-is an error.
+its /etc/passwd and /etc/group, opened inside its root. Source: docs/dockerfile.md, 9.3: a name
+alone brings its primary group, a number alone is also the group, numbers need no files, an unknown
+name is an error.
 """
 
 from buildkit.errors import StepError

@@ -3,7 +3,7 @@
 In: the op, its selection, the trees it was selected from, a view of the parent (None for scratch
 and --link) and the upper. Out: files in the upper. What is written is hashed on the way and has to
 be what was selected, or the copy fails and names the file: a layer never contradicts its key (R9).
-The caller throws the upper away when this raises. Source: dockerfile.md 9.2 to 9.7.
+The caller throws the upper away when this raises. Source: docs/dockerfile.md, 9.2 to 9.7.
 """
 
 import os

@@ -1,7 +1,7 @@
 """ADD of a repository: a commit's files.
 
 In: a `GitOp`. Out: for its key the commit, not the branch that led to it; for its layer the files.
-Source: dockerfile.md 9.7 and 13.
+Source: docs/dockerfile.md, 9.7 and 13.
 """
 
 from collections.abc import Callable, Mapping

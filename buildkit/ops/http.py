@@ -3,7 +3,7 @@
 In: an `HttpOp`. Out: for its key the digest of the body, its name and its time (what the server
 calls it, an ETag, stays out); for its layer one file, 0600 and 0:0. What a URL gave is noted beside
 the memories of contexts, so that the next build asks whether it has changed; with a checksum that
-is known to be met nobody is asked. Source: dockerfile.md 9.7 and 13.
+is known to be met nobody is asked. Source: docs/dockerfile.md, 9.7 and 13.
 """
 
 import hashlib

@@ -1,8 +1,8 @@
 """WORKDIR, carried out: a directory with its parents, in an overlay's upper directory.
 
 In: the op, a view of the parent (None for scratch) and the upper. Out: directories in the upper;
-none when all are there already. Source: dockerfile.md, WORKDIR: new directories are 0755 and owned
-by the current user, those that exist stay as they are.
+none when all are there already. Source: docs/dockerfile.md, chapter 8 (WORKDIR): new directories
+are 0755 and owned by the current user, those that exist stay as they are.
 """
 
 from buildkit.errors import StepError

@@ -2,7 +2,7 @@
 
 In: a stream or a URL, and an empty private directory. Out: the directory filled, to be opened as a
 local context without an ignore file; or, if what came is no archive, its bytes, which are then the
-text of the Dockerfile. Source: dockerfile.md chapter 1.
+text of the Dockerfile. Source: docs/dockerfile.md, chapter 1.
 """
 
 import os

@@ -1,9 +1,9 @@
 """What a COPY or ADD takes: files as values, and the digest that stands for them in a key.
 
-In: entries found by `sources.py`. Out: one digest an origin over everything that dockerfile.md
-chapter 13 puts into the key (path below the source, content, mode, owner, link target, device
-numbers, attributes, which files are one file), and a manifest that names each file. Not in it:
-times, inodes, the order of a directory, where in its origin a source lies.
+In: entries found by `sources.py`. Out: one digest an origin over everything that is in the key of a
+COPY (docs/caching.md, "What is in a key"): path below the source, content, mode, owner, link
+target, device numbers, attributes, which files are one file; and a manifest that names each file.
+Not in it: times, inodes, the order of a directory, where in its origin a source lies.
 """
 
 import hashlib

@@ -1,8 +1,8 @@
 """From the sources of a COPY to the roots they name.
 
 In: sources as written and the trees they lie in. Out: roots, wildcards expanded, in the order in
-which they are copied. Source: dockerfile.md 9.1 and 9.5. A source that is not there is an error
-with BuildKit's text; a wildcard that matches nothing is none.
+which they are copied. Source: docs/dockerfile.md, 9.1 and 9.5. A source that is not there is an
+error with BuildKit's text; a wildcard that matches nothing is none.
 """
 
 import stat

@@ -2,7 +2,7 @@
 
 In: what `--ssh` says. Out: sockets of agents, and for a RUN a socket of its own, which passes on
 the wish to list keys and the wish to sign, and no other. Keys stay with the agent: no step and no
-file of the state root gets to see one. Source: dockerfile.md 10.5, cli.md chapter 8; ssh-agent(1);
+file of the state root gets to see one. Source: docs/dockerfile.md, 10.5; ssh-agent(1);
 draft-ietf-sshm-ssh-agent.
 """
 

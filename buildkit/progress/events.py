@@ -2,7 +2,7 @@
 
 Producers call `emit(event)`, from any thread; a display turns events into text. Times are
 seconds since the epoch, sizes bytes. Text in events came from Dockerfiles, file names and
-programs: a display escapes control characters (security guarantee S27).
+programs: a display escapes control characters (docs/security.md, S27).
 """
 
 from collections.abc import Callable

@@ -1,7 +1,7 @@
 """Where an image is asked for: mirrors and the registry itself, in order, and how each is trusted.
 
 In: rules (of `config.py`), a reference. Out: `Place`s. Pure. A loopback registry is spoken to
-without TLS unasked; any other only where the user says so (security guarantee S21).
+without TLS unasked; any other only where the user says so (docs/security.md, S21).
 """
 
 from collections.abc import Iterable

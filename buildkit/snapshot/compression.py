@@ -4,7 +4,7 @@ In: a stream and the wanted form. Out: the other stream. Equal input gives equal
 the number of processors and however the input was cut into writes. ISA-L writes gzip eight times
 as fast as zlib; which of them wrote a blob is part of the compressor's name, under which its
 digest is remembered. Decompression is strict: what is cut short or has something behind its end is
-an error (security guarantee S19). Source: RFC 1952, RFC 8878.
+an error (docs/security.md, S19). Source: RFC 1952, RFC 8878.
 """
 
 import sys

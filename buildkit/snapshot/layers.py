@@ -9,7 +9,7 @@ from elsewhere have, and for their sake trees `on/<chain>/fs` (see `adapted.py`)
 A layer is installed by one rename, its row follows. So a directory without a row is the work of
 a command that died between the two; it is replaced. Layers are not synced one by one: a row has
 the boot it was made in, and `synced` once a syncfs(2) came after it. A layer that was not synced
-before the machine went down is not trusted (engineering-facts, chapter 6).
+before the machine went down is not trusted (docs/store.md, "What is durable when").
 """
 
 import os

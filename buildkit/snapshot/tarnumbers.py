@@ -2,7 +2,7 @@
 
 In: bytes from an archive. Out: numbers within the limits of what they mean, or ImageError. What
 GNU tar writes (base-256, spaces) is understood; what only an attacker writes is refused
-(security guarantee S19). Source: POSIX pax; GNU tar manual, "Basic Tar Format".
+(docs/security.md, S19). Source: POSIX pax; GNU tar manual, "Basic Tar Format".
 """
 
 import re

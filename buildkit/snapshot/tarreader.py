@@ -2,7 +2,7 @@
 
 In: a reader of an uncompressed tar. Out: members with clean names, and their content. Understands
 ustar, pax and GNU's long names; sparse members, unknown types, broken headers and endless
-extensions are refused (security guarantee S19). What a header-only type (a link, a directory)
+extensions are refused (docs/security.md, S19). What a header-only type (a link, a directory)
 says about its size is ignored, as in Go's archive/tar, which most image tools read with.
 """
 

@@ -3,7 +3,7 @@
 In: a reader of the tar, the directory's descriptor. Out: the tree, deletions as overlayfs keeps
 them, and what must be known about it besides. The tar may be an enemy's: every entry is written
 below the root by descriptor, no link is ever followed, hard links stay inside the layer, devices
-that would read as deletions are refused (security guarantees S17, S18). Memory is bounded but
+that would read as deletions are refused (docs/security.md, S17, S18). Memory is bounded but
 for one record a directory. Source: image-spec layer.md.
 """
 

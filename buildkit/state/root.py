@@ -1,8 +1,8 @@
 """The state root: one directory that holds all that pybuild keeps.
 
 In: its path. Out: `StateRoot`, which knows the layout, this process's lease and database
-connections. Layout and what may be where: ARCHITECTURE.md. Closed to other users (security
-guarantee S29); everything half-made is below `tmp/`, on the same file system as its final place.
+connections. Layout and what may be where: docs/store.md. Closed to other users (docs/security.md,
+S29); everything half-made is below `tmp/`, on the same file system as its final place.
 """
 
 import contextlib
