@@ -2,7 +2,7 @@
 
 In: the root of the image and `user[:group]`. Out: numbers, and the home directory. The files
 are opened inside the image's root, as regular files of limited size.
-Source: security.md S8; image-spec config.md, "User"; group rules as in the container engines.
+Source: docs/security.md, S8; image-spec config.md, "User"; group rules as in the container engines.
 """
 
 import errno

@@ -1,6 +1,7 @@
 """Capabilities: names, numbers, sets, and cutting the process down to a set.
 
-In: names such as `CAP_CHOWN` or `chown`. Out: bit masks. Source: capabilities(7), security.md S3.
+In: names such as `CAP_CHOWN` or `chown`. Out: bit masks. Source: capabilities(7), docs/security.md,
+S3.
 """
 
 import errno

@@ -2,7 +2,8 @@
 
 In: a detached or attached tmpfs. Out: it, filled. The nodes are bind mounts from the host, each
 checked to be the device it should be; so nothing that the sandbox makes with mknod works, as
-root of the machine just as rootless. Source: runtime-spec config-linux.md; security.md S5, S6.
+root of the machine just as rootless. Source: runtime-spec config-linux.md; docs/security.md, S5,
+S6.
 """
 
 import errno

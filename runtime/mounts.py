@@ -2,7 +2,7 @@
 
 In: paths and descriptors. Out: detached mounts as descriptors, or mounts put in place. Used by
 the sandbox for its root and by the builder inside its own mount namespace.
-Source: kernel's filesystems/overlayfs.rst; engineering-facts chapter 6.
+Source: the kernel's filesystems/overlayfs.rst; docs/performance.md, "Overlays".
 """
 
 import errno

@@ -4,7 +4,7 @@ In: mounts as values. Out: them, performed. All of it happens in the sandbox's o
 namespace. A private tmpfs, attached on top of `/` where no path leads to it, holds what needs
 a place: the mount point of the root, contents of files, upper directories that are thrown
 away. It goes with the old root.
-Source: pivot_root(2), runtime-spec config-linux.md "Default Devices"; security.md S2, S5, S6.
+Source: pivot_root(2), runtime-spec config-linux.md "Default Devices"; docs/security.md, S2, S5, S6.
 """
 
 import errno

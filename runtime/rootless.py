@@ -3,7 +3,7 @@
 In: the process as the user started it. Out: the same process as root of its mount namespace,
 as the machine's root or as root of a user namespace; nothing it mounts is seen outside, and a
 crash leaves no mount behind. No re-exec: a helper forked before the unshare writes the maps.
-Source: user_namespaces(7), mount_namespaces(7); security.md S1.
+Source: user_namespaces(7), mount_namespaces(7); docs/security.md, S1.
 """
 
 import errno

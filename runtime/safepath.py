@@ -3,7 +3,7 @@
 In: a directory descriptor and a path. Out: a descriptor, or the canonical path. Absolute
 paths and symlinks start at the root, `..` stops there, magic links are refused. By openat2(2)
 where the kernel has it (5.6), else by a walk of one component at a time.
-Source: security.md, rule 1 and S7, S12-S14.
+Source: docs/security.md, rule 1 and S7, S12 to S14.
 """
 
 import errno

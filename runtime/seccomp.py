@@ -3,7 +3,7 @@
 In: capabilities and a machine. Out: instructions of classic BPF, 8 bytes each, for
 `syscalls.seccomp_filter`. Pure. The architecture is checked first, so no other entry into the
 kernel goes round the filter; then a binary search over ranges of numbers.
-Source: seccomp(2), the kernel's seccomp_filter.rst; security.md S4.
+Source: seccomp(2), the kernel's seccomp_filter.rst; docs/security.md, S4.
 """
 
 import functools

@@ -2,7 +2,7 @@
 
 An allow-list in the manner of the container engines' default: what is not named is refused.
 Names of all architectures stand side by side; each has those that its table knows.
-Source: security.md S4.
+Source: docs/security.md, S4.
 """
 
 from collections.abc import Mapping

@@ -30,7 +30,7 @@ DEFAULT_CAPABILITIES = (
     "CAP_AUDIT_WRITE",
     "CAP_SETFCAP",
 )
-"""Security guarantee S3; the set of the widely used container engines."""
+"""Guarantee S3; the set of the widely used container engines."""
 
 MASKED_PATHS = (
     "/proc/acpi",
@@ -46,7 +46,7 @@ MASKED_PATHS = (
     "/sys/devices/virtual/powercap",
     "/sys/firmware",
 )
-"""Security guarantee S5; `thermal_throttle` of each CPU is masked as well."""
+"""Guarantee S5; `thermal_throttle` of each CPU is masked as well."""
 
 READONLY_PATHS = (
     "/proc/bus",

@@ -3,7 +3,7 @@
 In: a root and a target inside it. Out: descriptors of the mount points, and `Stub` values by
 which whoever outlives the sandbox takes them away again: by the descriptor of the directory in
 which they were made, only if they are the same and still empty, and with the time of that
-directory restored. Source: security.md S14.
+directory restored. Source: docs/security.md, S14.
 """
 
 import os

@@ -4,7 +4,7 @@ In: plans, on a socket. Out: for each a process that performs it, and its exit s
 process 1 of a pid namespace of its own, so that everything dies with it; each sandbox gets a
 further one, which needs no second fork: leave, fork, come back. It dies with its caller, whose
 end of the socket it watches.
-Source: pid_namespaces(7); engineering-facts chapter 10; security.md S9.
+Source: pid_namespaces(7); docs/performance.md, "Steps"; docs/security.md, S9.
 """
 
 import gc
