@@ -1,4 +1,4 @@
-"""The values of RUN --mount: section 10.5 of the reference, a row a sentence."""
+"""The values of RUN --mount: docs/dockerfile.md, 10.5, a row a sentence."""
 
 import pytest
 

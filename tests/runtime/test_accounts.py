@@ -1,4 +1,4 @@
-"""Looking users up in the files of an image; security.md S8."""
+"""Looking users up in the files of an image; docs/security.md, S8."""
 
 import os
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Control groups: where they are, what they limit, what they count; security.md S11."""
+"""Control groups: where they are, what they limit, what they count; docs/security.md, S11."""
 
 import os
 import re

@@ -1,4 +1,4 @@
-"""What a sandboxed process can see and do, observed from inside; security.md S1 to S9."""
+"""What a sandboxed process can see and do, observed from inside; docs/security.md, S1 to S9."""
 
 import os
 

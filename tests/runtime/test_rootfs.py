@@ -1,4 +1,4 @@
-"""Mounts inside a sandbox, and what is left of their mount points; security.md S13, S14."""
+"""Mounts inside a sandbox, and what is left of their mount points; docs/security.md, S13, S14."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""Paths that cannot leave a root, by openat2 and by the walk; security.md rule 1."""
+"""Paths that cannot leave a root, by openat2 and by the walk; docs/security.md, rule 1."""
 
 import errno
 import os

@@ -1,4 +1,4 @@
-"""The filter as a program: what it answers to a call, by running it here. security.md S4."""
+"""The filter as a program: what it answers to a call, by running it here. docs/security.md, S4."""
 
 import struct
 

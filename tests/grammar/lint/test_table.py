@@ -16,7 +16,7 @@ LegacyKeyValueFormat InvalidBaseImagePlatform RedundantTargetPlatform
 FromPlatformFlagConstDisallowed SecretsUsedInArgOrEnv CopyIgnoredFile InvalidDefinitionDescription
 ExposeProtoCasing ExposeInvalidFormat
 """
-"""The rules of BuildKit, as dockerfile.md chapter 15 lists them."""
+"""The rules of BuildKit, as docs/lint/ lists them."""
 
 FOUND_ELSEWHERE = {
     "CopyIgnoredFile", "InvalidBaseImagePlatform", "UnconsumedBuildArg", "UndefinedVar",
