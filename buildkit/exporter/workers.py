@@ -2,7 +2,7 @@
 
 In: a function and its inputs. Out: the results in order. The libraries that compress and hash let
 go of the interpreter, so threads are enough. A signal that comes while the caller waits, or a
-failure of one, stops the others within a block of bytes (reliability guarantee R8).
+failure of one, stops the others within a block of bytes (docs/security.md, R8).
 """
 
 import os

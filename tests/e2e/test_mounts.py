@@ -1,4 +1,5 @@
-"""RUN --mount from the command line to the files: every option and default of dockerfile.md 10.5.
+"""RUN --mount from the command line to the files: every option and default of docs/dockerfile.md,
+10.5.
 
 All cases of the table are stages of one Dockerfile, each with a mount and a command whose output
 becomes a file; they are built once for each caller.
