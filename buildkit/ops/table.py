@@ -290,12 +290,15 @@ class BuildOps:
     def _identify_exec(self, op: ExecOp, inputs: Inputs) -> Identity:
         """A RUN depends on its parent and on what its mounts show, file by file."""
         shown: dict[int, dict[str, str]] = {}
+        manifests: dict[str, Callable[[], bytes]] = {}
         for mount in op.mounts:
             if isinstance(mount, BindMount | CacheMount) and mount.origin:
-                content = self._content(mount_copy(mount.origin, mount.source), inputs)
-                shown.setdefault(mount.origin, {})[mount.source] = str(content)
+                copy = mount_copy(mount.origin, mount.source)
+                content = str(self._content(copy, inputs))
+                shown.setdefault(mount.origin, {})[mount.source] = content
+                manifests[content] = self._manifest_of(copy, inputs)
         rest = (shown.get(number) for number in range(1, len(inputs)))
-        return Identity((_chain(inputs[0]), *rest), parts=self._marks(op))
+        return Identity((_chain(inputs[0]), *rest), parts=self._marks(op), manifests=manifests)
 
     def _marks(self, op: ExecOp) -> dict[str, str]:
         """Return marks of the secrets that shall make a step run again, by name; mostly none."""
@@ -309,6 +312,21 @@ class BuildOps:
             f"secret {name}": secrets.mark(self._stores.root, name, secrets.read(name, source))
             for name, source in sources.items()
         }
+
+    def _manifest_of(self, op: CopyOp, inputs: Inputs) -> Callable[[], bytes]:
+        """Return what lists, when a step is new, the files that the one source of `op` names."""
+
+        def read() -> bytes:
+            numbers = _origins_of(op)
+            with self._looking:
+                origins = self._origins(inputs)
+                try:
+                    selection = select(op, origins.trees(numbers))
+                    return b"".join(selection.manifest(number) for number in numbers)
+                finally:
+                    origins.close()
+
+        return read
 
     def _content(self, op: CopyOp, inputs: Inputs) -> Digest:
         """Return the digest of what the one source of `op` names."""

@@ -285,7 +285,7 @@ def test_a_step_that_gives_what_it_gave_leaves_the_digest_of_the_image(
     before = store.inspect("test")["Id"]
     (context / "seed").write_text("abc-2", encoding="utf-8")
     progress = store.build(context).ok().errors
-    assert [why for _, why in again(progress)] == ["content of /seed changed"]
+    assert [why for _, why in again(progress)] == ["seed changed"]
     assert "(same content as before)" in progress
     assert store.inspect("test")["Id"] == before
 
