@@ -37,6 +37,13 @@ class JoinNetwork(NamedTuple):
     fd: int
 
 
+class JoinSandbox(NamedTuple):
+    """Enter the namespaces of a sandbox that runs, and with them its root."""
+
+    fd: int
+    namespaces: tuple[str, ...]
+
+
 class RaiseLoopback(NamedTuple):
     """Bring the interface `lo` up."""
 
@@ -88,10 +95,11 @@ class Pivot(NamedTuple):
 
 
 class OpenTerminal(NamedTuple):
-    """Make a terminal inside, and hand its other end out."""
+    """Make a terminal inside, and hand its other end out; `console`: it is /dev/console too."""
 
     rows: int
     columns: int
+    console: bool = True
 
 
 class EnterDirectory(NamedTuple):
@@ -150,6 +158,7 @@ class Execute(NamedTuple):
 Action: TypeAlias = (
     Unshare
     | JoinNetwork
+    | JoinSandbox
     | RaiseLoopback
     | SetHostname
     | MountRoot
@@ -203,6 +212,8 @@ def _describe_plain(action: Action) -> str:
     match action:
         case JoinNetwork(fd):
             return f"join the network namespace of descriptor {fd}"
+        case JoinSandbox():
+            return "join the container"
         case SetHostname(name):
             return f"set the host name {name}"
         case LoadFilter(program):

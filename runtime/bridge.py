@@ -11,6 +11,8 @@ import errno
 import fcntl
 import os
 import random
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from runtime.errors import UnsupportedError
 from runtime.netlink import Netlink
@@ -74,6 +76,26 @@ def detach(attached: Attached) -> None:
         os.close(fd)
     _remove_if_unused()
     os.close(setup)
+
+
+@contextmanager
+def locked() -> Iterator[None]:
+    """Let nobody come or go for the time of a block. The caller must be on the bridge."""
+    setup = _lock("setup", fcntl.LOCK_EX)
+    try:
+        yield
+    finally:
+        os.close(setup)
+
+
+def addresses() -> list[str]:
+    """Return all addresses that were ever taken; whose file is locked is in use."""
+    return [name for name in os.listdir(_STATE) if name[0].isdigit()]
+
+
+def address_file(address: str) -> str:
+    """Return the file of an address, which its holder may write to."""
+    return f"{_STATE}/{address}"
 
 
 def _ensure(netlink: Netlink) -> tuple[str, int]:

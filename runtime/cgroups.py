@@ -15,6 +15,8 @@ from runtime.spec import Resources
 from runtime.values import NamedTuple
 
 _PERIOD = 100_000
+_COUNTED = frozenset({"memory", "cpuacct", "pids", "blkio", "freezer"})
+"""Controllers of version 1 that a group with accounting is in."""
 _PREFIX = "pybuild-"
 _PARENT = "pybuild"
 _HINT_ROOTLESS = (
@@ -93,6 +95,11 @@ class Group:
         if self._unified:
             return CgroupView(unified=True)
         return CgroupView(controllers=tuple(self._directories))
+
+    @property
+    def directories(self) -> tuple[tuple[str, str], ...]:
+        """The directory for each controller, that of the unified tree for ""."""
+        return tuple(self._directories.items())
 
     def join(self) -> None:
         """Put the calling process in."""
@@ -181,8 +188,8 @@ def _refusal(needed: frozenset[str], error: OSError) -> UnsupportedError:
 
 def _create_legacy(resources: Resources, where: Layout, name: str, needed: frozenset[str]) -> Group:
     controllers = set(needed)
-    if resources.account and "memory" in where.legacy:
-        controllers.add("memory")
+    if resources.account:
+        controllers.update(_COUNTED & where.legacy.keys())
     made: dict[str, str] = {}
     try:
         for controller in sorted(controllers):

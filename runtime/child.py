@@ -27,8 +27,12 @@ class Child:
     terminal, if it has one, and belongs to whoever takes it.
     """
 
-    def __init__(self, pid: int, status: Channel, group: cgroups.Group | None) -> None:
+    def __init__(
+        self, pid: int, status: Channel, group: cgroups.Group | None, *, first: bool = True
+    ) -> None:
+        """`first`: it is process 1 of its namespace, and `group` its own."""
         self.pidfd = os.pidfd_open(pid)
+        self._first = first
         self.ready = False
         self.terminal: int | None = None
         self._pid = pid
@@ -48,7 +52,7 @@ class Child:
 
     def signal(self, number: int) -> None:
         """Send a signal; one that process 1 would ignore by default kills it instead."""
-        if number in _DEADLY and not self._handles(number):
+        if self._first and number in _DEADLY and not self._handles(number):
             self._asked_to_end_by = number
             number = KILL
         try:
@@ -60,14 +64,20 @@ class Child:
         """Whether the program catches, ignores or blocks a signal."""
         bit = 1 << (number - 1)
         try:
-            # /proc may be of an outer pid namespace, which knows the process by another number.
-            with open(f"/proc/self/fdinfo/{self.pidfd}", encoding="utf-8") as lines:
-                pid = next(line.split()[1] for line in lines if line.startswith("Pid:"))
-            with open(f"/proc/{pid}/status", encoding="utf-8", errors="replace") as lines:
+            path = f"/proc/{self.outer_pid()}/status"
+            with open(path, encoding="utf-8", errors="replace") as lines:
                 masks = dict(line.split()[:2] for line in lines if line.startswith("Sig"))
-        except (OSError, StopIteration):
+        except OSError:
             return True
         return any(int(masks[key], 16) & bit for key in ("SigBlk:", "SigIgn:", "SigCgt:"))
+
+    def outer_pid(self) -> int:
+        """Return the number by which /proc knows it, -1 when it has ended.
+
+        /proc may be of an outer pid namespace, which knows the process by another number.
+        """
+        with open(f"/proc/self/fdinfo/{self.pidfd}", encoding="utf-8") as lines:
+            return next((int(line.split()[1]) for line in lines if line.startswith("Pid:")), -1)
 
     def hear(self) -> bool:
         """Take in what the process says while it makes the sandbox; false at the end of that."""
@@ -165,6 +175,40 @@ def start(
     theirs.close()
     _come_back(namespace)
     return Child(pid, ours, group)
+
+
+def join(
+    plan: tuple[Action, ...],
+    given: init.Given,
+    group: cgroups.Group | None,
+    namespace: int,
+    sandbox: int,
+) -> Child:
+    """Fork a further process into the pid namespace of `sandbox`, a pidfd of its process 1.
+
+    Until it executes, processes of the sandbox must not be able to look at it: it is this
+    interpreter (security.md S2).
+    """
+    ours, theirs = Channel.pair()
+    syscalls.prctl(syscalls.PR_SET_DUMPABLE, 0)
+    syscalls.setns(sandbox, syscalls.CLONE_NEWPID)
+    try:
+        pid = os.fork()
+    except OSError:
+        _come_back(namespace)
+        raise
+    if pid == 0:
+        try:
+            ours.close()
+            if group is not None:
+                group.join()
+            init.main(plan, given, theirs, dies_with_parent=False)
+        finally:
+            os._exit(125)
+    theirs.close()
+    _come_back(namespace)
+    syscalls.prctl(syscalls.PR_SET_DUMPABLE, 1)
+    return Child(pid, ours, None, first=False)
 
 
 def _come_back(namespace: int) -> None:

@@ -20,6 +20,7 @@ from runtime.actions import (
     Execute,
     ForbidPrivileges,
     JoinNetwork,
+    JoinSandbox,
     LeaveKeyring,
     LimitCapabilities,
     LoadFilter,
@@ -103,15 +104,15 @@ class _Making:
         match action:
             case MountRoot() | Place() | WriteSysctls() | Mask() | Protect() | SealRoot() | Pivot():
                 self._perform_on_root(action)
-            case Unshare() | JoinNetwork() | RaiseLoopback() | SetHostname() | LeaveKeyring():
+            case Unshare() | JoinNetwork() | JoinSandbox() | RaiseLoopback() | SetHostname():
                 self._isolate(action)
-            case SetLimits() | DropBounding() | ForbidPrivileges() | LoadFilter():
+            case LeaveKeyring() | SetLimits() | DropBounding() | ForbidPrivileges() | LoadFilter():
                 _restrict(action)
             case LimitCapabilities(keep):
                 # Whatever securebits the caller has: only root keeps any.
                 capabilities.limit(0 if self._account.uid else keep)
-            case OpenTerminal(rows, columns):
-                self._terminal = process.open_terminal(rows, columns)
+            case OpenTerminal(rows, columns, console):
+                self._terminal = process.open_terminal(rows, columns, console=console)
             case EnterDirectory(path):
                 process.enter_directory(path)
             case BecomeUser(user, groups):
@@ -125,23 +126,21 @@ class _Making:
                 assert_never(action)
 
     def _isolate(
-        self, action: Unshare | JoinNetwork | RaiseLoopback | SetHostname | LeaveKeyring
+        self, action: Unshare | JoinNetwork | JoinSandbox | RaiseLoopback | SetHostname
     ) -> None:
         match action:
             case Unshare(namespaces):
-                flags = 0
-                for name in namespaces:
-                    flags |= _NAMESPACES[name]
-                syscalls.unshare(flags)
-                make_private()
+                syscalls.unshare(_flags(namespaces))
+                if "mount" in namespaces:
+                    make_private()
+            case JoinSandbox(fd, namespaces):
+                syscalls.setns(self._given.fds[fd], _flags(namespaces))
             case JoinNetwork(fd):
                 syscalls.setns(self._given.fds[fd], syscalls.CLONE_NEWNET)
             case RaiseLoopback():
                 loopback.up()
             case SetHostname(name):
                 syscalls.sethostname(name)
-            case LeaveKeyring():
-                process.leave_keyring()
 
     def _perform_on_root(
         self, action: MountRoot | Place | WriteSysctls | Mask | Protect | SealRoot | Pivot
@@ -190,8 +189,19 @@ class _Making:
         os._exit(failed.code)
 
 
-def _restrict(action: SetLimits | DropBounding | ForbidPrivileges | LoadFilter) -> None:
+def _flags(namespaces: tuple[str, ...]) -> int:
+    flags = 0
+    for name in namespaces:
+        flags |= _NAMESPACES[name]
+    return flags
+
+
+def _restrict(
+    action: LeaveKeyring | SetLimits | DropBounding | ForbidPrivileges | LoadFilter,
+) -> None:
     match action:
+        case LeaveKeyring():
+            process.leave_keyring()
         case SetLimits(rlimits):
             process.set_limits(rlimits)
         case DropBounding(keep):

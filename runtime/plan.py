@@ -16,6 +16,7 @@ from runtime.actions import (
     Execute,
     ForbidPrivileges,
     JoinNetwork,
+    JoinSandbox,
     LeaveKeyring,
     LimitCapabilities,
     LoadFilter,
@@ -74,8 +75,7 @@ _SYSCTLS = (
 def plan(spec: SandboxSpec, host: Host) -> tuple[Action, ...]:
     """Return the actions for `spec`. Raises SpecError where it makes no sense."""
     trusted = spec.security == "insecure"
-    held = capabilities.NAMES if trusted else tuple(map(capabilities.parse, spec.capabilities))
-    keep = capabilities.mask(held)
+    held = _held(spec)
     process = spec.process
     _check(process)
     actions: list[Action] = [*_namespaces(spec)]
@@ -88,18 +88,53 @@ def plan(spec: SandboxSpec, host: Host) -> tuple[Action, ...]:
     if spec.root.readonly:
         actions.append(SealRoot())
     actions.append(Pivot())
+    actions += _becoming(process, spec, held, host)
+    return tuple(actions)
+
+
+def plan_exec(
+    process: Process, spec: SandboxSpec, host: Host, *, fd: int, privileged: bool
+) -> tuple[Action, ...]:
+    """Return the actions for a further process in the sandbox of `spec`, which runs.
+
+    `fd` is a pidfd of its process 1. Raises SpecError where the process makes no sense.
+    """
+    _check(process)
+    if privileged:
+        spec = spec._replace(security="insecure")
+    namespaces = ["mount", "ipc", "uts", "cgroup"]
+    if spec.network != "host":
+        namespaces.append("network")
+    held = _held(spec)
+    becoming = _becoming(process, spec, held, host, console=False)
+    return (JoinSandbox(fd, tuple(namespaces)), *becoming)
+
+
+def _held(spec: SandboxSpec) -> tuple[str, ...]:
+    """Return the capabilities of a sandbox's processes."""
+    if spec.security == "insecure":
+        return capabilities.NAMES
+    return tuple(map(capabilities.parse, spec.capabilities))
+
+
+def _becoming(
+    process: Process, spec: SandboxSpec, held: tuple[str, ...], host: Host, *, console: bool = True
+) -> list[Action]:
+    """Return what turns a process inside the root into the program."""
+    keep = capabilities.mask(held)
+    actions: list[Action] = []
     if process.terminal:
-        actions.append(OpenTerminal(*process.terminal_size))
+        actions.append(OpenTerminal(*process.terminal_size, console=console))
     actions.append(SetLimits(_rlimits(process.rlimits)))
     actions += [LeaveKeyring(), EnterDirectory(process.cwd or "/"), DropBounding(keep)]
     if spec.no_new_privs:
         actions.append(ForbidPrivileges())
-    if spec.seccomp == "default" and not trusted:
+    if spec.seccomp == "default" and spec.security != "insecure":
         # While the process still has CAP_SYS_ADMIN, which spares no_new_privs.
         actions.append(LoadFilter(seccomp.assemble(held, host.machine)))
     actions += [BecomeUser(process.user, process.groups), LimitCapabilities(keep)]
     actions.append(Execute(process.args, process.env, process.umask))
-    return tuple(actions)
+    return actions
 
 
 def _check(process: Process) -> None:

@@ -73,10 +73,11 @@ def _lower(wanted: int, ceiling: int) -> int:
     return ceiling if wanted == resource.RLIM_INFINITY else min(wanted, ceiling)
 
 
-def open_terminal(rows: int, columns: int) -> tuple[int, int]:
+def open_terminal(rows: int, columns: int, *, console: bool) -> tuple[int, int]:
     """Return both ends, outer first, of a new terminal inside; it becomes ours.
 
-    The inner end is taken from the outer one and never by a path.
+    With `console` it is shown as /dev/console, too. The inner end is taken from the outer one and
+    never by a path.
     """
     root = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     outer = safepath.open_beneath(root, "/dev/pts/ptmx", os.O_RDWR | os.O_NOCTTY)
@@ -87,7 +88,8 @@ def open_terminal(rows: int, columns: int) -> tuple[int, int]:
     fcntl.ioctl(outer, _UNLOCK_TERMINAL, struct.pack("i", 0))
     inner = fcntl.ioctl(outer, _OPEN_PEER, os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC)
     fcntl.ioctl(inner, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
-    devices.bind_console(inner)
+    if console:
+        devices.bind_console(inner)
     fcntl.ioctl(inner, termios.TIOCSCTTY, 0)
     for number in range(3):
         os.dup2(inner, number)

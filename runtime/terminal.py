@@ -12,7 +12,7 @@ import select
 import signal
 import struct
 import termios
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
@@ -140,7 +140,7 @@ def _attend(running: Child, *, interactive: bool) -> None:
 
 def relay(running: Child, outer: int, *, interactive: bool) -> None:
     """Copy between the caller's terminal and `outer` until the program has ended; closes it."""
-    with _raw(0 if interactive else None), _following_size(outer):
+    with raw(0 if interactive else None), following_size(lambda *new: resize(outer, *new)):
         poll = select.poll()
         for fd in (outer, running.pidfd, *([0] if interactive else [])):
             poll.register(fd, select.POLLIN)
@@ -179,7 +179,7 @@ def _write(fd: int, data: bytes) -> None:
 
 
 @contextmanager
-def _raw(fd: int | None) -> Iterator[None]:
+def raw(fd: int | None) -> Iterator[None]:
     """Switch a terminal to raw mode for the time of a block; other files stay as they are."""
     if fd is None or not os.isatty(fd):
         yield
@@ -199,12 +199,17 @@ def _raw(fd: int | None) -> Iterator[None]:
         termios.tcsetattr(fd, termios.TCSADRAIN, before)
 
 
+def resize(outer: int, rows: int, columns: int) -> None:
+    """Give a terminal another size."""
+    fcntl.ioctl(outer, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+
+
 @contextmanager
-def _following_size(outer: int) -> Iterator[None]:
-    """Give the inner terminal the size of the caller's window whenever that changes."""
+def following_size(tell: Callable[[int, int], object]) -> Iterator[None]:
+    """Tell the rows and columns of the caller's window whenever they change."""
 
     def follow(_number: int, _frame: FrameType | None) -> None:
-        fcntl.ioctl(outer, termios.TIOCSWINSZ, struct.pack("HHHH", *size(), 0, 0))
+        tell(*size())
 
     before = signal.signal(signal.SIGWINCH, follow)
     try:

@@ -13,11 +13,13 @@ Value: TypeAlias = Any
 """A value of the kinds named above; what a reader expects, it says with `cast`."""
 
 _MARK = "\0value"
+_FORMAT = 4
+"""Of marshal, which every Python that we run on reads: a monitor may be older than its caller."""
 
 
 def dumps(value: Value) -> bytes:
     """Return `value` as bytes."""
-    return marshal.dumps(_lower(value))
+    return marshal.dumps(_lower(value), _FORMAT)
 
 
 def loads(data: bytes, types: Mapping[str, type]) -> Value:

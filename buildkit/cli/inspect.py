@@ -1,4 +1,4 @@
-"""`pybuild inspect`: an image's configuration, as `docker inspect` shows it."""
+"""`pybuild inspect`: a container, or an image's configuration, as `docker inspect` shows it."""
 
 import argparse
 import json
@@ -20,15 +20,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("-f", "--format", metavar="TEMPLATE", help="json, or for example '{{.Id}}'")
     add("-s", "--size", action="store_true", help="accepted: sizes are shown anyway")
-    add("-t", "--type", choices=("image",), default="image", help="what to look for")
-    add("images", nargs="+", metavar="IMAGE", help="a name or an ID")
+    add("-t", "--type", choices=("container", "image"), help="what to look for")
+    add("images", nargs="+", metavar="NAME", help="a name or an ID of a container or an image")
 
 
 def command(args: argparse.Namespace) -> int:
-    """Print a JSON array with an object for each image, or a line each with --format."""
+    """Print a JSON array with an object for each, or a line each with --format.
+
+    A name may mean both: then it is the container, as with docker.
+    """
     with open_root(args) as root:
         store = ImageStore(root)
-        documents = [describe_image(root, store, text) for text in args.images]
+        documents = [_described(root, store, text, args.type) for text in args.images]
     if args.format in (None, "json"):
         print_json(documents)
         return 0
@@ -38,6 +41,19 @@ def command(args: argparse.Namespace) -> int:
         except ValueError as error:
             raise UsageError(f"--format: {error}", hint="for example '{{.Config.Env}}'") from error
     return 0
+
+
+def _described(root: StateRoot, store: ImageStore, text: str, kind: str | None) -> dict[str, Any]:
+    if kind != "image":
+        from buildkit.containers.inspection import inspection  # not for images
+        from buildkit.containers.store import ContainerStore
+
+        try:
+            return inspection(root, ContainerStore(root).find(text))
+        except UsageError:
+            if kind == "container":
+                raise
+    return describe_image(root, store, text)
 
 
 def describe_image(root: StateRoot, store: ImageStore, text: str) -> dict[str, Any]:

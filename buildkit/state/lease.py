@@ -133,15 +133,20 @@ def collect_stale(top: str) -> int:
 
 
 def in_use(top: str) -> set[tuple[str, str]]:
-    """Return (kind, name) of all that running commands have marked; while `collecting`."""
+    """Return (kind, name) of all that commands and containers have marked; while `collecting`.
+
+    A container has its marks in a file of its own, `uses`, written while its maker's lease holds.
+    """
     marks: set[tuple[str, str]] = set()
-    for name in os.listdir(f"{top}/leases"):
+    files = [f"{top}/leases/{name}" for name in os.listdir(f"{top}/leases")]
+    files += [f"{top}/containers/{name}/uses" for name in os.listdir(f"{top}/containers")]
+    for path in files:
         try:
-            with open(f"{top}/leases/{name}", encoding="utf-8") as lines:
+            with open(path, encoding="utf-8") as lines:
                 for line in lines:
                     kind, _, thing = line.rstrip("\n").partition(" ")
                     marks.add((kind, thing))
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             continue
     return marks
 

@@ -24,7 +24,7 @@ from runtime.actions import (
 )
 from runtime.errors import SpecError
 from runtime.host import Host
-from runtime.plan import plan
+from runtime.plan import plan, plan_exec
 from runtime.spec import Bind, File, Process, RootFs, SandboxSpec, Sysfs, Tmpfs
 
 HOST = Host(machine="x86_64", resolv_conf="nameserver 192.0.2.1\n", hosts="192.0.2.9 far\n")
@@ -176,7 +176,11 @@ def test_every_action_has_a_description() -> None:
         sysctls=(("net.core.somaxconn", "5"),),
         process=SPEC.process._replace(terminal=True),
     )
-    some = [*plan(every, HOST), *plan(SPEC._replace(network_fd=7), HOST)]
+    some = [
+        *plan(every, HOST),
+        *plan(SPEC._replace(network_fd=7), HOST),
+        *plan_exec(every.process, every, HOST, fd=3, privileged=False),
+    ]
     seen = {type(action) for action in some}
     assert seen == set(actions.Action.__args__)
     for action in some:

@@ -1,0 +1,42 @@
+"""`pybuild attach`: the terminal or the streams of a container that runs."""
+
+import argparse
+import os
+
+from buildkit.cli.containers import found, names_argument, opened
+from buildkit.cli.run import tell
+from buildkit.errors import UsageError
+from runtime import container, foreground
+from runtime.control import Connection
+from runtime.foreground import Manner
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    add = parser.add_argument
+    add("--no-stdin", action="store_true", help="only look")
+    add("--detach-keys", default="ctrl-p,ctrl-q", metavar="KEYS")
+    add("--sig-proxy", nargs="?", const="true", default="true", metavar="BOOL")
+    names_argument(parser, several=False)
+
+
+def command(args: argparse.Namespace) -> int:
+    """Attach; return the exit status of the container, 0 after leaving it."""
+    with opened(args) as (_root, containers):
+        one = next(found(containers, args.containers))
+        if one.state.status not in ("running", "paused"):
+            raise UsageError(f"container {one.record.name} is not running")
+        interactive = container.read_task(one.directory).interactive
+    if one.record.terminal and not args.no_stdin and not os.isatty(0):
+        raise UsageError("the input device is not a terminal", hint="add --no-stdin to look")
+    manner = Manner(
+        tty=one.record.terminal,
+        stdin=interactive and not args.no_stdin,
+        keys=foreground.parse_keys(args.detach_keys),
+        signals=args.sig_proxy.lower() not in ("false", "0"),
+    )
+    status = foreground.attach(Connection.to(one.directory), manner)
+    if status is None:
+        return 0
+    tell(status)
+    return status.code

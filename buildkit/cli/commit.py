@@ -1,0 +1,43 @@
+"""`pybuild commit`: an image of what a container is now."""
+
+import argparse
+import sys
+
+from buildkit.cli.containers import opened
+from buildkit.containers.commit import commit
+from buildkit.oci.reference import Reference
+from buildkit.snapshot.overlay import OverlayStore
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    add = parser.add_argument
+    add("-a", "--author", default="", metavar="TEXT")
+    add("-m", "--message", default="", metavar="TEXT")
+    add("-c", "--change", action="append", default=[], metavar="INSTRUCTION")
+    add("-p", "--pause", nargs="?", const="true", default="true", help="accepted")
+    add("-q", "--quiet", action="store_true", help="accepted")
+    add("--iidfile", metavar="FILE", help="write the ID of the image there")
+    add("container", metavar="CONTAINER")
+    add("image", nargs="?", metavar="NAME[:TAG]")
+
+
+def command(args: argparse.Namespace) -> int:
+    """Make the image; print its ID."""
+    name = None if args.image is None else Reference.parse(args.image)
+    with opened(args) as (root, containers):
+        one = containers.find(args.container)
+        image = commit(
+            root,
+            OverlayStore(root),
+            one,
+            name=name,
+            changes=args.change,
+            author=args.author,
+            message=args.message,
+        )
+    if args.iidfile is not None:
+        with open(args.iidfile, "w", encoding="ascii") as file:
+            file.write(image)
+    sys.stdout.write(f"{image}\n")
+    return 0

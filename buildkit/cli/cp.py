@@ -1,0 +1,93 @@
+"""`pybuild cp`: files into a container or out of it, whether it runs or not."""
+
+import argparse
+import os
+import sys
+
+from buildkit.cli.containers import opened
+from buildkit.containers import copying
+from buildkit.containers.files import root_of
+from buildkit.containers.store import Container, ContainerStore
+from buildkit.errors import UsageError
+from buildkit.snapshot.overlay import OverlayStore
+from buildkit.state.root import StateRoot
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    add = parser.add_argument
+    parser.usage = (
+        "pybuild cp [OPTIONS] CONTAINER:PATH PATH|-\n"
+        "       pybuild cp [OPTIONS] PATH|- CONTAINER:PATH"
+    )
+    add("-a", "--archive", action="store_true", help="keep owners (as root, into a container)")
+    add("-L", "--follow-link", action="store_true", help="copy what a link leads to")
+    add("-q", "--quiet", action="store_true", help="accepted")
+    add("source", metavar="SOURCE")
+    add("target", metavar="TARGET")
+
+
+def command(args: argparse.Namespace) -> int:
+    """Copy."""
+    with opened(args) as (root, containers):
+        outward, inward = _split(containers, args.source), _split(containers, args.target)
+        if (outward is None) == (inward is None):
+            raise UsageError(
+                "one of the two must be in a container", hint="as in pybuild cp app:/etc/hosts ."
+            )
+        if outward is not None:
+            _out(root, outward, args)
+        elif inward is not None:
+            _in(root, inward, args)
+    return 0
+
+
+def _split(containers: ContainerStore, text: str) -> tuple[Container, str] | None:
+    """Return container and path; None for a path of the host."""
+    name, colon, path = text.partition(":")
+    if not colon or not name or "/" in name or name.startswith("."):
+        return None
+    return containers.find(name), path or "/"
+
+
+def _out(root: StateRoot, source: tuple[Container, str], args: argparse.Namespace) -> None:
+    one, path = source
+    with root_of(OverlayStore(root), one, writable=False) as tree:
+        if args.target == "-":
+            if sys.stdout.isatty():
+                raise UsageError("a tar is not for a terminal")
+            copying.archive(tree, path, sys.stdout.buffer.write, follow=args.follow_link)
+            return
+        here = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        copying.copy(
+            copying.Place(tree, path),
+            copying.Place(here, _absolute(args.target)),
+            root.tmp(),
+            follow=args.follow_link,
+            owner=(os.geteuid(), os.getegid()),
+        )
+        os.close(here)
+
+
+def _in(root: StateRoot, target: tuple[Container, str], args: argparse.Namespace) -> None:
+    one, path = target
+    with root_of(OverlayStore(root), one, writable=True) as tree:
+        if args.source == "-":
+            copying.unpack(copying.Place(tree, path), sys.stdin.buffer)
+            return
+        here = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        copying.copy(
+            copying.Place(here, _absolute(args.source)),
+            copying.Place(tree, path),
+            root.tmp(),
+            follow=args.follow_link,
+            owner=None if args.archive else (0, 0),
+        )
+        os.close(here)
+
+
+def _absolute(path: str) -> str:
+    """Return the path from `/` on; a slash or `/.` at its end says something, so it stays."""
+    absolute = os.path.abspath(path)
+    ending = next((end for end in ("/.", "/") if path.endswith(end)), "")
+    return absolute if path in (".", "/") else absolute + ending

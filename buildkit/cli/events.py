@@ -1,0 +1,99 @@
+"""`pybuild events`: what happens to containers, as it happens."""
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from buildkit.cli.containers import opened
+from buildkit.cli.moments import seconds_of
+from buildkit.cli.template import render
+from buildkit.errors import UsageError
+from buildkit.progress.escape import visible
+
+_PAUSE = 0.1
+_NANO = 1_000_000_000
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    add = parser.add_argument
+    add("--since", default="", metavar="TIME", help="RFC 3339, seconds, or a span as 10m")
+    add("--until", default="", metavar="TIME", help="end there; in the past: do not wait")
+    add("--no-stream", action="store_true", help="do not wait for more")
+    add("-f", "--filter", action="append", default=[], metavar="KEY=VALUE")
+    add("--format", default="", metavar="TEMPLATE", help="json, or as '{{.Action}}'")
+
+
+def command(args: argparse.Namespace) -> int:
+    """Print a line for each event."""
+    since = seconds_of(args.since) if args.since else 0.0
+    until = seconds_of(args.until) if args.until else 0.0
+    filters = [text.partition("=")[::2] for text in args.filter]
+    for key, _value in filters:
+        if key not in ("container", "event", "type", "image"):
+            raise UsageError(f"unknown filter {key!r}", hint="container, event, image, type")
+    with opened(args) as (root, _containers):
+        path = root.path("containers", "events")
+    wait = not args.no_stream and not (until and until <= time.time())
+    if not since and wait:
+        since = time.time()
+    for event in _events(path, wait=wait, until=until):
+        moment = event["time"] / _NANO
+        if moment < since or (until and moment > until) or not _matches(event, filters):
+            continue
+        sys.stdout.write(f"{_text(event, args.format)}\n")
+        sys.stdout.flush()
+    return 0
+
+
+def _events(path: str, *, wait: bool, until: float) -> Iterator[dict[str, Any]]:
+    for older in (f"{path}.1", path):
+        try:
+            with open(older, encoding="utf-8") as file:
+                yield from _lines(file, wait=wait and older == path, until=until)
+        except FileNotFoundError:
+            continue
+
+
+def _lines(file: Any, *, wait: bool, until: float) -> Iterator[dict[str, Any]]:  # noqa: ANN401
+    while True:
+        line = file.readline()
+        if line.endswith("\n"):
+            try:
+                event = json.loads(line)
+            except ValueError:
+                continue
+            if isinstance(event, dict) and isinstance(event.get("time"), int):
+                yield event
+        elif not wait or (until and time.time() > until):
+            return
+        else:
+            time.sleep(_PAUSE)
+
+
+def _matches(event: dict[str, Any], filters: list[tuple[str, str]]) -> bool:
+    attributes = event.get("Attributes", {})
+    known = {
+        "event": (event.get("Action", ""),),
+        "type": (event.get("Type", ""),),
+        "image": (attributes.get("image", ""),),
+        "container": (attributes.get("name", ""), event.get("id", ""), event.get("id", "")[:12]),
+    }
+    return all(value in known[key] for key, value in filters)
+
+
+def _text(event: dict[str, Any], template: str) -> str:
+    if template == "json":
+        return json.dumps(event)
+    if template:
+        try:
+            return render(template, event)
+        except ValueError as error:
+            raise UsageError(f"--format: {error}", hint="as in '{{.Action}}'") from error
+    seconds, rest = divmod(event["time"], _NANO)
+    moment = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
+    pairs = ", ".join(f"{key}={value}" for key, value in event.get("Attributes", {}).items())
+    return visible(f"{moment}.{rest:09d}Z container {event['Action']} {event['id']} ({pairs})")

@@ -1,0 +1,38 @@
+"""`pybuild export`: the file system of a container as a tar."""
+
+import argparse
+import os
+import sys
+
+from buildkit.cli.containers import opened
+from buildkit.containers.files import export, root_of
+from buildkit.errors import UsageError
+from buildkit.snapshot.overlay import OverlayStore
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument("-o", "--output", metavar="FILE", help="standard output unless told")
+    parser.add_argument("container", metavar="CONTAINER")
+
+
+def command(args: argparse.Namespace) -> int:
+    """Write the tar; a file appears under its name when it is whole."""
+    if args.output is None and sys.stdout.isatty():
+        raise UsageError("a tar is not for a terminal", hint="add -o FILE")
+    with opened(args) as (root, containers):
+        one = containers.find(args.container)
+        with root_of(OverlayStore(root), one, writable=False) as tree:
+            if args.output is None:
+                export(tree, sys.stdout.buffer.write)
+                return 0
+            aside = f"{args.output}.{os.getpid()}"
+            try:
+                with open(aside, "wb") as file:
+                    export(tree, file.write)
+                os.rename(aside, args.output)
+            except BaseException:
+                if os.path.exists(aside):
+                    os.unlink(aside)
+                raise
+    return 0

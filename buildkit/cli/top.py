@@ -1,0 +1,42 @@
+"""`pybuild top`: the processes of a container, by their numbers on the host."""
+
+import argparse
+import os
+import time
+
+from buildkit.cli.containers import opened
+from buildkit.cli.listing import print_table
+from buildkit.containers.processes import read_process
+from buildkit.errors import UsageError
+from runtime.control import Connection, Listed, Processes
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument("container", metavar="CONTAINER")
+
+
+def command(args: argparse.Namespace) -> int:
+    """Print a line for each process."""
+    with opened(args) as (_root, containers):
+        one = containers.find(args.container)
+        answer, _fds = Connection.to(one.directory).ask(Processes())
+        if not isinstance(answer, Listed):
+            raise UsageError("the monitor of the container did not answer")
+        found = [read_process(pid) for pid in answer.pids]
+        ticks = os.sysconf("SC_CLK_TCK")
+        rows = [
+            (
+                str(process.user),
+                str(process.pid),
+                str(process.parent),
+                process.state,
+                time.strftime("%H:%M:%S", time.gmtime(process.ticks / ticks)),
+                f"{process.memory >> 10}K",
+                process.command,
+            )
+            for process in found
+            if process is not None
+        ]
+    print_table(("UID", "PID", "PPID", "S", "TIME", "RSS", "COMMAND"), rows)
+    return 0

@@ -1,0 +1,75 @@
+"""An image of what a container is now.
+
+In: a container, and instructions that change its config. Out: the ID of a new image: the layers of
+the container's image, and one of what it wrote. The upper directory is copied first, so that the
+container can go on; changes that were made during the copy are in it or not.
+"""
+
+import os
+import time
+from collections.abc import Sequence
+
+from buildkit.containers import record as records
+from buildkit.containers.changes import changed
+from buildkit.containers.store import Container
+from buildkit.containers.volumes import copy_tree
+from buildkit.errors import UsageError
+from buildkit.images import ImageStore
+from buildkit.oci.config import History, ImageConfig
+from buildkit.oci.digest import Digest
+from buildkit.oci.platforms import Platform
+from buildkit.oci.reference import Reference
+from buildkit.snapshot.overlay import OverlayStore
+from buildkit.snapshot.snapshot import Snapshot
+from buildkit.state.root import StateRoot
+
+
+def commit(
+    root: StateRoot,
+    store: OverlayStore,
+    one: Container,
+    *,
+    name: Reference | None,
+    changes: Sequence[str],
+    author: str,
+    message: str,
+) -> Digest:
+    """Make the image; return its ID."""
+    if one.record.rootfs:
+        raise UsageError("a container whose root is a directory has no image to build upon")
+    images = ImageStore(root)
+    base = ImageConfig(Platform.host())
+    if one.record.config:
+        base = images.config(Digest.parse(one.record.config))
+    snapshot = Snapshot.of(records.diff_ids(one.record.diff_ids))
+    if snapshot is not None and not store.has(snapshot.diff_ids):
+        raise UsageError(f"the layers of container {one.record.name} are gone")
+    active = store.prepare(snapshot)
+    try:
+        _copy(f"{one.directory}/layer/fs", active.upper, active.directory)
+    except BaseException:
+        store.discard(active)
+        raise
+    committed = store.commit(active)
+    now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    history = History(
+        created=now, created_by=" ".join(one.record.args), author=author, comment=message
+    )
+    config = base._replace(
+        created=now,
+        author=author or base.author,
+        config=changed(base.config, changes),
+        diff_ids=committed.snapshot.diff_ids,
+        history=(*base.history, history),
+    )
+    return images.add(config.encode(), () if name is None else (name,))
+
+
+def _copy(upper: str, target: str, scratch: str) -> None:
+    source = os.open(upper, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    place = os.open(target, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        copy_tree(source, place, scratch, marks=True)
+    finally:
+        os.close(source)
+        os.close(place)

@@ -1,0 +1,288 @@
+"""A new container: its directory, its volumes, its task.
+
+In: an image (or a directory as root), and what the user asked for. Out: a `Container`, not yet
+started. Its layers are marked by this command's lease before they are looked up, and by its own
+file `uses` from the moment it is there, so collection never takes them.
+"""
+
+import os
+import time
+
+from buildkit.containers import volumes as volume_values
+from buildkit.containers.mounts import Wanted, with_volumes
+from buildkit.containers.record import Record, Secret, Volume
+from buildkit.containers.store import Container, ContainerStore
+from buildkit.containers.volumes import VolumeStore
+from buildkit.errors import UsageError
+from buildkit.launch import INIT, RunOptions, command_of, sandbox_for
+from buildkit.oci.config import ContainerConfig, Healthcheck, ResolvedImage
+from buildkit.snapshot.overlay import OverlayStore
+from buildkit.snapshot.snapshot import Active, Snapshot
+from buildkit.state.root import StateRoot
+from runtime import published
+from runtime.container import HealthCheck, Logging, Port, Restart, Task
+from runtime.spec import Bind, DirectoryRoot, File, Mount, Root, RootFs, Tmpfs
+from runtime.values import NamedTuple
+
+_INITS = ("catatonit", "docker-init", "tini-static", "podman-init", "tini")
+_DIRECTORIES = ("/usr/libexec/podman", "/usr/libexec/docker", "/usr/bin", "/bin", "/usr/sbin")
+_SECOND = 1_000_000_000
+
+
+class Wishes(NamedTuple):
+    """What the user asked for beside the sandbox; see `Task` and `Record` for the meanings.
+
+    `signal` 0 and `health` None: what the image says; `checks` false: no check at all.
+    """
+
+    options: RunOptions = RunOptions()
+    name: str = ""
+    labels: tuple[tuple[str, str], ...] = ()
+    mounts: tuple[Wanted, ...] = ()
+    secrets: tuple[Secret, ...] = ()
+    ports: tuple[Port, ...] = ()
+    exposed: tuple[str, ...] = ()
+    publish_all: bool = False
+    signal: int = 0
+    stop_timeout: float = 10.0
+    timeout: float = 0.0
+    restart: Restart = Restart()
+    logging: Logging = Logging()
+    health: HealthCheck | None = None
+    checks: bool = True
+    interactive: bool = False
+    attached: bool = True
+    remove: bool = False
+
+
+def create(root: StateRoot, store: OverlayStore, image: ResolvedImage, wishes: Wishes) -> Container:
+    """Make a container of an image."""
+    snapshot = Snapshot.of(image.config.diff_ids)
+    if snapshot is not None and not store.has(snapshot.diff_ids):
+        raise UsageError(f"the layers of image {image.reference} are gone", hint="build it again")
+    config = image.config.config
+    command_of(config, wishes.options)
+    active = store.prepare(snapshot)
+    try:
+        return _create(root, store, _Making(image, config, active, wishes))
+    except BaseException:
+        store.discard(active)
+        raise
+
+
+def create_of_directory(root: StateRoot, path: str, wishes: Wishes) -> Container:
+    """Make a container whose root file system is a directory of the user's."""
+    directory = f"{root.tmp()}/container"
+    os.mkdir(directory, 0o700)
+    active = Active(None, directory, "", "")
+    making = _Making(None, ContainerConfig(), active, wishes, os.path.abspath(path))
+    if not os.path.isdir(making.rootfs):
+        raise UsageError(f"there is no directory {making.rootfs}")
+    return _create(root, None, making)
+
+
+class _Making(NamedTuple):
+    """What a container is made from."""
+
+    image: ResolvedImage | None
+    config: ContainerConfig
+    active: Active
+    wishes: Wishes
+    rootfs: str = ""
+
+
+def _create(root: StateRoot, store: OverlayStore | None, making: _Making) -> Container:
+    containers = ContainerStore(root)
+    wishes, config, image = making.wishes, making.config, making.image
+    identity = os.urandom(32).hex()
+    name = wishes.name or containers.new_name()
+    directory = containers.directory(identity)
+    wanted = with_volumes(wishes.mounts, config.volumes)
+    volumes = _volumes(root, store, making, wanted)
+    spec = sandbox_for(
+        config,
+        _root(making, directory),
+        wishes.options,
+        name=identity[:12],
+        mounts=_mounts(root, wanted, volumes, init=wishes.options.init),
+    )
+    signal = wishes.signal or _image_signal(config)
+    task = Task(
+        identity=identity,
+        directory=directory,
+        trash=root.path("tmp"),
+        spec=spec,
+        names=(name, identity[:12], *_hostname(wishes.options)),
+        ports=_ports(wishes, config),
+        stop_signal=signal,
+        stop_timeout=wishes.stop_timeout,
+        timeout=wishes.timeout,
+        restart=wishes.restart,
+        health=_health(wishes, config),
+        logging=wishes.logging,
+        interactive=wishes.interactive,
+        stdin_once=wishes.attached,
+        remove=wishes.remove,
+        volumes=tuple(root.path("volumes", one.name) for one in volumes if one.anonymous),
+        attached=wishes.attached,
+    )
+    record = Record(
+        identity=identity,
+        name=name,
+        created=_now(),
+        image="" if image is None else image.reference,
+        config="" if image is None else image.config_digest,
+        diff_ids=() if image is None else image.config.diff_ids,
+        args=spec.process.args[2:] if wishes.options.init else spec.process.args,
+        labels=tuple(dict((*config.labels, *wishes.labels)).items()),
+        mounts=wanted,
+        volumes=volumes,
+        secrets=wishes.secrets,
+        exposed=tuple(sorted({*config.exposed_ports, *wishes.exposed})),
+        terminal=wishes.options.terminal,
+        remove=wishes.remove,
+        rootfs=making.rootfs,
+    )
+    return containers.add(record, task, making.active.directory)
+
+
+def _root(making: _Making, directory: str) -> Root:
+    if making.rootfs:
+        return DirectoryRoot(making.rootfs, readonly=making.wishes.options.readonly)
+    # The layers are filled in at each start: where they are may change.
+    return RootFs((), f"{directory}/layer/fs", f"{directory}/work")
+
+
+def _volumes(
+    root: StateRoot, store: OverlayStore | None, making: _Making, wanted: tuple[Wanted, ...]
+) -> tuple[Volume, ...]:
+    """Make the volumes that are new; return all, in the order in which they are wanted."""
+    found: list[Volume] = []
+    volumes = VolumeStore(root)
+    for mount in wanted:
+        if mount.kind != "volume":
+            continue
+        name = mount.source or os.urandom(32).hex()
+        anonymous = not mount.source
+        snapshot = making.active.parent
+        if store is None or snapshot is None or not mount.copies:
+            volumes.ensure(name, anonymous=anonymous)
+        else:
+            with store.view(snapshot) as tree:
+                seed = volume_values.seed_from(tree, mount.target, making.active.directory)
+                volumes.ensure(name, anonymous=anonymous, seed=seed)
+        found.append(Volume(name, mount.target, mount.readonly, anonymous))
+    return tuple(found)
+
+
+def _mounts(
+    root: StateRoot, wanted: tuple[Wanted, ...], volumes: tuple[Volume, ...], *, init: bool
+) -> tuple[Mount, ...]:
+    store = VolumeStore(root)
+    places = {volume.target: store.path(volume.name) for volume in volumes}
+    mounts: list[Mount] = []
+    for mount in wanted:
+        if mount.kind == "tmpfs":
+            tmpfs = Tmpfs(mount.target, mount.size, mount.mode, mount.flags, mount.readonly)
+            mounts.append(tmpfs)
+            continue
+        source = mount.source if mount.kind == "bind" else places[mount.target]
+        mounts.append(Bind(source, mount.target, mount.readonly, mount.recursive, mount.flags))
+    if init:
+        mounts.append(Bind(_init(), INIT, readonly=True))
+    return tuple(mounts)
+
+
+def _init() -> str:
+    """Return the reaper of `--init`: a program of the host that needs nothing beside it."""
+    for name in _INITS:
+        for directory in _DIRECTORIES:
+            path = f"{directory}/{name}"
+            if os.access(path, os.X_OK) and _is_static(path):
+                return path
+    raise UsageError(
+        "--init needs a static init program, and this machine has none",
+        hint=f"install one of {', '.join(_INITS)}",
+    )
+
+
+def _is_static(path: str) -> bool:
+    """Whether a program asks for no interpreter: no dynamic loader's path in its head."""
+    with open(path, "rb") as file:
+        head = file.read(4096)
+    return head.startswith(b"\x7fELF") and b"/ld-" not in head
+
+
+def _ports(wishes: Wishes, config: ContainerConfig) -> tuple[Port, ...]:
+    ports = list(wishes.ports)
+    if wishes.publish_all:
+        known = {(port.inside, port.protocol) for port in ports}
+        for text in sorted({*config.exposed_ports, *wishes.exposed}):
+            found = published.parse(text)
+            ports.extend(port for port in found if (port.inside, port.protocol) not in known)
+    return tuple(ports)
+
+
+def _hostname(options: RunOptions) -> tuple[str, ...]:
+    return (options.hostname,) if options.hostname else ()
+
+
+def _image_signal(config: ContainerConfig) -> int:
+    from buildkit.containers.flags import parse_signal  # for few images only
+
+    return parse_signal(config.stop_signal) if config.stop_signal else 15
+
+
+def _health(wishes: Wishes, config: ContainerConfig) -> HealthCheck | None:
+    """Return the check: what the user says of it, over what the image says."""
+    if not wishes.checks:
+        return None
+    image = None if config.healthcheck is None else health_of(config.healthcheck, config.shell)
+    own = wishes.health
+    if own is None or image is None:
+        return image if own is None else (own if own.args else None)
+    changed = {
+        name: value
+        for name, value in own._asdict().items()
+        if value != HealthCheck(())._asdict()[name]
+    }
+    return image._replace(**changed)
+
+
+def health_of(check: Healthcheck, shell: tuple[str, ...] | None = None) -> HealthCheck | None:
+    """Return an image's HEALTHCHECK, None for `NONE`."""
+    kind, args = check.test[:1], check.test[1:]
+    if kind == ("CMD-SHELL",):
+        args = (*(shell or ("/bin/sh", "-c")), *args)
+    elif kind != ("CMD",):
+        return None
+    default = HealthCheck(args)
+    return HealthCheck(
+        args=args,
+        interval=check.interval / _SECOND or default.interval,
+        timeout=check.timeout / _SECOND or default.timeout,
+        start_period=check.start_period / _SECOND,
+        start_interval=check.start_interval / _SECOND or default.start_interval,
+        retries=check.retries or default.retries,
+    )
+
+
+def secret_file(secret: Secret) -> File:
+    """Return a secret as a file of the sandbox. Raises UsageError where it cannot be read."""
+    if secret.variable:
+        value = os.environb.get(secret.variable.encode())
+        if value is None:
+            raise UsageError(f"secret: the variable {secret.variable} is not set")
+    else:
+        try:
+            with open(secret.path, "rb") as file:
+                value = file.read()
+        except OSError as error:
+            reason = (error.strerror or "").lower()
+            raise UsageError(f"secret {secret.path}: {reason}") from error
+    return File(secret.target, value, secret.mode, secret.uid, secret.gid, readonly=True)
+
+
+def _now() -> str:
+    seconds, rest = divmod(time.time_ns(), _SECOND)
+    return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(seconds))}.{rest:09d}Z"

@@ -1,0 +1,108 @@
+"""Stopping, killing and removing containers, through their monitors.
+
+In: containers. Out: them, ended. A monitor that is killed takes its container with it, so a
+container without one is ended already.
+"""
+
+from buildkit.containers.store import Container, ContainerStore
+from buildkit.containers.volumes import VolumeStore
+from buildkit.errors import UsageError
+from buildkit.state.root import StateRoot
+from runtime import container
+from runtime.control import Connection, Signal, Stop, Wait
+from runtime.errors import StateError
+
+_KILL = 9
+
+
+def stop(one: Container, *, signal: int = 0, timeout: float = -1.0, again: bool = False) -> bool:
+    """End a container and wait for it; return whether it ran. See `Stop` for the arguments."""
+    try:
+        connection = Connection.to(one.directory)
+        connection.ask(Stop(signal, timeout, again))
+    except StateError:
+        # It was ended already, or was just ending.
+        wait_for_monitor(one)
+        return False
+    if not again:
+        wait_for_monitor(one)
+    return True
+
+
+def kill(one: Container, number: int) -> None:
+    """Send a container's program a signal. Raises UsageError where it does not run."""
+    if one.state.status not in ("running", "paused"):
+        raise UsageError(f"container {one.record.name} is not running")
+    connection = Connection.to(one.directory)
+    connection.send(Signal(number))
+    connection.close()
+
+
+def wait(one: Container, health: str = "") -> int:
+    """Wait for the end of a container, or for a health; return its exit code."""
+    try:
+        Connection.to(one.directory).ask(Wait(health))
+    except StateError:
+        pass
+    if not health:
+        wait_for_monitor(one)
+    try:
+        return one.state.code
+    except OSError:
+        # Removed at its end.
+        return 0
+
+
+def wait_for_monitor(one: Container) -> None:
+    """Wait until the monitor of a container has left nothing to do."""
+    import fcntl  # only where one ends
+    import os
+
+    try:
+        fd = os.open(f"{one.directory}/lock", os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return
+    fcntl.flock(fd, fcntl.LOCK_SH)
+    os.close(fd)
+
+
+def remove(
+    containers: ContainerStore,
+    one: Container,
+    *,
+    force: bool = False,
+    volumes: VolumeStore | None = None,
+    timeout: float = 0.0,
+) -> None:
+    """Remove a container, with its anonymous volumes where `volumes` is given."""
+    if not container.is_free(one.directory):
+        if not force:
+            raise UsageError(
+                f"container {one.record.name} is running", hint="stop it, or add --force"
+            )
+        stop(one, signal=_KILL if not timeout else 0, timeout=timeout)
+    try:
+        containers.remove(one)
+    except FileNotFoundError:
+        # It was one that goes by itself.
+        pass
+    if volumes is not None:
+        for volume in one.record.volumes:
+            if volume.anonymous:
+                _remove_volume(volumes, volume.name)
+
+
+def _remove_volume(volumes: VolumeStore, name: str) -> None:
+    try:
+        volumes.remove(name)
+    except UsageError:
+        return
+
+
+def volumes_in_use(root: StateRoot) -> dict[str, str]:
+    """Return which volume is used by which container."""
+    return {
+        volume.name: one.record.name
+        for one in ContainerStore(root).all()
+        for volume in one.record.volumes
+    }

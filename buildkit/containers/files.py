@@ -1,0 +1,144 @@
+"""The files of a container, from outside.
+
+In: a container, running or not. Out: its merged tree as a descriptor, what is different from its
+image, a tar of it. While it runs, the tree is the container's own root with all that is mounted
+there; afterwards it is its layers. Whoever looks must use `safepath`: links in it lead anywhere.
+"""
+
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from buildkit.containers import record as records
+from buildkit.containers.store import Container
+from buildkit.content.streams import Sink
+from buildkit.errors import UsageError
+from buildkit.snapshot.layer import LayerWriter
+from buildkit.snapshot.listing import listing
+from buildkit.snapshot.overlay import OverlayStore
+from buildkit.snapshot.snapshot import Snapshot
+from buildkit.state.removal import remove_tree
+from buildkit.tree.walk import walk
+from runtime import container, mounts
+from runtime.control import Connection, Look
+from runtime.errors import StateError
+from runtime.spec import RootFs
+
+_DIRECTORY = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
+
+
+@contextmanager
+def root_of(store: OverlayStore, one: Container, *, writable: bool) -> Iterator[int]:
+    """Give a descriptor of a container's root for the time of a block."""
+    try:
+        _message, fds = Connection.to(one.directory).ask(Look())
+    except StateError:
+        yield from _at_rest(store, one, writable=writable)
+        return
+    try:
+        yield fds[0]
+    finally:
+        os.close(fds[0])
+
+
+def _at_rest(store: OverlayStore, one: Container, *, writable: bool) -> Iterator[int]:
+    """Give the root of a container that does not run, and keep it from running meanwhile."""
+    root = container.read_task(one.directory).spec.root
+    if not isinstance(root, RootFs):
+        fd = os.open(root.path, _DIRECTORY)
+        yield fd
+        os.close(fd)
+        return
+    lock = container.hold(one.directory)
+    if lock is None:
+        raise UsageError(f"container {one.record.name} is just starting", hint="try again")
+    upper, work = f"{one.directory}/layer/fs", f"{one.directory}/work"
+    lowers = _lowers(store, one)
+    fd = -1
+    try:
+        if not writable:
+            fd = mounts.mounted_overlay_fd((upper, *lowers))
+        else:
+            if not lowers:
+                lowers = (_empty(one.directory),)
+            remove_tree(work)
+            os.mkdir(work, 0o700)
+            fd = mounts.overlay_fd(lowers, upper, work)
+        yield fd
+    finally:
+        if fd >= 0:
+            os.close(fd)
+        os.close(lock)
+
+
+def _empty(directory: str) -> str:
+    path = f"{directory}/empty"
+    os.makedirs(path, 0o755, exist_ok=True)
+    return path
+
+
+def _lowers(store: OverlayStore, one: Container) -> tuple[str, ...]:
+    snapshot = Snapshot.of(records.diff_ids(one.record.diff_ids))
+    return () if snapshot is None else store.lowers(snapshot)
+
+
+def changes(store: OverlayStore, one: Container) -> Iterator[tuple[str, str]]:
+    """Yield letter and path of what a container has changed: A, C or D.
+
+    The empty files and directories that mounts lie on while it runs are no changes.
+    """
+    places = {mount.target for mount in container.read_task(one.directory).spec.mounts}
+    places.update(("/etc/hosts", "/etc/hostname", "/etc/resolv.conf", "/dev", "/proc", "/sys"))
+    for letter, path in _changes(store, one):
+        if path not in places:
+            yield letter, path
+
+
+def _changes(store: OverlayStore, one: Container) -> Iterator[tuple[str, str]]:
+    upper = f"{one.directory}/layer/fs"
+    if one.record.rootfs or not os.path.isdir(upper):
+        raise UsageError("its root file system is a directory, in which changes cannot be told")
+    snapshot = Snapshot.of(records.diff_ids(one.record.diff_ids))
+    fd = os.open(upper, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        if snapshot is None:
+            yield from _letters(fd, None)
+            return
+        with store.view(snapshot) as below:
+            yield from _letters(fd, below)
+    finally:
+        os.close(fd)
+
+
+def _letters(fd: int, below: int | None) -> Iterator[tuple[str, str]]:
+    for change in listing(fd, with_root=False):
+        if change.kind == "opaque":
+            continue
+        letter = "D"
+        if change.kind != "deleted":
+            letter = "C" if below is not None and _exists(below, change.path) else "A"
+        yield letter, f"/{change.path}"
+
+
+def _exists(below: int, path: str) -> bool:
+    try:
+        os.stat(path, dir_fd=below, follow_symlinks=False)
+    except OSError:
+        return False
+    return True
+
+
+def export(tree: int, sink: Sink) -> None:
+    """Write a tar of a tree; what is mounted in it (/proc, volumes) is left out."""
+    device = os.fstat(tree).st_dev
+    writer = LayerWriter(sink)
+    skipped: list[bytes] = []
+    for entry, fd in walk(tree):
+        if any(entry.path.startswith(prefix) for prefix in skipped):
+            continue
+        if stat.S_ISDIR(entry.mode) and os.fstat(fd).st_dev != device:
+            skipped.append(entry.path + b"/")
+        if entry.path and not stat.S_ISSOCK(entry.mode):
+            writer.add(entry, fd)
+    writer.finish()

@@ -1,0 +1,229 @@
+"""Values of options of `run`, `exec` and `create` that have a syntax of their own.
+
+In: the text of an option. Out: a value, or UsageError that says what the form is.
+"""
+
+import json
+import os
+import re
+from collections.abc import Sequence
+
+from buildkit.containers.record import Secret
+from buildkit.durations import parse_duration
+from buildkit.errors import UsageError
+from buildkit.sizes import parse_size
+from runtime.container import Logging, Restart
+from runtime.spec import LIMITS, Device, Rlimit
+
+SIGNALS = {
+    "HUP": 1, "INT": 2, "QUIT": 3, "ILL": 4, "TRAP": 5, "ABRT": 6, "BUS": 7, "FPE": 8, "KILL": 9,
+    "USR1": 10, "SEGV": 11, "USR2": 12, "PIPE": 13, "ALRM": 14, "TERM": 15, "STKFLT": 16,
+    "CHLD": 17, "CONT": 18, "STOP": 19, "TSTP": 20, "TTIN": 21, "TTOU": 22, "URG": 23, "XCPU": 24,
+    "XFSZ": 25, "VTALRM": 26, "PROF": 27, "WINCH": 28, "IO": 29, "PWR": 30, "SYS": 31,
+    "RTMIN": 34, "RTMAX": 64,
+}  # fmt: skip
+_SIGNAL = re.compile(r"(?:SIG)?([A-Z0-9]+?)(?:([+-])([0-9]{1,2}))?")
+
+
+def parse_signal(text: str) -> int:
+    """Return the number of a signal: `SIGTERM`, `term`, `15`, `RTMIN+3`."""
+    if text.isascii() and text.isdigit() and 0 < int(text) <= 64:
+        return int(text)
+    match = _SIGNAL.fullmatch(text.upper())
+    if match and match[1] in SIGNALS:
+        offset = int(f"{match[2]}{match[3]}") if match[3] else 0
+        if not offset or match[1].startswith("RT"):
+            return SIGNALS[match[1]] + offset
+    raise UsageError(f"unknown signal {text!r}", hint="as in TERM, SIGTERM or 15")
+
+
+def signal_of(text: str) -> int:
+    """Return the number of a signal, 0 for an empty text."""
+    return parse_signal(text) if text else 0
+
+
+def parse_entrypoint(text: str) -> tuple[str, ...]:
+    """Parse the value of `--entrypoint`: one program, a JSON array, or empty for none."""
+    if text.startswith("["):
+        try:
+            value = json.loads(text)
+        except ValueError:
+            value = None
+        if isinstance(value, list) and all(isinstance(item, str) for item in value):
+            return tuple(value)
+    return (text,) if text else ()
+
+
+def parse_env(texts: Sequence[str], files: Sequence[str]) -> tuple[tuple[str, str], ...]:
+    """Return the variables of `-e` and `--env-file`, files first; `NAME` alone takes the caller's.
+
+    Raises UsageError for a line without a name and for files that cannot be read.
+    """
+    found: list[tuple[str, str]] = []
+    for file in files:
+        found += _variables(_lines("env file", file))
+    return (*found, *_variables(texts))
+
+
+def parse_labels(texts: Sequence[str], files: Sequence[str]) -> tuple[tuple[str, str], ...]:
+    """Return the labels of `--label` and `--label-file`, files first; later ones win."""
+    lines = [line for file in files for line in _lines("label file", file)]
+    pairs = {}
+    for text in (*lines, *texts):
+        key, _, value = text.partition("=")
+        if not key:
+            raise UsageError(f"invalid label {text!r}", hint="the form is NAME=VALUE")
+        pairs[key] = value
+    return tuple(pairs.items())
+
+
+def _lines(what: str, path: str) -> list[str]:
+    try:
+        with open(path, encoding="utf-8", errors="surrogateescape") as lines:
+            entries = [line.rstrip("\r\n") for line in lines]
+    except OSError as error:
+        raise UsageError(f"{what} {path}: {(error.strerror or '').lower()}") from error
+    return [line for line in entries if line.strip() and not line.startswith("#")]
+
+
+def _variables(texts: Sequence[str]) -> list[tuple[str, str]]:
+    pairs = []
+    for text in texts:
+        key, equals, value = text.partition("=")
+        if not key or "\0" in text:
+            raise UsageError(
+                f"invalid environment variable {text!r}", hint="the form is NAME=VALUE"
+            )
+        if equals:
+            pairs.append((key, value))
+        elif key in os.environ:
+            pairs.append((key, os.environ[key]))
+    return pairs
+
+
+def parse_host(text: str) -> tuple[str, str]:
+    """Parse `--add-host NAME:IP` (or NAME=IP)."""
+    separator = "=" if "=" in text else ":"
+    name, found, address = text.partition(separator)
+    if not found or not name or not address:
+        raise UsageError(f"invalid --add-host {text!r}", hint="the form is NAME:IP")
+    return name, address
+
+
+def parse_ulimit(text: str) -> Rlimit:
+    """Parse `NAME=SOFT[:HARD]`; -1 and `unlimited` are no limit."""
+    name, equals, values = text.partition("=")
+    soft, colon, hard = values.partition(":")
+    if name not in LIMITS or not equals:
+        raise UsageError(f"invalid ulimit {text!r}", hint=f"known are {', '.join(LIMITS)}")
+    first = _limit(soft, text)
+    last = _limit(hard, text) if colon else first
+    if last != -1 and (first == -1 or first > last):
+        raise UsageError(f"invalid ulimit {text!r}: the soft limit is above the hard one")
+    return Rlimit(name, first, last)
+
+
+def _limit(text: str, whole: str) -> int:
+    if text in ("-1", "unlimited"):
+        return -1
+    if not text.isascii() or not text.isdigit() or len(text) > 18:
+        raise UsageError(f"invalid ulimit {whole!r}", hint="the form is NAME=SOFT[:HARD]")
+    return int(text)
+
+
+def parse_device(text: str) -> Device:
+    """Parse `--device SOURCE[:TARGET[:rwm]]`."""
+    source, _, rest = text.partition(":")
+    target, _, mode = rest.partition(":")
+    if target and not target.startswith("/") and not mode:
+        target, mode = "", target
+    if not source.startswith("/") or mode.strip("rwm"):
+        raise UsageError(f"invalid device {text!r}", hint="the form is /dev/X[:/dev/Y]")
+    if not os.path.exists(source):
+        raise UsageError(f"there is no device {source}")
+    return Device(source, target or source)
+
+
+def parse_sysctl(text: str) -> tuple[str, str]:
+    """Parse `--sysctl NAME=VALUE`."""
+    name, equals, value = text.partition("=")
+    if not name or not equals:
+        raise UsageError(f"invalid sysctl {text!r}", hint="the form is NAME=VALUE")
+    return name, value
+
+
+def parse_restart(text: str) -> Restart:
+    """Parse `--restart`: no, on-failure[:N], always, unless-stopped."""
+    policy, colon, tries = text.partition(":")
+    if policy == "on-failure" and (not colon or (tries.isascii() and tries.isdigit())):
+        return Restart("on-failure", int(tries or 0))
+    if not colon and policy == "always":
+        return Restart("always")
+    if not colon and policy == "unless-stopped":
+        return Restart("unless-stopped")
+    if not colon and policy in ("no", ""):
+        return Restart()
+    raise UsageError(
+        f"invalid restart policy {text!r}", hint="no, on-failure[:N], always, unless-stopped"
+    )
+
+
+def parse_logging(driver: str, texts: Sequence[str]) -> Logging:
+    """Parse `--log-driver` and `--log-opt max-size=SIZE`, `max-file=N`."""
+    if driver == "none":
+        return Logging(files=0)
+    if driver not in ("", "json-file", "k8s-file", "local"):
+        raise UsageError(f"unknown log driver {driver!r}", hint="there are k8s-file and none")
+    logging = Logging()
+    for text in texts:
+        key, _, value = text.partition("=")
+        if key == "max-size":
+            logging = logging._replace(size=max(4096, size_of("--log-opt max-size", value)))
+        elif key == "max-file" and value.isascii() and value.isdigit() and int(value):
+            logging = logging._replace(files=int(value))
+        else:
+            raise UsageError(f"invalid --log-opt {text!r}", hint="max-size=10m, max-file=3")
+    return logging
+
+
+def parse_secret(text: str) -> Secret:
+    """Parse `--secret id=ID,src=FILE|env=NAME[,target=PATH][,mode=M][,uid=U][,gid=G]`."""
+    fields: dict[str, str] = {}
+    for part in text.split(","):
+        key, equals, value = part.partition("=")
+        key = {"source": "src", "dst": "target", "destination": "target"}.get(key, key)
+        if not equals or key not in ("id", "src", "env", "target", "mode", "uid", "gid", "type"):
+            raise UsageError(f"invalid --secret {text!r}", hint="as in id=ID,src=FILE")
+        fields[key] = value
+    name = fields.get("id") or os.path.basename(fields.get("src", "")) or fields.get("env", "")
+    if not name or ("src" in fields) == ("env" in fields):
+        raise UsageError(f"invalid --secret {text!r}", hint="id=ID,src=FILE or id=ID,env=NAME")
+    try:
+        return Secret(
+            path=os.path.abspath(fields["src"]) if "src" in fields else "",
+            variable=fields.get("env", ""),
+            target=os.path.join("/run/secrets", fields.get("target", name)),
+            mode=int(fields.get("mode", "0400"), 8),
+            uid=int(fields.get("uid", "0")),
+            gid=int(fields.get("gid", "0")),
+        )
+    except ValueError as error:
+        raise UsageError(f"invalid number in --secret {text!r}") from error
+
+
+def size_of(option: str, text: str) -> int:
+    """Return the bytes that an option gives."""
+    try:
+        return parse_size(text)
+    except ValueError as error:
+        raise UsageError(f"invalid value for {option}: {text}", hint="as in 512m") from error
+
+
+def seconds_of(option: str, text: str) -> float:
+    """Return the seconds that an option gives: `30s`, `1m30s`, `500ms`."""
+    try:
+        if text.endswith("ms"):
+            return int(text[:-2]) / 1000
+        return float(parse_duration(text))
+    except ValueError as error:
+        raise UsageError(f"invalid value for {option}: {text}", hint="as in 30s") from error

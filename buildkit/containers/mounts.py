@@ -1,0 +1,191 @@
+"""What a container is shown beside its image: the values of `-v`, `--mount` and `--tmpfs`.
+
+In: their texts. Out: `Wanted` mounts, or UsageError that says what the form is. Source: the
+reference of docker run, "Bind mounts and volumes"; podman-run(1), "--mount".
+"""
+
+import os
+import posixpath
+from collections.abc import Sequence
+from typing import Literal, TypeAlias
+
+from buildkit.errors import UsageError
+from buildkit.sizes import parse_size
+from runtime.spec import MountFlag
+from runtime.values import NamedTuple
+
+Kind: TypeAlias = Literal["bind", "volume", "tmpfs"]
+
+_NAME = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-")
+_FLAGS: tuple[MountFlag, ...] = ("nosuid", "noexec", "nodev", "noatime")
+_HARMLESS = frozenset(
+    ("z", "Z", "rw", "exec", "suid", "dev", "copy", "rprivate", "private", "rslave", "slave")
+)
+"""What is so anyway, or means nothing on this system."""
+_BIND_FORM = "the form is SOURCE:TARGET[:ro]"
+
+
+class Wanted(NamedTuple):
+    """A mount. `source`: an absolute path, a volume's name, or empty for an anonymous volume.
+
+    `copies`: a new volume starts with what the image has at `target`. `size` and `mode` are for
+    tmpfs; `recursive` and `makes` (a missing source is made) for bind.
+    """
+
+    kind: Kind
+    target: str
+    source: str = ""
+    readonly: bool = False
+    copies: bool = True
+    recursive: bool = True
+    makes: bool = False
+    flags: tuple[MountFlag, ...] = ()
+    size: int = 0
+    mode: int = 0o1777
+
+
+def parse_volume(text: str) -> Wanted:
+    """Parse the value of `-v`: `[SOURCE:]TARGET[:OPTIONS]`."""
+    parts = text.split(":")
+    if len(parts) > 3:
+        raise UsageError(f"invalid volume {text!r}", hint=_BIND_FORM)
+    source, target, options = ("", parts[0], "") if len(parts) == 1 else (*parts, "")[:3]
+    is_path = "/" in source or source.startswith(".")
+    if is_path:
+        source = os.path.abspath(source)
+    elif source:
+        source = volume_name(source)
+    kind: Kind = "bind" if is_path else "volume"
+    mount = Wanted(kind, _target(target, text), source)
+    for option in filter(None, options.split(",")):
+        mount = _with_option(mount, option, text)
+    return checked(mount)
+
+
+def _with_option(mount: Wanted, option: str, text: str) -> Wanted:
+    if option in ("ro", "readonly"):
+        return mount._replace(readonly=True)
+    if option == "nocopy":
+        return mount._replace(copies=False)
+    if option in ("bind", "rbind"):
+        return mount._replace(recursive=option == "rbind")
+    for flag in _FLAGS:
+        if option == flag:
+            return mount._replace(flags=(*mount.flags, flag))
+    if option in _HARMLESS:
+        return mount
+    raise UsageError(
+        f"unknown option {option!r} in {text!r}",
+        hint="ro, rw, nocopy, nosuid, nodev, noexec and noatime are known",
+    )
+
+
+def parse_tmpfs(text: str) -> Wanted:
+    """Parse the value of `--tmpfs`: `TARGET[:OPTIONS]`."""
+    target, _, options = text.partition(":")
+    mount = Wanted("tmpfs", _target(target, text), flags=("nosuid", "nodev"))
+    for option in filter(None, options.split(",")):
+        key, _, value = option.partition("=")
+        if key in ("size", "mode", "tmpfs-size", "tmpfs-mode"):
+            mount = _with_number(mount, key.removeprefix("tmpfs-"), value, text)
+        else:
+            mount = _with_option(mount, option, text)
+    return mount
+
+
+def _with_number(mount: Wanted, key: str, value: str, text: str) -> Wanted:
+    try:
+        if key == "size":
+            return mount._replace(size=parse_size(value))
+        return mount._replace(mode=int(value, 8))
+    except ValueError as error:
+        raise UsageError(f"invalid {key} in {text!r}: {value}") from error
+
+
+def parse_mount(text: str) -> Wanted:
+    """Parse the value of `--mount`: `type=bind|volume|tmpfs,source=S,target=T,...`."""
+    fields = dict(_field(part) for part in text.split(","))
+    kind = fields.pop("type", "volume")
+    target = _take(fields, "target", "destination", "dst")
+    source = _take(fields, "source", "src")
+    if kind not in ("bind", "volume", "tmpfs"):
+        raise UsageError(f"unknown mount type {kind!r}", hint="bind, volume and tmpfs are known")
+    mount = Wanted("bind", _target(target, text))
+    if kind == "tmpfs":
+        mount = mount._replace(kind="tmpfs", flags=("nosuid", "nodev"))
+    elif kind == "volume":
+        mount = mount._replace(kind="volume", source=volume_name(source) if source else "")
+    elif not source.startswith(("/", ".", "~")):
+        raise UsageError(f"the source of {text!r} must be a path", hint="as in source=/data")
+    else:
+        mount = mount._replace(source=os.path.abspath(os.path.expanduser(source)))
+    for key, value in fields.items():
+        mount = _with_field(mount, key, value, text)
+    return checked(mount)
+
+
+def _with_field(mount: Wanted, key: str, value: str, text: str) -> Wanted:
+    if key in ("readonly", "ro", "rw"):
+        wanted = value.lower() in ("", "true", "1")
+        return mount._replace(readonly=wanted != (key == "rw"))
+    if key in ("tmpfs-size", "tmpfs-mode", "size", "mode"):
+        return _with_number(mount, key.removeprefix("tmpfs-"), value, text)
+    if key in ("volume-nocopy", "bind-nonrecursive"):
+        wanted = value.lower() in ("", "true", "1")
+        if key == "volume-nocopy":
+            return mount._replace(copies=not wanted)
+        return mount._replace(recursive=not wanted)
+    if key in ("bind-propagation", "consistency", "volume-driver", "relabel", "z", "Z"):
+        if key == "volume-driver" and value not in ("", "local"):
+            raise UsageError(f"unknown volume driver {value!r}", hint="there is only local")
+        return mount
+    raise UsageError(f"unknown field {key!r} in {text!r}")
+
+
+def _field(part: str) -> tuple[str, str]:
+    key, _, value = part.partition("=")
+    return key, value
+
+
+def _take(fields: dict[str, str], *names: str) -> str:
+    found = [fields.pop(name) for name in names if name in fields]
+    return found[0] if found else ""
+
+
+def checked(mount: Wanted) -> Wanted:
+    """Return the mount, if the source of a bind is there. Raises UsageError."""
+    if mount.kind == "bind" and not os.path.lexists(mount.source):
+        raise UsageError(f"the source {mount.source} does not exist")
+    return mount
+
+
+def volume_name(text: str) -> str:
+    """Return the name of a volume. Raises UsageError for what is none."""
+    if not text or text[0] in ".-" or not _NAME.issuperset(text) or len(text) > 128:
+        raise UsageError(
+            f"invalid volume name {text!r}", hint="a directory is given by a path: ./NAME"
+        )
+    return text
+
+
+def _target(target: str, text: str) -> str:
+    normal = posixpath.normpath(target) if target else ""
+    normal = "/" + normal.lstrip("/") if normal.startswith("/") else normal
+    if not normal.startswith("/") or normal == "/":
+        raise UsageError(
+            f"the target in {text!r} must be an absolute path other than /", hint=_BIND_FORM
+        )
+    return normal
+
+
+def with_volumes(wanted: Sequence[Wanted], targets: Sequence[str]) -> tuple[Wanted, ...]:
+    """Return the mounts, and anonymous volumes at those of `targets` where nothing is mounted.
+
+    `targets` are an image's VOLUMEs. Of mounts at one place the last one counts.
+    """
+    by_target = {mount.target: mount for mount in wanted}
+    for target in targets:
+        normal = posixpath.normpath(f"/{target}")
+        if normal != "/":
+            by_target.setdefault(normal, Wanted("volume", normal))
+    return tuple(by_target.values())

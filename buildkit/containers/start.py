@@ -1,0 +1,60 @@
+"""Starting a container that is there, for the first time or again.
+
+In: a `Container`. Out: a connection to its monitor.
+"""
+
+from buildkit.containers import record as records
+from buildkit.containers.create import secret_file
+from buildkit.containers.store import Container
+from buildkit.errors import UsageError
+from buildkit.snapshot.overlay import OverlayStore
+from buildkit.snapshot.snapshot import Snapshot
+from buildkit.state.root import StateRoot
+from runtime import container, starting
+from runtime.container import Task
+from runtime.control import Connection
+from runtime.spec import RootFs
+from runtime.values import NamedTuple
+
+
+class Started(NamedTuple):
+    """A container whose monitor was started; `monitor` is a child of ours."""
+
+    connection: Connection
+    monitor: int
+    task: Task
+
+
+def start(root: StateRoot, store: OverlayStore, one: Container, *, attached: bool) -> Started:
+    """Start the monitor of a container. Raises UsageError where it has one.
+
+    The caller can start no other process afterwards. With `attached` the container ends with the
+    caller, unless that detaches.
+    """
+    task = prepared(store, one, attached=attached)
+    lock = container.hold(one.directory)
+    if lock is None:
+        raise UsageError(f"container {one.record.name} is running already")
+    connection, monitor = starting.start(task, lock)
+    # From here on the container's own marks hold its layers.
+    root.release()
+    return Started(connection, monitor, task)
+
+
+def prepared(store: OverlayStore, one: Container, *, attached: bool) -> Task:
+    """Return the task of a container with its layers and secrets as they are now."""
+    task = container.read_task(one.directory)._replace(
+        directory=one.directory, attached=attached, stdin_once=attached
+    )
+    spec = task.spec
+    snapshot = Snapshot.of(records.diff_ids(one.record.diff_ids))
+    if isinstance(spec.root, RootFs):
+        if snapshot is not None and not store.has(snapshot.diff_ids):
+            raise UsageError(f"the layers of container {one.record.name} are gone")
+        lowers = () if snapshot is None else store.lowers(snapshot)
+        layer = spec.root._replace(lowers=lowers)
+        spec = spec._replace(root=layer)
+    if not attached:
+        spec = spec._replace(resources=spec.resources._replace(account=True))
+    secrets = tuple(map(secret_file, one.record.secrets))
+    return task._replace(spec=spec._replace(mounts=(*spec.mounts, *secrets)))

@@ -1,0 +1,166 @@
+"""The containers below a state root: which there are, and how to find one.
+
+In: names and IDs. Out: `Container` values. A container is a directory `containers/<64 hex>`; it
+comes and goes by one rename, and `containers/names/NAME` is a link to it, so a name is had by one
+container at a time. What is in a directory: `runtime/container.py`, and `record.py`.
+"""
+
+import contextlib
+import os
+import re
+from collections.abc import Iterator
+
+from buildkit.containers import record as records
+from buildkit.containers.names import random_name
+from buildkit.containers.record import Record
+from buildkit.errors import StoreError, UsageError
+from buildkit.state.removal import remove_tree
+from buildkit.state.root import StateRoot
+from runtime import container, events
+from runtime.container import State, Task
+from runtime.values import NamedTuple
+
+_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]{0,127}", re.ASCII)
+_ID = re.compile(r"[0-9a-f]{64}", re.ASCII)
+
+
+class Container(NamedTuple):
+    """A container of the store."""
+
+    directory: str
+    record: Record
+
+    @property
+    def state(self) -> State:
+        """How it is at this moment."""
+        return container.read_state(self.directory)
+
+    @property
+    def short(self) -> str:
+        """The twelve digits by which people know it."""
+        return self.record.identity[:12]
+
+
+class ContainerStore:
+    """The containers below one state root; any number of processes may use it."""
+
+    def __init__(self, root: StateRoot) -> None:
+        self._root = root
+        self._top = root.path("containers")
+
+    def directory(self, identity: str) -> str:
+        """Return where a container is."""
+        return f"{self._top}/{identity}"
+
+    def add(self, record: Record, task: Task, directory: str) -> Container:
+        """Make the half-made `directory` a container. Raises UsageError when its name is taken.
+
+        Without a name of the user's it gets one. Its layers must be marked as in use already.
+        """
+        with self._root.writing("containers"):
+            records.write(directory, record)
+            container.write_task(task._replace(directory=directory))
+            container.write_state(directory, State())
+            os.rename(directory, task.directory)
+            self._link(record)
+        made = Container(task.directory, record)
+        self.event(made, "create", image=record.image)
+        return made
+
+    def _link(self, record: Record) -> None:
+        names = f"{self._top}/names"
+        os.makedirs(names, 0o700, exist_ok=True)
+        for _ in range(2):
+            try:
+                os.symlink(f"../{record.identity}", f"{names}/{record.name}")
+            except FileExistsError:
+                if os.path.exists(f"{names}/{record.name}"):
+                    break
+                # Its container is gone, or cut off by a power failure.
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(f"{names}/{record.name}")
+            else:
+                return
+        self._discard(record.identity)
+        holder = os.path.basename(os.path.realpath(f"{names}/{record.name}"))
+        raise UsageError(
+            f"the name {record.name} is taken by container {holder[:12]}",
+            hint=f"pybuild rm {record.name} frees it; --replace does it for you",
+        )
+
+    def new_name(self) -> str:
+        """Return a name that nobody has."""
+        while True:
+            name = random_name()
+            if not os.path.lexists(f"{self._top}/names/{name}"):
+                return name
+
+    def find(self, text: str) -> Container:
+        """Return the container that a name, an ID, or the beginning of one means."""
+        if _NAME.fullmatch(text):
+            linked = f"{self._top}/names/{text}"
+            if os.path.exists(linked):
+                return self._at(os.path.realpath(linked))
+            found = [one for one in self._identities() if one.startswith(text)]
+            if len(found) > 1:
+                raise UsageError(f"{text} is the beginning of several container IDs")
+            if found:
+                return self._at(f"{self._top}/{found[0]}")
+        raise UsageError(f"there is no container {text!r}", hint="'pybuild ps -a' lists them all")
+
+    def all(self) -> Iterator[Container]:
+        """Yield all containers, the newest first."""
+        found = []
+        for identity in self._identities():
+            with contextlib.suppress(UsageError, StoreError):
+                found.append(self._at(f"{self._top}/{identity}"))
+        yield from sorted(found, key=lambda one: one.record.created, reverse=True)
+
+    def _identities(self) -> list[str]:
+        return [name for name in os.listdir(self._top) if _ID.fullmatch(name)]
+
+    def _at(self, directory: str) -> Container:
+        try:
+            return Container(directory, records.read(directory))
+        except FileNotFoundError:
+            name = os.path.basename(directory)
+            raise UsageError(f"container {name[:12]} is gone") from None
+
+    def remove(self, one: Container) -> None:
+        """Remove a container that does not run. Raises UsageError when it does."""
+        lock = container.hold(one.directory)
+        if lock is None:
+            raise UsageError(
+                f"container {one.record.name} is running", hint="stop it, or add --force"
+            )
+        try:
+            with contextlib.suppress(FileNotFoundError):
+                linked = f"{self._top}/names/{one.record.name}"
+                if os.path.basename(os.readlink(linked)) == one.record.identity:
+                    os.unlink(linked)
+            self._discard(one.record.identity)
+        finally:
+            os.close(lock)
+        self.event(one, "destroy")
+
+    def _discard(self, identity: str) -> None:
+        # A directory below tmp without a lease is nobody's: whoever comes next takes it away.
+        trash = self._root.path("tmp", f"gone-{identity}")
+        with self._root.writing("containers"):
+            os.rename(self.directory(identity), trash)
+            remove_tree(trash)
+
+    def event(self, one: Container, action: str, **attributes: str) -> None:
+        """Record that something happened to a container."""
+        named = {"name": one.record.name, **attributes}
+        events.record(self._top, action, one.record.identity, named)
+
+
+def check_name(text: str) -> str:
+    """Return a name that a container may have. Raises UsageError."""
+    if not _NAME.fullmatch(text):
+        raise UsageError(
+            f"invalid container name {text!r}",
+            hint="letters, digits and _.- are allowed, and the first is no sign",
+        )
+    return text

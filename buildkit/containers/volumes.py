@@ -1,0 +1,147 @@
+"""Volumes: directories that outlive containers.
+
+In: names. Out: directories below `volumes/<name>/data`, with `volume.json` beside. A new volume
+starts with what the image has at its place, with its owner and mode, as with docker.
+"""
+
+import contextlib
+import os
+import stat
+import time
+from collections.abc import Callable, Iterator
+
+from buildkit.errors import UsageError
+from buildkit.snapshot.layer import LayerWriter, pack_directory
+from buildkit.snapshot.unpack import unpack_archive, unpack_layer
+from buildkit.state.removal import remove_tree
+from buildkit.state.root import StateRoot
+from buildkit.tree.walk import walk
+from runtime import documents, safepath
+from runtime.values import NamedTuple
+
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+
+
+class VolumeRecord(NamedTuple):
+    """A volume; `created` RFC 3339."""
+
+    name: str
+    created: str
+    labels: tuple[tuple[str, str], ...] = ()
+    anonymous: bool = False
+
+
+class VolumeStore:
+    """The volumes below one state root; any number of processes may use it."""
+
+    def __init__(self, root: StateRoot) -> None:
+        self._root = root
+
+    def path(self, name: str) -> str:
+        """Return the directory that a container is shown."""
+        return self._root.path("volumes", name, "data")
+
+    def find(self, name: str) -> VolumeRecord:
+        """Return a volume. Raises UsageError where there is none."""
+        try:
+            found = documents.read(
+                self._root.path("volumes", name, "volume.json"), {"VolumeRecord": VolumeRecord}
+            )
+        except FileNotFoundError:
+            raise UsageError(
+                f"there is no volume {name}", hint="'pybuild volume ls' lists them"
+            ) from None
+        except ValueError:
+            return VolumeRecord(name, "")
+        return found if isinstance(found, VolumeRecord) else VolumeRecord(name, "")
+
+    def all(self) -> Iterator[VolumeRecord]:
+        """Yield all volumes, by name."""
+        for name in sorted(os.listdir(self._root.path("volumes"))):
+            with contextlib.suppress(UsageError):
+                yield self.find(name)
+
+    def ensure(
+        self,
+        name: str,
+        *,
+        labels: tuple[tuple[str, str], ...] = (),
+        anonymous: bool = False,
+        seed: Callable[[str], object] | None = None,
+    ) -> VolumeRecord:
+        """Return a volume, made if there is none; `seed` fills the directory of a new one."""
+        with contextlib.suppress(UsageError):
+            return self.find(name)
+        record = VolumeRecord(name, _now(), labels, anonymous)
+        aside = self._root.tmp()
+        with self._root.writing("volumes"):
+            os.mkdir(f"{aside}/data", 0o755)
+            os.chmod(f"{aside}/data", 0o755)  # noqa: S103 - whatever the umask; the root is closed
+            if seed is not None:
+                seed(f"{aside}/data")
+            documents.write(f"{aside}/volume.json", record)
+            try:
+                os.rename(aside, self._root.path("volumes", name))
+            except OSError:
+                # Somebody else was quicker.
+                remove_tree(aside)
+        return self.find(name)
+
+    def remove(self, name: str) -> None:
+        """Remove a volume, which no container uses."""
+        self.find(name)
+        trash = f"{self._root.tmp()}/volume"
+        with self._root.writing("volumes"):
+            os.rename(self._root.path("volumes", name), trash)
+            remove_tree(trash)
+
+
+def seed_from(tree: int, target: str, scratch: str) -> Callable[[str], None]:
+    """Return what fills a new volume with what the tree `tree` has at `target`.
+
+    `scratch` is a directory for the moment. Nothing there, or no directory: nothing is filled in.
+    """
+
+    def seed(directory: str) -> None:
+        try:
+            source = safepath.open_beneath(tree, target, _DIRECTORY)
+        except (FileNotFoundError, NotADirectoryError):
+            return
+        try:
+            place = os.open(directory, _DIRECTORY)
+            copy_tree(source, place, scratch)
+            found = os.fstat(source)
+            os.fchown(place, found.st_uid, found.st_gid)
+            os.fchmod(place, found.st_mode & 0o7777)
+            os.close(place)
+        finally:
+            os.close(source)
+
+    return seed
+
+
+def copy_tree(source: int, target: int, scratch: str, *, marks: bool = False) -> None:
+    """Copy all that is in one directory into another, with owners, modes, times and links.
+
+    Sockets are left out: nobody could listen on the copies. With `marks`, `source` is the upper
+    directory of an overlay, and so will be `target`.
+    """
+    path = f"{scratch}/tree-{os.urandom(8).hex()}"
+    with open(path, "xb+") as file:
+        os.unlink(path)
+        if marks:
+            pack_directory(source, file.write, with_root=False)
+            file.seek(0)
+            unpack_layer(file, target)
+            return
+        writer = LayerWriter(file.write)
+        for entry, fd in walk(source):
+            if entry.path and not stat.S_ISSOCK(entry.mode):
+                writer.add(entry, fd)
+        writer.finish()
+        file.seek(0)
+        unpack_archive(file, target)
+
+
+def _now() -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())

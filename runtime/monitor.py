@@ -1,0 +1,352 @@
+"""The process that looks after one container, from its start to its end.
+
+In: a `Task`. Out: the container's process, its log, its state; answers to commands (`control.py`).
+It is process 1 of a pid namespace of its own: when it ends, in whatever way, so does everything in
+the container. It imports nothing but this package, and no caller has to stay for it.
+Source: pid_namespaces(7); the behaviour of the container engines; security.md S9.
+"""
+
+import _signal  # type: ignore[import-not-found]  # `signal` costs 5 ms for its enums
+import gc
+import os
+import time
+from typing import NoReturn
+
+from runtime import cgroups, child, containerlog, events, execs, host, plan, restarts, wire
+from runtime import container as values
+from runtime.channel import Failed
+from runtime.child import KILL, Child
+from runtime.container import State, Task
+from runtime.control import Connection
+from runtime.errors import SandboxError, StateError, explain
+from runtime.init import Given
+from runtime.loop import Loop
+from runtime.process import reset_signals
+from runtime.removal import remove_tree
+from runtime.sandbox import descriptors
+from runtime.service import Service
+from runtime.spec import ExitStatus, RootFs
+from runtime.streams import Streams
+from runtime.tending import Tending
+from runtime.uplink import Uplink
+
+_ENDING = (1, 2, 15)
+"""Signals that end the monitor, and the container in its own way: SIGHUP, SIGINT, SIGTERM."""
+
+
+def main(task_fd: int, first_fd: int, lock: int) -> NoReturn:
+    """Be the monitor as a program of its own: `task_fd` holds the marshalled task."""
+    with open(task_fd, "rb") as file:
+        task: Task = wire.loads(file.read(), values.TYPES)
+    serve(task, Connection.of(first_fd), lock)
+
+
+def serve(task: Task, first: Connection, lock: int) -> NoReturn:
+    """Look after a container to its end, and end.
+
+    `first` is the command that started it; `lock` is held on the container's directory.
+    """
+    try:
+        gc.disable()
+        os.setsid()
+        reset_signals()
+        _close_all_but(first.fileno(), lock, *descriptors(task.spec))
+        Monitor(task, first).run()
+    except BaseException as error:  # noqa: BLE001 - nobody else could tell of it
+        _leave_word(task, error)
+    finally:
+        os._exit(0)
+
+
+class Monitor:
+    """The container, and who asks about it."""
+
+    def __init__(self, task: Task, first: Connection) -> None:
+        self.task = task
+        self.loop = Loop()
+        self.log = containerlog.Writer(task.directory, task.logging)
+        self.state = State()
+        self.running: Child | None = None
+        self.group: cgroups.Group | None = None
+        self.streams: Streams | None = None
+        self.stopped = False
+        """Whether the user has asked for its end."""
+        self.again = False
+        """Whether it shall start once more after that."""
+        self.over = False
+        self.began = 0.0
+        self._maker = cgroups.Maker()
+        self._namespace = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
+        self._delay = 0.0
+        self._uplink: Uplink | None = None
+        self._timer: int | None = None
+        self._timed_out = False
+        self._result = ExitStatus(0)
+        self.service = Service(self, first)
+        self.tending = Tending(self)
+
+    def run(self) -> None:
+        """Start it, and do what there is to do until it has ended for good."""
+        for number in _ENDING:
+            _signal.signal(number, lambda *_: self.stop(0, -1.0))
+        try:
+            self._uplink = Uplink.make(self.task)
+            self.service.open()
+            self.start()
+        except (OSError, SandboxError) as error:
+            self._refuse(error)
+        while not self.over:
+            self.loop.turn()
+        self._finish()
+
+    def start(self) -> None:
+        """Start the program. Raises OSError, SandboxError."""
+        task, uplink = self.task, self._uplink
+        if uplink is None:
+            raise StateError("there is no network yet")
+        spec = uplink.joined(task.spec)
+        if isinstance(spec.root, RootFs) and spec.root.work is not None:
+            # A volatile overlay leaves a mark there that forbids another one.
+            remove_tree(spec.root.work)
+            os.mkdir(spec.root.work, 0o700)
+        actions = plan.plan(spec, host.here())
+        self.group = self._maker.make(spec.resources)
+        streams = Streams(self.loop, self._tell, interactive=task.interactive)
+        self.streams = streams
+        used_up = descriptors(spec)
+        numbers = used_up if spec.network_fd is None else (*used_up, spec.network_fd)
+        given = Given(
+            stdio=(streams.given[0], streams.given[1], streams.given[2]),
+            fds={number: number for number in numbers},
+            view=self._maker.view(self.group),
+        )
+        self.began = time.monotonic()
+        self.running = child.start(
+            actions, given, self.group, self._namespace, dies_with_parent=False
+        )
+        for fd in used_up:
+            os.close(fd)
+        self.loop.watch(self.running.status_fd, self._hear)
+        self.loop.watch(self.running.pidfd, self._end)
+
+    def _tell(self, stream: int, data: bytes) -> None:
+        self.log.write(stream, data)
+        self.service.output(stream, data)
+
+    def _hear(self) -> None:
+        """Take in how far the making of the sandbox has come."""
+        running = self.running
+        if running is None:
+            return
+        heard_all = not running.hear()
+        if running.ready or heard_all:
+            self.loop.forget(running.status_fd)
+        if running.ready:
+            self._started(running)
+
+    def _started(self, running: Child) -> None:
+        """Note that the program is about to run."""
+        if self.streams is not None:
+            self.streams.started(running.terminal)
+            running.terminal = None
+        groups = () if self.group is None else self.group.directories
+        uplink = self._uplink
+        self.keep(
+            self.state._replace(
+                status="running",
+                pid=running.outer_pid(),
+                started=containerlog.now(),
+                finished="",
+                code=0,
+                oom=False,
+                error="",
+                groups=groups,
+                address="" if uplink is None else uplink.address,
+                ports=() if uplink is None else uplink.ports,
+            )
+        )
+        self.event("start")
+        self.service.started()
+        self.tending.begin()
+        if self.task.timeout:
+            self._timer = self.loop.after(self.task.timeout, self._time_out)
+
+    def _time_out(self) -> None:
+        self._timed_out = self.stopped = True
+        self.signal(KILL)
+
+    def _end(self) -> None:
+        """Note that every process in it has ended."""
+        running, streams = self.running, self.streams
+        if running is None or streams is None:
+            return
+        self.loop.forget(running.pidfd)
+        self.loop.forget(running.status_fd)
+        self.loop.cancel(self._timer)
+        was_ready = running.ready
+        result = running.finish()
+        if running.ready and not was_ready:
+            self._started(running)
+        self.tending.end()
+        self.running = None
+        streams.drain()
+        streams.close()
+        self.streams = None
+        if isinstance(result, Failed):
+            self._refuse(result.error())
+            return
+        if self._timed_out:
+            reason = f"timed out after {self.task.timeout:g} seconds"
+            result = result._replace(timed_out=True, reason=reason)
+        self._ended(result)
+
+    def _ended(self, result: ExitStatus) -> None:
+        self._result = result
+        lasted = time.monotonic() - self.began
+        if result.oom:
+            self.event("oom")
+        self.event("die", exitCode=str(result.code))
+        after = self.state._replace(
+            pid=0,
+            finished=containerlog.now(),
+            code=result.code,
+            oom=result.oom,
+            error=result.reason,
+            groups=(),
+            health="",
+        )
+        if self.again:
+            self.again = self.stopped = False
+            self.keep(after._replace(status="restarting"))
+            self._start_again()
+        elif result.started and restarts.wanted(
+            self.task.restart, result.code, self.state.restarts, stopped=self.stopped
+        ):
+            self._delay = restarts.delay(self._delay, lasted)
+            self.keep(after._replace(status="restarting", restarts=self.state.restarts + 1))
+            self._timer = self.loop.after(self._delay, self._start_again)
+        else:
+            self.keep(after._replace(status="exited"))
+            self.over = True
+
+    def _start_again(self) -> None:
+        try:
+            self.start()
+        except (OSError, SandboxError) as error:
+            self._refuse(error)
+
+    def _refuse(self, error: OSError | SandboxError) -> None:
+        """End because the container cannot be made."""
+        message = explain(error) if isinstance(error, OSError) else error.message
+        hint = "" if isinstance(error, OSError) else error.hint
+        if self.streams is not None:
+            self.streams.close()
+            self.streams = None
+        if self.group is not None and self.running is None:
+            self.group.remove()
+        now = containerlog.now()
+        self._result = ExitStatus(125, started=False, reason=message)
+        self.keep(
+            self.state._replace(status="exited", pid=0, code=125, error=message, finished=now)
+        )
+        self.service.refuse(message, hint)
+        self.over = True
+
+    def keep(self, state: State) -> None:
+        """Make this the state; a full disk must not end the container."""
+        self.state = state
+        try:
+            values.write_state(self.task.directory, state)
+        except OSError:
+            return
+
+    def event(self, action: str, **attributes: str) -> None:
+        """Record that something happened."""
+        names = {"name": self.task.names[0]} if self.task.names else {}
+        where = os.path.dirname(self.task.directory)
+        events.record(where, action, self.task.identity, {**names, **attributes})
+
+    def signal(self, number: int) -> None:
+        """Send the program a signal."""
+        if self.running is not None:
+            self.running.signal(number)
+
+    def stop(self, number: int, timeout: float) -> None:
+        """Ask the program to end, and kill it if it has not after a while."""
+        self.stopped = True
+        if self.running is None:
+            if not self.over and self.state.status == "restarting":
+                # It waits for its next start.
+                self.loop.cancel(self._timer)
+                self.keep(self.state._replace(status="exited"))
+                self.over = True
+            return
+        self.tending.thaw()
+        self.signal(number or self.task.stop_signal)
+        patience = self.task.stop_timeout if timeout < 0 else timeout
+        running = self.running
+
+        def kill() -> None:
+            if self.running is running:
+                self.signal(KILL)
+
+        self.loop.after(patience, kill)
+
+    def inside(self) -> execs.Inside:
+        """Return what a further program needs. Raises StateError where nothing runs."""
+        if self.running is None or not self.running.ready:
+            raise StateError("the container is not running")
+        return execs.Inside(self.task.spec, self.running.pidfd, self.group, self._namespace)
+
+    def _finish(self) -> None:
+        """Leave nothing behind, and tell those who wait."""
+        self.log.close()
+        if self._uplink is not None:
+            self._uplink.close()
+        self.service.flush()
+        if self.task.remove:
+            self._remove()
+        self.service.ended(self._result)
+
+    def _remove(self) -> None:
+        containers = os.path.dirname(self.task.directory)
+        for name in self.task.names[:1]:
+            try:
+                os.unlink(f"{containers}/names/{name}")
+            except FileNotFoundError:
+                pass
+        trash = f"{self.task.trash}/gone-{self.task.identity}"
+        try:
+            os.rename(self.task.directory, trash)
+            remove_tree(trash)
+            for volume in self.task.volumes:
+                remove_tree(volume)
+        except OSError as error:
+            self.service.warn(f"cannot remove the container: {explain(error)}")
+        self.event("destroy")
+
+
+def _close_all_but(*kept: int) -> None:
+    """Close every descriptor but standard ones, which lead nowhere, and `kept`."""
+    null = os.open(os.devnull, os.O_RDWR)
+    for number in range(3):
+        os.dup2(null, number)
+    wanted = {0, 1, 2, *kept}
+    for name in os.listdir("/proc/self/fd"):
+        if int(name) not in wanted:
+            try:
+                os.close(int(name))
+            except OSError:
+                # The descriptor of the directory itself.
+                continue
+
+
+def _leave_word(task: Task, error: BaseException) -> None:
+    """Write down a fault of the monitor's own."""
+    message = f"fault of the monitor: {type(error).__name__}: {error}"
+    if os.environ.get("PYBUILD_TRACEBACK"):
+        import traceback  # only for a fault of ours
+
+        message = "".join(traceback.format_exception(error))
+    state = State("exited", code=125, error=message, finished=containerlog.now())
+    values.write_state(task.directory, state)

@@ -1,0 +1,77 @@
+"""Starting the monitor of a container.
+
+In: a `Task`, and the lock of its directory. Out: a connection to the monitor. For a foreground
+command the monitor is forked from it, which takes a millisecond; for a container that shall stay it
+is a new, small process with nothing but this package in it.
+"""
+
+import os
+import sys
+
+from runtime import monitor, syscalls, wire
+from runtime.container import Task
+from runtime.control import Connection, Refused, Started
+from runtime.errors import SandboxError, StateError
+from runtime.sandbox import descriptors
+
+
+def start(task: Task, lock: int) -> tuple[Connection, int]:
+    """Start the monitor; return the connection and its process number.
+
+    `lock` and the descriptors of the spec are used up. The caller must be single-threaded, and can
+    fork no more afterwards. Whether the container runs, the monitor tells (`running`).
+    """
+    ours, theirs = Connection.pair()
+    syscalls.unshare(syscalls.CLONE_NEWPID)
+    pid = os.fork()
+    if pid == 0:
+        try:
+            ours.close()
+            if task.attached:
+                monitor.serve(task, theirs, lock)
+            _execute(task, theirs, lock)
+        finally:
+            os._exit(125)
+    theirs.close()
+    for fd in (lock, *descriptors(task.spec)):
+        os.close(fd)
+    return ours, pid
+
+
+def _execute(task: Task, first: Connection, lock: int) -> None:
+    """Become a process that has nothing of ours."""
+    memory = os.memfd_create("task", 0)
+    view = memoryview(wire.dumps(task))
+    while view:
+        view = view[os.write(memory, view) :]
+    os.lseek(memory, 0, os.SEEK_SET)
+    for fd in (first.fileno(), lock, *descriptors(task.spec)):
+        os.set_inheritable(fd, True)  # noqa: FBT003 - the only way to say it
+    # This very package, whatever else is called runtime: never by the caller's sys.path.
+    base = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    program = (
+        "import sys; sys.path.append(sys.argv[1]); "
+        "from runtime import monitor; monitor.main(*map(int, sys.argv[2:]))"
+    )
+    numbers = [str(memory), str(first.fileno()), str(lock)]
+    arguments = [sys.executable, "-I", "-S", "-c", program, base, *numbers]
+    kept = ("PYBUILD_TRACEBACK", "PYTHONPYCACHEPREFIX", "PYTHONDONTWRITEBYTECODE")
+    environment = {name: os.environ[name] for name in kept if name in os.environ}
+    os.chdir("/")
+    os.execve(sys.executable, arguments, {"PATH": os.defpath, **environment})
+
+
+def running(connection: Connection) -> int:
+    """Wait until the container runs; return the number of its process 1.
+
+    Raises SandboxError where it could not be started.
+    """
+    received = connection.receive()
+    if received is None:
+        raise StateError("the monitor of the container has ended before it started")
+    message = received[0]
+    if isinstance(message, Refused):
+        raise SandboxError(message.message, hint=message.hint)
+    if not isinstance(message, Started):
+        raise StateError(f"unexpected message {message}")
+    return message.pid

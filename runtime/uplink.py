@@ -1,0 +1,82 @@
+"""The network of a container for as long as its monitor lives: namespace, ports, names.
+
+In: a `Task`. Out: its spec on that network, with an /etc/hosts that knows the neighbours.
+"""
+
+import os
+
+from runtime import etc, neighbours, network, published
+from runtime.bridge import Attached
+from runtime.container import Port, Task
+from runtime.network import Namespace
+from runtime.spec import Bind, SandboxSpec
+from runtime.values import NamedTuple
+
+
+class Uplink(NamedTuple):
+    """What was made for a task; `ports` with the numbers they got on the host."""
+
+    task: Task
+    namespace: Namespace | None = None
+    ports: tuple[Port, ...] = ()
+
+    @classmethod
+    def make(cls, task: Task) -> "Uplink":
+        """Make the network that the task asks for. Raises OSError, SandboxError."""
+        if task.spec.network != "default":
+            return cls(task)
+        opened = published.listen(task.ports)
+        namespace = None
+        try:
+            namespace = network.create()
+            made = cls(task, namespace, tuple(one.port for one in opened))
+            made._name()
+            if opened:
+                published.carry(opened, namespace.fd, namespace.address)
+        except BaseException:
+            if namespace is not None:
+                namespace.close()
+            raise
+        finally:
+            published.close(opened)
+        return made
+
+    @property
+    def address(self) -> str:
+        """The container's own address, if it has one of its own."""
+        return "" if self.namespace is None else self.namespace.address
+
+    @property
+    def _is_on_bridge(self) -> bool:
+        return self.namespace is not None and isinstance(self.namespace.carrier, Attached)
+
+    def _name(self) -> None:
+        """Write the hosts file, and let the neighbours know."""
+        task = self.task
+        if not self._is_on_bridge or not task.spec.manage_etc:
+            return
+        path = f"{task.directory}/hosts"
+        text = etc.hosts(task.spec.hostname, self.address, task.spec.extra_hosts)
+        with open(path, "w", encoding="utf-8", errors="surrogateescape") as file:
+            file.write(text)
+        os.chmod(path, 0o644)
+        neighbours.announce(self.address, task.names, path)
+
+    def joined(self, spec: SandboxSpec) -> SandboxSpec:
+        """Return `spec` on this network."""
+        if self.namespace is None:
+            return spec
+        spec = self.namespace.joined(spec)
+        if self._is_on_bridge and spec.manage_etc:
+            path = f"{self.task.directory}/hosts"
+            hosts = Bind(path, "/etc/hosts", readonly=False, flags=("nosuid", "noexec"))
+            spec = spec._replace(mounts=(*spec.mounts, hosts))
+        return spec
+
+    def close(self) -> None:
+        """Leave the network. What carries ports ends with the monitor."""
+        if self.namespace is None:
+            return
+        if self._is_on_bridge and self.task.spec.manage_etc:
+            neighbours.leave(self.address)
+        self.namespace.close()
