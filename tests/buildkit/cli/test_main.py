@@ -1,0 +1,109 @@
+"""Which command a command line means."""
+
+import importlib
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from buildkit.cli import main as program
+from buildkit.cli.main import COMMANDS, main, overview
+from tests.program import PROGRAM
+
+
+def test_every_command_has_a_module_that_declares_and_does_it() -> None:
+    for command in COMMANDS.values():
+        module = importlib.import_module(f"buildkit.cli.{command.module}")
+        assert callable(module.add_arguments)
+        assert callable(module.command)
+
+
+def test_the_overview_names_every_command() -> None:
+    text = overview()
+    for name, command in COMMANDS.items():
+        assert name in text
+        assert command.summary in text
+
+
+@pytest.mark.parametrize("words", [["--help"], ["-h"], ["help"], ["--root", "/x", "--help"]])
+def test_help_is_the_overview(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(words) == 0
+    assert capsys.readouterr().out == overview()
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_tells_its_options(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([name, "--help"]) == 0
+    assert "usage: pybuild" in capsys.readouterr().out
+
+
+def test_without_a_word_the_overview_is_an_error(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([]) == 2
+    assert capsys.readouterr().err == overview()
+
+
+def test_the_version(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"pybuild {program.VERSION}\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "hint"),
+    [
+        (["biuld", "."], "did you mean build?"),
+        (["imagse"], "did you mean images?"),
+        (["frobnicate", "x"], "'pybuild --help' lists the commands"),
+    ],
+)
+def test_a_word_that_is_neither_command_nor_context_is_told(
+    words: list[str], hint: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(words) == 2
+    text = capsys.readouterr().err
+    assert text == (
+        f"ERROR: no command and no build context is called {words[0]!r}\nhint: {hint}\n"
+    )
+
+
+def test_a_word_that_is_no_command_can_be_a_context(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "image").mkdir()
+    assert main(["image", "--progress", "nothing"]) == 2
+    assert "no progress display is called 'nothing'" in capsys.readouterr().err
+
+
+def test_a_wrong_option_gets_a_suggestion(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["build", "--tagg", "x", "."]) == 2
+    assert capsys.readouterr().err == ("ERROR: unknown option --tagg\nhint: did you mean --tag?\n")
+
+
+def test_nothing_is_imported_from_the_context_whatever_the_environment_says(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "argparse.py").write_text("raise SystemExit('from the context')")
+    environment = {**os.environ, "PYTHONPATH": ":", "PYTHONSTARTUP": "x", "LANG": "C"}
+    done = subprocess.run(
+        [*PROGRAM, "--version"], cwd=tmp_path, env=environment, capture_output=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+def test_closed_standard_streams_do_no_harm() -> None:
+    def close() -> None:
+        for number in (0, 1, 2):
+            os.close(number)
+
+    done = subprocess.run([*PROGRAM, "--version"], preexec_fn=close, check=False)
+    assert done.returncode == 0
+
+
+def test_a_reader_that_leaves_is_no_fault_of_ours() -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = subprocess.run([*PROGRAM, "--help"], stdout=writing, stderr=subprocess.PIPE, check=False)
+    os.close(writing)
+    assert done.returncode == 1
+    assert b"Traceback" not in done.stderr
