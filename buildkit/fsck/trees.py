@@ -105,8 +105,9 @@ def _difference(one: int, other: int) -> str:
 
 
 def _comparable(entry: Entry) -> Entry:
-    # The number of an inode is of no interest, nor are times of implied directories.
-    mtime = 0 if stat.S_ISDIR(entry.mode) else entry.mtime_ns
+    # The number of an inode is of no interest, nor are times of implied directories and whiteouts.
+    timeless = stat.S_ISDIR(entry.mode) or (stat.S_ISCHR(entry.mode) and entry.rdev == 0)
+    mtime = 0 if timeless else entry.mtime_ns
     return entry._replace(inode=None, mtime_ns=mtime)
 
 

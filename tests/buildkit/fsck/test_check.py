@@ -21,7 +21,7 @@ from tests.kernel import needs_overlay, needs_root
 
 pytestmark = [needs_root, needs_overlay]
 
-TAR = Tar().add("etc/foreign", data=b"1").symlink("l", "x").finished()
+TAR = Tar().add("etc/foreign", data=b"1").symlink("l", "x").add("etc/.wh.gone").finished()
 
 
 class Filled:
