@@ -2,7 +2,8 @@
 
 In: an image of the store, its names. Out: it is there under each of them. An image that came with a
 manifest leaves with that very one as long as its layers leave in the form they came in, so that
-its digest stays. Blobs that another repository of the registry was seen to have are mounted.
+its digest stays. Blobs that another repository of the registry was seen to have are mounted. The
+manifest goes last (reliability guarantee R7).
 """
 
 from collections.abc import Iterator, Sequence
@@ -13,7 +14,7 @@ from buildkit.content.store import BlobStore
 from buildkit.content.streams import CHUNK
 from buildkit.errors import UsageError
 from buildkit.exporter.forms import Form, Forms
-from buildkit.exporter.oci import NamedImage, as_it_came, manifest_of
+from buildkit.exporter.oci import NamedImage, Ready, as_it_came, manifest_of
 from buildkit.exporter.pipe import produced
 from buildkit.oci.descriptor import Descriptor
 from buildkit.oci.digest import Digest
@@ -21,12 +22,13 @@ from buildkit.oci.media_types import DOCKER_MANIFEST, MANIFEST, MANIFESTS
 from buildkit.oci.reference import Reference
 from buildkit.progress.events import Emit, Note
 from buildkit.registry.client import Registry
-from buildkit.registry.push import Named, Parcel, push
+from buildkit.registry.push import Make, Parcel, push_blobs
 from buildkit.snapshot.compression import Compressor
 from buildkit.state.root import StateRoot
 from runtime.values import NamedTuple
 
-_SENT = 256 << 10
+_SENT = 64 << 10
+"""Bytes sent at a time; a slow line has `Limits.stall` seconds for them."""
 
 
 class Manner(NamedTuple):
@@ -42,10 +44,68 @@ class Manner(NamedTuple):
     annotations: tuple[tuple[str, str], ...] = ()
 
 
-class _Ready(NamedTuple):
-    manifest: bytes
-    media_type: str
-    layers: tuple[Form, ...]
+class _Sender:
+    """One image on its way out. `came`: with the manifest it came with."""
+
+    def __init__(
+        self, image: NamedImage, manner: Manner, root: StateRoot, forms: Forms, blobs: BlobStore
+    ) -> None:
+        self._image = image
+        self._manner = manner
+        self._root = root
+        self._forms = forms
+        self._came = _as_it_came(image, manner, blobs)
+        self._layers: dict[Digest, Form] = {}
+        if self._came is not None:
+            self._layers = {form.diff_id: form for form in self._came.layers}
+
+    def makers(self, domain: str) -> list[Make]:
+        """Return what makes the blobs: layers, each once, and the config."""
+        layers = dict.fromkeys(self._image.config.diff_ids)
+        made = (partial(self._layer, diff_id, domain) for diff_id in layers)
+        return [*made, partial(self._config, domain)]
+
+    def layers(self) -> tuple[Form, ...]:
+        """Return the layers as they left, once all were made."""
+        return tuple(self._layers[diff_id] for diff_id in self._image.config.diff_ids)
+
+    def manifest(self) -> tuple[bytes, Descriptor]:
+        """Return the manifest, once all layers were made."""
+        if self._came is not None:
+            return self._came.manifest, self._came.written
+        docker = bool(self._manner.docker)
+        data = manifest_of(self._image, self.layers(), self._manner.annotations, docker=docker)
+        kind = DOCKER_MANIFEST if docker else MANIFEST
+        return data, Descriptor(kind, Digest.of(data), len(data))
+
+    def _layer(self, diff_id: Digest, domain: str) -> Parcel:
+        form = self._layers.get(diff_id)
+        if form is None:
+            (form,) = self._forms.of((diff_id,), self._manner.how, force=self._manner.force)
+            self._layers[diff_id] = form
+        known = elsewhere(self._root, domain, (form.digest,))
+        return Parcel(
+            digest=form.digest,
+            size=form.size,
+            open=partial(_read, form, self._forms),
+            what=f"layer {form.digest.hex[:12]}",
+            elsewhere=known.get(form.digest, ""),
+        )
+
+    def _config(self, domain: str) -> Parcel:
+        image = self._image
+
+        def config(offset: int) -> Iterator[bytes]:
+            yield image.data[offset:]
+
+        known = elsewhere(self._root, domain, (image.digest,))
+        return Parcel(
+            digest=image.digest,
+            size=len(image.data),
+            open=config,
+            what=f"config {image.digest.hex[:12]}",
+            elsewhere=known.get(image.digest, ""),
+        )
 
 
 def push_image(
@@ -60,44 +120,32 @@ def push_image(
     """Push `image` under its names. Raises RegistryError, StoreError, UsageError, Cancelled."""
     if not image.names:
         raise UsageError("an image without a name cannot be pushed", hint="give it one with -t")
-    ready = _ready(image, manner, forms, blobs)
-    written = Descriptor(ready.media_type, Digest.of(ready.manifest), len(ready.manifest))
+    if manner.docker and manner.annotations:
+        raise UsageError("Docker's manifests have no annotations", hint="use OCI's media types")
+    sender = _Sender(image, manner, root, forms, blobs)
     for names in _by_repository(image.names):
         repository = registry.home(names[0])
-        tags = () if manner.by_digest else tuple(name.tag or "latest" for name in names)
-        push(
-            registry,
-            repository,
-            _parcels(image, ready, names[0].domain, root, forms),
-            [Named(ready.manifest, ready.media_type, tags)],
-            emit,
-        )
-        known = Remembered(
-            written.digest, image.digest, (image.digest, *(form.digest for form in ready.layers))
-        )
+        push_blobs(registry, repository, sender.makers(names[0].domain), emit)
+        data, written = sender.manifest()
         for name in names:
+            tag = written.digest if manner.by_digest else name.tag or "latest"
+            repository.put_manifest(tag, data, written.media_type)
+            blobs_of = (image.digest, *(form.digest for form in sender.layers()))
+            known = Remembered(written.digest, image.digest, blobs_of)
             remember(root, name, image.config.platform, known)
             emit(Note(f"pushed {name._replace(digest=None).familiar}@{written.digest}"))
-    blobs.put_bytes(ready.manifest)
+    blobs.put_bytes(data)
     return written
 
 
-def _ready(image: NamedImage, manner: Manner, forms: Forms, blobs: BlobStore) -> _Ready:
-    """Return the manifest to push: the one the image came with, or a new one."""
+def _as_it_came(image: NamedImage, manner: Manner, blobs: BlobStore) -> Ready | None:
+    """Return the image with the manifest it came with, if that is what is wanted."""
+    if manner.annotations:
+        return None
     wanted = MANIFESTS
     if manner.docker is not None:
         wanted = frozenset({DOCKER_MANIFEST if manner.docker else MANIFEST})
-    came = None
-    if not manner.annotations:
-        came = as_it_came(image, blobs, manner.how, wanted, force=manner.force)
-    if came is not None:
-        return _Ready(came.manifest, came.written.media_type, came.layers)
-    docker = bool(manner.docker)
-    if docker and manner.annotations:
-        raise UsageError("Docker's manifests have no annotations", hint="leave --format out")
-    layers = forms.of(image.config.diff_ids, manner.how, force=manner.force)
-    data = manifest_of(image, layers, manner.annotations, docker=docker)
-    return _Ready(data, DOCKER_MANIFEST if docker else MANIFEST, layers)
+    return as_it_came(image, blobs, manner.how, wanted, force=manner.force)
 
 
 def _by_repository(names: Sequence[Reference]) -> list[list[Reference]]:
@@ -108,35 +156,12 @@ def _by_repository(names: Sequence[Reference]) -> list[list[Reference]]:
     return list(found.values())
 
 
-def _parcels(
-    image: NamedImage, ready: _Ready, domain: str, root: StateRoot, forms: Forms
-) -> list[Parcel]:
-    """Return the blobs of the image: layers, then the config."""
-    known = elsewhere(root, domain, [form.digest for form in ready.layers])
-
-    def config(offset: int) -> Iterator[bytes]:
-        yield image.data[offset:]
-
-    return [
-        *(
-            Parcel(
-                form.digest,
-                form.size,
-                partial(_layer, form, forms),
-                f"layer {form.digest.hex[:12]}",
-                known.get(form.digest, ""),
-            )
-            for form in ready.layers
-        ),
-        Parcel(image.digest, len(image.data), config, f"config {image.digest.hex[:12]}"),
-    ]
-
-
-def _layer(form: Form, forms: Forms, offset: int) -> Iterator[bytes]:
+def _read(form: Form, forms: Forms, offset: int) -> Iterator[bytes]:
     """Read a layer from an offset; what is before is read as well, since all is verified."""
     with produced(lambda sink: forms.copy(form, sink)) as reader:
         left = offset
         while left and (data := reader.read(min(left, CHUNK))):
             left -= len(data)
-        while data := reader.read(_SENT):
-            yield data
+        while data := reader.read(CHUNK):
+            for start in range(0, len(data), _SENT):
+                yield data[start : start + _SENT]

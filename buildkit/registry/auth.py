@@ -17,8 +17,7 @@ from urllib.parse import urlencode, urlsplit
 from buildkit.registry.challenge import Challenge
 from buildkit.registry.credentials import Credentials, CredentialSource
 from buildkit.registry.errors import RegistryError
-from buildkit.registry.limits import MAX_ANSWER
-from buildkit.registry.transport import Answer, Request
+from buildkit.registry.transport import Request
 from runtime.values import NamedTuple
 
 _LIFE = 60.0
@@ -49,7 +48,7 @@ class Authorizer:
         self,
         name: str,
         source: CredentialSource,
-        ask: Callable[[Request], Answer],
+        ask: Callable[[Request], bytes],
         *,
         given: Credentials | None = None,
     ) -> None:
@@ -124,9 +123,8 @@ class Authorizer:
         self._tokens[scope] = token
         return f"Bearer {token.value}"
 
-    def _parsed(self, answer: Answer, service: Service) -> _Token:
+    def _parsed(self, data: bytes, service: Service) -> _Token:
         where = f"the token service of {self._name}"
-        data = answer.whole(MAX_ANSWER, "a token")
         try:
             document: Any = json.loads(data)
             value = document.get("token") or document.get("access_token")

@@ -54,7 +54,7 @@ class BlobReader:
         """End the transfer."""
         answer, self._answer = self._answer, None
         if answer is not None:
-            answer.close(reuse=self.given == self._size)
+            answer.close()
 
     def _some(self, size: int) -> bytes:
         if self._answer is None:

@@ -23,7 +23,7 @@ from buildkit.registry.proxies import Proxy
 from buildkit.registry.watch import Guard, Watch
 
 BLOCK = 256 << 10
-"""Bytes sent and received at a time; one block has `Limits.stall` seconds."""
+"""Bytes received at a time."""
 
 _POOLS = 16
 _KEPT = 8
@@ -80,11 +80,12 @@ class _Watched:
     the_watch: Watch
     the_limits: Limits
     guard: Guard | None = None
+    sock: socket.socket | None
+    timeout: float | None
     answer_within = 0.0
 
     def _new_conn(self) -> socket.socket:
-        made = self.the_watch.interruptible(super()._new_conn)  # type: ignore[misc]
-        assert isinstance(made, socket.socket)
+        made = self.the_watch.connected(super()._new_conn)  # type: ignore[misc]
         self.guard = self.the_watch.guard(made)
         # A handshake is as long as the connection itself at most.
         self.guard.expect(self.the_limits.connect)
@@ -92,10 +93,13 @@ class _Watched:
 
     def connect(self) -> None:
         self._in_time(super().connect, None)  # type: ignore[misc]
+        self._allow_sending()
 
     def request(self, method: str, *arguments: object, **options: object) -> None:
         limits = self.the_limits
         self.answer_within = limits.commit if method == "PUT" else limits.header
+        if self.sock is not None:
+            self.timeout = limits.stall
         super().request(method, *arguments, **options)  # type: ignore[misc]
 
     def getresponse(self) -> Any:  # noqa: ANN401 - urllib3's, untouched
@@ -106,6 +110,12 @@ class _Watched:
         if guard is not None:
             guard.close()
         super().close()  # type: ignore[misc]
+
+    def _allow_sending(self) -> None:
+        """Give each block that is sent its own time, not that for connecting."""
+        self.timeout = self.the_limits.stall
+        if self.sock is not None:
+            self.sock.settimeout(self.timeout)
 
     def _in_time(self, work: Callable[[], object], seconds: float | None) -> object:
         """Do `work` under the guard; what ended because the guard cut it is a TimeoutError."""

@@ -139,7 +139,8 @@ def _fetch_one(
         what = f"layer {layer.digest.hex[:12]} of {repository.name}"
         reader = repository.blob(layer, what=what)
         try:
-            taker.take(Counted(reader, what, layer.size, emit), diff_id, layer, what)
+            counted = _Counted(reader, Told(what, layer.size, emit))
+            taker.take(counted, diff_id, layer, what)
         except Cancelled:
             raise
         except (RegistryError, ImageError):
@@ -151,25 +152,37 @@ def _fetch_one(
             reader.close()
 
 
-class Counted:
-    """Passes a stream on and tells how far it is, ten times a second."""
+class Told:
+    """Tells how far a transfer of `what` is, ten times a second."""
 
-    def __init__(self, source: Reader, what: str, total: int, emit: Emit) -> None:
-        self._source = source
+    def __init__(self, what: str, total: int, emit: Emit, done: int = 0) -> None:
         self._what = what
         self._total = total
         self._emit = emit
-        self._told = time.monotonic()
-        self._seen = 0
+        self._last = time.monotonic()
+        self._done = done
+
+    def more(self, size: int) -> None:
+        """Note that `size` more bytes are through."""
+        self._done += size
+        now = time.monotonic()
+        if now - self._last >= _TOLD_EVERY or self._done == self._total:
+            self._last = now
+            self._emit(Moved(self._what, self._done, self._total))
+
+
+class _Counted:
+    """Passes a stream on and tells how far it is."""
+
+    def __init__(self, source: Reader, told: Told) -> None:
+        self._source = source
+        self._told = told
 
     def read(self, size: int, /) -> bytes:
         """See `Reader`."""
         data = self._source.read(size)
-        self._seen += len(data)
-        now = time.monotonic()
-        if data and (now - self._told >= _TOLD_EVERY or self._seen == self._total):
-            self._told = now
-            self._emit(Moved(self._what, self._seen, self._total))
+        if data:
+            self._told.more(len(data))
         return data
 
 

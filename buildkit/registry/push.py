@@ -1,17 +1,18 @@
-"""Pushing: blobs that are missing first, several at once, then the manifest under each name.
+"""Pushing blobs: those that are missing, several at once.
 
-In: blobs that can be read, manifests. Out: they are in the repository. What it has is skipped,
-what another repository of the same registry has is mounted, and the manifest comes last, so that
-nobody ever sees a name whose blobs are not all there (reliability guarantee R7).
+In: blobs that can be made and read. Out: they are in the repository. What it has is skipped, what
+another repository of the same registry has is mounted. The manifest is for the caller to put,
+after them, so that nobody ever sees a name whose blobs are not all there (guarantee R7).
 """
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import TypeAlias
 
 from buildkit.oci.digest import Digest
-from buildkit.progress.events import Emit, Moved
+from buildkit.progress.events import Emit
 from buildkit.registry.client import Registry
-from buildkit.registry.pull import AT_ONCE, first_failure
+from buildkit.registry.pull import AT_ONCE, Told, first_failure
 from buildkit.registry.repository import Repository
 from buildkit.registry.uploads import Source
 from runtime.values import NamedTuple
@@ -27,35 +28,26 @@ class Parcel(NamedTuple):
     elsewhere: str = ""
 
 
-class Named(NamedTuple):
-    """A manifest to push under `names` (tags); without any, under its digest."""
-
-    data: bytes
-    media_type: str
-    names: tuple[str, ...]
+Make: TypeAlias = Callable[[], Parcel]
+"""Makes a blob ready to be sent, which may take a while: compression."""
 
 
-def push(
-    registry: Registry,
-    repository: Repository,
-    parcels: Sequence[Parcel],
-    manifests: Sequence[Named],
-    emit: Emit,
+def push_blobs(
+    registry: Registry, repository: Repository, makers: Sequence[Make], emit: Emit
 ) -> None:
-    """Push `parcels`, then `manifests` in their order. Raises RegistryError, StoreError."""
-    distinct = list({parcel.digest: parcel for parcel in parcels}.values())
-    if distinct:
-        with ThreadPoolExecutor(min(len(distinct), AT_ONCE), "pybuild-push") as pool:
-            works = [pool.submit(_push_one, repository, parcel, emit) for parcel in distinct]
-            failure = first_failure(works, registry)
-        if failure is not None:
-            raise failure
-    for manifest in manifests:
-        for name in manifest.names or (Digest.of(manifest.data),):
-            repository.put_manifest(name, manifest.data, manifest.media_type)
+    """Make and push blobs, several at once: one is compressed while another is sent.
+
+    Raises RegistryError, StoreError, Cancelled, and what `makers` raise.
+    """
+    with ThreadPoolExecutor(max(1, min(len(makers), AT_ONCE)), "pybuild-push") as pool:
+        works = [pool.submit(_push_one, repository, make, emit) for make in makers]
+        failure = first_failure(works, registry)
+    if failure is not None:
+        raise failure
 
 
-def _push_one(repository: Repository, parcel: Parcel, emit: Emit) -> None:
+def _push_one(repository: Repository, make: Make, emit: Emit) -> None:
+    parcel = make()
     if repository.has_blob(parcel.digest):
         return
     elsewhere = parcel.elsewhere
@@ -63,11 +55,10 @@ def _push_one(repository: Repository, parcel: Parcel, emit: Emit) -> None:
         elsewhere = ""
 
     def opened(offset: int) -> Iterator[bytes]:
-        done = offset
+        told = Told(parcel.what, parcel.size, emit, offset)
         for block in parcel.open(offset):
             yield block
-            done += len(block)
-            emit(Moved(parcel.what, done, parcel.size))
+            told.more(len(block))
 
     source = Source(parcel.digest, parcel.size, opened, f"pushing {parcel.what}")
     repository.put_blob(source, mount_from=elsewhere)

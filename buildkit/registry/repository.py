@@ -5,6 +5,7 @@ were announced, blobs are as long as their descriptors say. Source: distribution
 """
 
 from collections.abc import Iterator
+from typing import Any
 from urllib.parse import quote, urlsplit
 
 from buildkit.errors import ImageError
@@ -58,12 +59,12 @@ class Repository:
         RegistryError, and ImageError for one that is not what it says.
         """
         what = f"{self.name}{_joined(name)}"
-        answer = self._call(
+        call = self._asking(
             "GET", f"manifests/{name}", what, headers=(("Accept", media_type or _ACCEPT),)
         )
+        answer, data = self._session.fetch(call, limit, f"a manifest for {what}")
         announced = answer.headers.get("Content-Type", "").partition(";")[0].strip().lower()
         digest = answer.headers.get("Docker-Content-Digest", "")
-        data = answer.whole(limit, f"a manifest for {what}")
         found = Digest.of(data)
         if ":" in name and found != name:
             raise ImageError(f"{what}: another manifest came, {found}")
@@ -86,7 +87,7 @@ class Repository:
         except NotFoundError:
             return None
         text = answer.headers.get("Docker-Content-Digest", "")
-        answer.close(reuse=True)
+        answer.close()
         try:
             return Digest.parse(text)
         except ValueError:
@@ -106,7 +107,7 @@ class Repository:
             data=data,
         )
         stored = answer.headers.get("Docker-Content-Digest", "")
-        answer.close(reuse=True)
+        answer.close()
         if stored.startswith("sha256:") and stored != digest:
             raise RegistryError(f"{what}: the registry has stored {stored} instead of {digest}")
         return digest
@@ -119,15 +120,23 @@ class Repository:
             f"removing {self.name}{_joined(name)}",
             scope=f"repository:{self.place.repository}:delete",
             expected=frozenset({200, 202, 204}),
-        ).close(reuse=True)
+        ).close()
 
     def blob(self, blob: Descriptor, *, what: str = "") -> BlobReader:
-        """Return a reader of a blob, not verified; it resumes by itself."""
+        """Return a reader of a blob, not verified; it resumes by itself and counts its tries."""
         named = what or f"blob {blob.digest} of {self.name}"
 
         def open_at(offset: int) -> Answer:
             span = (("Range", f"bytes={offset}-"),) if offset else ()
-            return self._once("GET", f"blobs/{blob.digest}", named, headers=span)
+            return self._session.once(
+                self._asking(
+                    "GET",
+                    f"blobs/{blob.digest}",
+                    named,
+                    expected=frozenset({200, 206}),
+                    headers=span,
+                )
+            )
 
         transport = self._session.transport
         return BlobReader(open_at, blob.size, named, transport.limits, transport.watch)
@@ -137,7 +146,7 @@ class Repository:
         try:
             self._call(
                 "HEAD", f"blobs/{digest}", f"blob {digest} of {self.name}", scope=self._push
-            ).close(reuse=True)
+            ).close()
         except NotFoundError:
             return False
         return True
@@ -156,24 +165,25 @@ class Repository:
         """Yield all tags, page by page. Raises NotFoundError when there is no such repository."""
         target = f"{self.place.repository}/tags/list?n=1000"
         for _ in range(_PAGES):
-            answer = self._session.call(
-                Call(
-                    "GET",
-                    target,
-                    f"the tags of {self.name}",
-                    self._pull,
-                    self.place.repository,
-                    _OK,
-                )
+            call = Call(
+                method="GET",
+                target=target,
+                what=f"the tags of {self.name}",
+                scope=self._pull,
+                repository=self.place.repository,
+                expected=_OK,
             )
-            following = _next(answer.headers.get("Link", ""))
-            page = Fields.parse(answer.whole(MAX_ANSWER, "tags"), f"tags of {self.name}")
-            yield from page.texts("tags")
-            if not following:
+            answer, data = self._session.fetch(call, MAX_ANSWER, "tags")
+            yield from Fields.parse(data, f"tags of {self.name}").texts("tags")
+            target = _next(answer.headers.get("Link", ""))
+            if not target:
                 return
-            target = following
 
-    def _call(
+    def _call(self, method: str, target: str, what: str, **options: Any) -> Answer:  # noqa: ANN401
+        """Ask, with the options of `_asking`."""
+        return self._session.call(self._asking(method, target, what, **options))
+
+    def _asking(
         self,
         method: str,
         target: str,
@@ -183,35 +193,18 @@ class Repository:
         expected: frozenset[int] = _OK,
         headers: tuple[tuple[str, str], ...] = (),
         data: bytes | None = None,
-    ) -> Answer:
-        return self._session.call(
-            Call(
-                method=method,
-                target=f"{self.place.repository}/{target}",
-                what=what,
-                scope=scope or self._pull,
-                repository=self.place.repository,
-                expected=expected,
-                headers=headers,
-                body=None if data is None else lambda: iter((data,)),
-                size=0 if data is None else len(data),
-            )
-        )
-
-    def _once(
-        self, method: str, target: str, what: str, *, headers: tuple[tuple[str, str], ...]
-    ) -> Answer:
-        """Ask once: who reads a blob counts the tries itself."""
-        return self._session.once(
-            Call(
-                method=method,
-                target=f"{self.place.repository}/{target}",
-                what=what,
-                scope=self._pull,
-                repository=self.place.repository,
-                expected=frozenset({200, 206}),
-                headers=headers,
-            )
+    ) -> Call:
+        """Return the call for something below the repository."""
+        return Call(
+            method=method,
+            target=f"{self.place.repository}/{target}",
+            what=what,
+            scope=scope or self._pull,
+            repository=self.place.repository,
+            expected=expected,
+            headers=headers,
+            body=None if data is None else lambda: iter((data,)),
+            size=0 if data is None else len(data),
         )
 
 

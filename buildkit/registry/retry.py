@@ -36,6 +36,7 @@ class Tries:
         if late or self._failures >= self._limits.tries:
             if self._failures > 1:
                 error.message += f" (tried {self._failures} times)"
+                error.args = (error.message,)
             raise error
         chance = os.urandom(1)[0] / 255
         self._watch.wait(pause(self._limits, self._failures, error.retry_after, chance))

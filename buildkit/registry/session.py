@@ -72,6 +72,15 @@ class Session:
         """
         return retrying(lambda: self.once(call), self.transport.limits, self.transport.watch)
 
+    def fetch(self, call: Call, limit: int, what: str) -> tuple[Answer, bytes]:
+        """Make a request in the same way, and return the whole of a small body with its answer."""
+
+        def work() -> tuple[Answer, bytes]:
+            answer = self.once(call)
+            return answer, answer.whole(limit, what)
+
+        return retrying(work, self.transport.limits, self.transport.watch)
+
     def once(self, call: Call) -> Answer:
         """Make a request once (twice, if the registry wants to know who asks)."""
         base = self._base()
@@ -101,9 +110,10 @@ class Session:
         """Send, and go where redirects lead; without `proof` once that is another origin."""
         first = _origin(url)
         for _ in range(_HOPS + 1):
-            here = _origin(url) == first
+            if _origin(url) != first:
+                proof = ""  # for good, also if the way leads back
             headers = call.headers
-            if proof and here:
+            if proof:
                 headers = (*headers, ("Authorization", proof))
             body = None if call.body is None else call.body()
             request = Request(call.method, url, headers, body, call.size)
@@ -141,32 +151,36 @@ class Session:
             raise RegistryError(f"{self._name(base)} leads from TLS to {shown} without")
         return url
 
-    def _ask_service(self, request: Request) -> Answer:
+    def _ask_service(self, request: Request) -> bytes:
         """Ask a token service, which is the registry's own affair."""
         parts = urlsplit(request.url)
         where = f"the token service of {self.endpoint.name} ({parts.hostname})"
         body = b"" if request.body is None else b"".join(request.body)
 
-        def ask() -> Answer:
+        def ask() -> bytes:
             fresh = request._replace(body=iter((body,)) if body else None)
             answer = self.transport.exchange(fresh, self._trust(request.url), where)
             if answer.status != 200:
                 raise error_of(
                     answer, Wanted("a token", self.endpoint.name, anybody=not (request.headers))
                 )
-            return answer
+            return answer.whole(MAX_ANSWER, "a token")
 
         return retrying(ask, self.transport.limits, self.transport.watch)
 
     def _trust(self, url: str) -> Trust:
-        if _netloc(url) == self.endpoint.host:
+        if self._is_own(url):
             return self.endpoint.trust
         return self._hosts.endpoint(_netloc(url)).trust
 
     def _name(self, url: str) -> str:
         """Return what errors call the host of `url`."""
-        netloc = _netloc(url)
-        return self.endpoint.name if netloc == self.endpoint.host else netloc
+        return self.endpoint.name if self._is_own(url) else _netloc(url)
+
+    def _is_own(self, url: str) -> bool:
+        """Say whether `url` is at the registry's host and port."""
+        own = _origin(f"{urlsplit(url).scheme}://{self.endpoint.host}/")
+        return _origin(url) == own
 
     def _base(self) -> str:
         with self._settling:

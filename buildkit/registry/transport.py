@@ -57,6 +57,7 @@ class Answer:
         self._transport = transport
         self._waited = 0.0
         self._came = 0
+        self._ended = False
 
     def read(self, size: int, /) -> bytes:
         """Return some of the next `size` bytes, b"" at the end.
@@ -68,6 +69,7 @@ class Answer:
         with self._transport.explained(self._where):
             data: bytes = self._response.read1(min(size, BLOCK), decode_content=False)
         self._transport.watch.check()
+        self._ended = not data
         self._measure(time.monotonic() - began, len(data))
         return data
 
@@ -82,13 +84,14 @@ class Answer:
                     raise RegistryError(f"{self._where} sends {what} of more than {limit} bytes")
                 parts.append(data)
         finally:
-            self.close(reuse=True)
+            self.close()
         return b"".join(parts)
 
-    def close(self, *, reuse: bool = False) -> None:
-        """Give the connection back if the body was read to its end (`reuse`), or end it."""
+    def close(self) -> None:
+        """Give the connection back if the body was read to its end, or else end it."""
         with contextlib.suppress(HTTPError, OSError):
-            if reuse and not self._response.length_remaining:
+            if self._ended or self._response.length_remaining == 0:
+                self._response.drain_conn()  # an empty body has to be read, too
                 self._response.release_conn()
             else:
                 self._response.close()

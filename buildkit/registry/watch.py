@@ -12,14 +12,11 @@ import socket
 import threading
 import time
 from collections.abc import Callable
-from typing import TypeVar
 
 from buildkit.errors import Cancelled
 from buildkit.progress.cancel import Cancel
 
 _TICK = 0.5
-
-T = TypeVar("T")
 
 
 class Guard:
@@ -60,6 +57,52 @@ class Guard:
         self._watch.forget(self)
         with self._mutex:
             self._copy.close()
+
+
+class _Attempt:
+    """Makes a connection in another thread; `done` is readable once it is there or failed."""
+
+    def __init__(self, connect: Callable[[], socket.socket]) -> None:
+        self._connect = connect
+        self._mutex = threading.Lock()
+        self._left = False
+        self._ended = False
+        self._made: socket.socket | None = None
+        self._failure: BaseException | None = None
+        self.done = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+
+    def run(self) -> None:
+        made: socket.socket | None = None
+        failure: BaseException | None = None
+        try:
+            made = self._connect()
+        except BaseException as error:  # noqa: BLE001 - `result` raises it again
+            failure = error
+        with self._mutex:
+            self._ended, self._made, self._failure = True, made, failure
+            if self._left:
+                self._give_back()
+            else:
+                os.eventfd_write(self.done, 1)
+
+    def result(self) -> socket.socket:
+        with self._mutex:
+            os.close(self.done)
+        if self._made is None:
+            raise self._failure or ConnectionError("no connection")
+        return self._made
+
+    def leave(self) -> None:
+        """Want the connection no longer: whoever comes last closes it."""
+        with self._mutex:
+            self._left = True
+            if self._ended:
+                self._give_back()
+
+    def _give_back(self) -> None:
+        os.close(self.done)
+        if self._made is not None:
+            self._made.close()
 
 
 class Watch:
@@ -126,28 +169,20 @@ class Watch:
             self._thread.join()
         os.close(self._ended)
 
-    def interruptible(self, work: Callable[[], T]) -> T:
-        """Do `work`, which nothing else can interrupt, and stop waiting for it on cancel."""
-        done = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
-        results: list[T] = []
-        failures: list[BaseException] = []
+    def connected(self, connect: Callable[[], socket.socket]) -> socket.socket:
+        """Return what `connect` gives, which nothing can interrupt; but do not wait after cancel.
 
-        def run() -> None:
-            try:
-                results.append(work())
-            except BaseException as error:  # noqa: BLE001 - it is raised again below
-                failures.append(error)
-            os.eventfd_write(done, 1)
-
-        thread = threading.Thread(target=run, name="pybuild-connect", daemon=True)
-        thread.start()
-        self._poll(done, None)
-        self.check()  # `done` stays open then: the thread will still write to it
-        thread.join()
-        os.close(done)
-        if failures:
-            raise failures[0]
-        return results[0]
+        Names are looked up and connections made in a thread that may be left behind.
+        """
+        attempt = _Attempt(connect)
+        threading.Thread(target=attempt.run, name="pybuild-connect", daemon=True).start()
+        self._poll(attempt.done, None)
+        try:
+            self.check()
+        except Cancelled:
+            attempt.leave()
+            raise
+        return attempt.result()
 
     def _end(self) -> None:
         os.eventfd_write(self._ended, 1)
