@@ -105,7 +105,10 @@ def entry() -> None:
     gc.disable()
     _open_standard_descriptors()
     _isolate()
-    status = main(sys.argv[1:])
+    try:
+        status = main(sys.argv[1:])
+    except BrokenPipeError:  # of the overview; commands are guarded
+        status = 1
     try:
         sys.stdout.flush()
         sys.stderr.flush()
