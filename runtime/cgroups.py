@@ -1,7 +1,7 @@
 """Limits and accounting by control groups: version 2, version 1, and both side by side.
 
 In: `Resources`. Out: a group that the sandbox joins, and what it has used. A limit that cannot
-hold here is refused. Source: the kernel's cgroup-v2.rst and cgroup-v1/*; security.md S11.
+hold here is refused. Source: the kernel's cgroup-v2.rst and cgroup-v1/*; docs/security.md, S11.
 """
 
 import errno

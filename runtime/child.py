@@ -2,7 +2,7 @@
 
 In: a plan and what it needs. Out: `ExitStatus`, or why there was no sandbox. Used by the zygote
 for build steps, and by `terminal.py` in the foreground; both are single-threaded.
-Source: pid_namespaces(7), wait4(2); engineering-facts chapter 10; security.md S9.
+Source: pid_namespaces(7), wait4(2); docs/performance.md, "Steps"; docs/security.md, S9.
 """
 
 import os
@@ -187,7 +187,7 @@ def join(
     """Fork a further process into the pid namespace of `sandbox`, a pidfd of its process 1.
 
     Until it executes, processes of the sandbox must not be able to look at it: it is this
-    interpreter (security.md S2).
+    interpreter (docs/security.md, S2).
     """
     ours, theirs = Channel.pair()
     syscalls.prctl(syscalls.PR_SET_DUMPABLE, 0)

@@ -3,7 +3,7 @@
 In: a `Task`. Out: the container's process, its log, its state; answers to commands (`control.py`).
 It is process 1 of a pid namespace of its own: when it ends, in whatever way, so does everything in
 the container. It imports nothing but this package, and no caller has to stay for it.
-Source: pid_namespaces(7); the behaviour of the container engines; security.md S9.
+Source: pid_namespaces(7); the behaviour of the container engines; docs/security.md, S9.
 """
 
 import _signal  # type: ignore[import-not-found]  # `signal` costs 5 ms for its enums

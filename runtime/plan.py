@@ -2,7 +2,7 @@
 
 In: `SandboxSpec` and `Host`, what the plan has to know of the machine. Out: actions for
 `init.py`, which performs them one after the other in the process that becomes the program.
-Source: runtime-spec config.md and config-linux.md; security.md S1-S8.
+Source: runtime-spec config.md and config-linux.md; docs/security.md, S1 to S8.
 """
 
 import posixpath

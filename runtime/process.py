@@ -2,7 +2,7 @@
 
 In: parts of a plan. Out: the state of the calling process. Works inside the sandbox's root,
 after the pivot, but for `clean`. Nothing of the caller leaks in: signals, groups, limits,
-descriptors, terminal, nice value. Source: security.md S7, S8; execve(2), the PATH rules of
+descriptors, terminal, nice value. Source: docs/security.md, S7, S8; execve(2), the PATH rules of
 exec(3) and the exit codes of the shells.
 """
 

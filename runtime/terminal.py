@@ -3,7 +3,7 @@
 In: a spec, and the caller's standard descriptors. Out: an `ExitStatus`. Signals that reach the
 caller are passed on; what is typed goes in, what is written comes out, in raw mode, with the
 size of the window kept. The caller forks the sandbox itself, without a zygote.
-Source: termios(3), pty(7); the behaviour of the container engines; security.md S7, S9.
+Source: termios(3), pty(7); the behaviour of the container engines; docs/security.md, S7, S9.
 """
 
 import fcntl

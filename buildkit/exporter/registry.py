@@ -3,7 +3,7 @@
 In: an image of the store, its names. Out: it is there under each of them. An image that came with a
 manifest leaves with that very one as long as its layers leave in the form they came in, so that
 its digest stays. Blobs that another repository of the registry was seen to have are mounted. The
-manifest goes last (reliability guarantee R7).
+manifest goes last (docs/security.md, R7).
 """
 
 from collections.abc import Iterator, Sequence

@@ -5,7 +5,7 @@ kernel lets go of the lock however the command ends. Its lines name what is in u
 (`layer sha256:…`). A mark is made under a shared lock of `gc.lock` and *before* the thing is
 looked up; collection takes that lock alone from reading the leases to taking things away. So
 either the lookup misses, or the thing stays. Everything half-made lies below `tmp/<lease>` and
-goes with the lease. Reliability guarantees R4, R5.
+goes with the lease. Guarantees R4, R5.
 """
 
 import contextlib
