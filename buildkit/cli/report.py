@@ -20,9 +20,8 @@ def describe(error: BaseException, *, run: bool = False) -> tuple[int, str]:
     if isinstance(error, BuildError):
         status = 125 if run else error.exit_code
         return status, _build_error(error)
-    hint = getattr(error, "hint", None)
-    if isinstance(hint, str):  # errors of grammar and runtime carry one too
-        return (125 if run else 1), _message(str(error), hint)
+    if type(error).__module__ in ("grammar.errors", "runtime.errors"):  # told without loading them
+        return (125 if run else 1), _message(str(error), getattr(error, "hint", "") or "")
     if isinstance(error, OSError):
         return (125 if run else 1), _os_error(error)
     if isinstance(error, MemoryError):

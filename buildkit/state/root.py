@@ -25,7 +25,7 @@ _RESERVED = 1 << 20
 
 _PARTS = (
     *("blobs", "blobs/sha256", "layers", "caches", "contexts", "logs"),
-    *("leases", "locks", "tmp", "containers", "volumes"),
+    *("leases", "lint", "locks", "tmp", "containers", "volumes"),
 )
 
 
