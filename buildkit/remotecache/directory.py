@@ -84,10 +84,7 @@ class DirectoryCache:
         with self._explained("written"), ExitStack() as stack:
             os.makedirs(self.name, exist_ok=True)
             top = stack.enter_context(_opened(self.name, _DIRECTORY))
-            for part in ("blobs", "blobs/sha256"):
-                with contextlib.suppress(FileExistsError):
-                    os.mkdir(part, dir_fd=top)
-            blobs = stack.enter_context(_blobs(top))
+            blobs = stack.enter_context(_blobs(top, make=True))
             # While somebody writes, nothing is swept away.
             writing = stack.enter_context(_locked(top, "blobs.lock", fcntl.LOCK_SH))
 
@@ -281,10 +278,16 @@ def _locked(top: int, name: str, how: int) -> Iterator[int]:
 
 
 @contextlib.contextmanager
-def _blobs(top: int) -> Iterator[int]:
+def _blobs(top: int, *, make: bool = False) -> Iterator[int]:
     """Give the directory of blobs, on the way to which there is no link."""
-    with _opened("blobs", _INSIDE, top) as above, _opened("sha256", _INSIDE, above) as blobs:
-        yield blobs
+    with ExitStack() as stack:
+        found = top
+        for part in ("blobs", "sha256"):
+            if make:
+                with contextlib.suppress(FileExistsError):
+                    os.mkdir(part, dir_fd=found)
+            found = stack.enter_context(_opened(part, _INSIDE, found))
+        yield found
 
 
 @contextlib.contextmanager

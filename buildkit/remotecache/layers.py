@@ -66,19 +66,31 @@ class SharedLayers:
         return next(iter(self._offers.get(diff_id, ())), None)
 
     def fetch(self, diff_ids: Sequence[Digest]) -> None:
-        """See `LayerSource`."""
-        in_parallel(self._bring, diff_ids, at_once=AT_ONCE)
+        """See `LayerSource`. One that is lost does not keep the others from coming."""
+        for failure in in_parallel(self._tried, diff_ids, at_once=AT_ONCE):
+            if failure is not None:
+                raise failure
 
     def give_up(self, diff_id: Digest, offer: Offer, error: BuildError) -> None:
         """Offer a layer no more, and say why."""
         self.lost.setdefault(offer.reader.name, set()).add(offer.layer.digest)
         self._offers[diff_id] = [one for one in self._offers[diff_id] if one != offer]
-        self._emit(Warned(f"cache {offer.reader.name}: {error.message}"))
+        blob = offer.layer.digest.hex[:12]
+        self._emit(
+            Warned(f"cache {offer.reader.name}: blob {blob} cannot be used: {error.message}")
+        )
 
     def counted(self, source: Reader, offer: Offer, check: Check) -> Reader:
         """Return a reader of a blob that tells how far it is, and heeds `stop` and `check`."""
         what = f"layer {offer.layer.digest.hex[:12]} of {offer.reader.name}"
         return _Counted(source, what, offer.layer.size, self._emit, (self.stop.check, check))
+
+    def _tried(self, diff_id: Digest, check: Check) -> LayerLostError | None:
+        try:
+            self._bring(diff_id, check)
+        except LayerLostError as error:
+            return error
+        return None
 
     def _bring(self, diff_id: Digest, check: Check) -> None:
         with self._mutex:

@@ -13,7 +13,7 @@ from buildkit.cache.key import CacheKey
 from buildkit.cache.result import Ref
 from buildkit.cache.store import CacheStore
 from buildkit.llb.graph import Graph, Vertex
-from buildkit.llb.op import BindMount, CacheMount, CopyOp, CopySource, ExecOp
+from buildkit.llb.op import BindMount, CacheMount, CopyOp, CopySource, ExecOp, ImageOp
 from buildkit.oci.digest import Digest
 from buildkit.ops.remembered import spec_of
 from buildkit.ops.shown import mount_copy
@@ -58,7 +58,7 @@ def shared_steps(
                 made=int(record.made),
                 took=int(record.seconds * 1000),
                 used=day,
-                selections=tuple(_selections(vertex, solved.refs, remembered)),
+                selections=tuple(_selections(vertex, solved, remembered, everything=everything)),
             )
         )
     return tuple(found)
@@ -71,13 +71,18 @@ def holds_secret(document: str) -> bool:
 
 
 def _selections(
-    vertex: Vertex, refs: Mapping[str, Ref], remembered: Remembered
+    vertex: Vertex, solved: Solved, remembered: Remembered, *, everything: bool
 ) -> Iterator[Selection]:
-    """Yield what was selected from snapshots to make the key of `vertex`."""
+    """Yield what was selected from snapshots to make the key of `vertex`.
+
+    Who has none of a stage's steps has to make the stage, and can look for himself.
+    """
     for op, number in _looks(vertex):
         name = vertex.inputs[number]
-        ref = None if name is None else refs.get(name)
-        if isinstance(ref, Snapshot):
+        ref = None if name is None else solved.refs.get(name)
+        if name is None or not isinstance(ref, Snapshot):
+            continue
+        if everything or name in solved.image or isinstance(solved.graph[name].op, ImageOp):
             spec = spec_of(op, number)
             digest = remembered(ref.chain, spec)
             if digest is not None:
