@@ -5,6 +5,7 @@ clear error. Redirects are followed by hand: http(s) only, few, never from TLS t
 proves the user's identity stays with the registry's own host and port (guarantees S21, S22).
 """
 
+import contextlib
 import threading
 from collections.abc import Callable, Iterator
 from typing import Literal
@@ -89,16 +90,18 @@ class Session:
         proof = self._authorizer.header(call.scope, call.repository) if own else ""
         answer = self._follow(call, url, proof)
         if answer.status == 401 and own:
-            challenges = parse_challenges(answer.headers.get("WWW-Authenticate", ""))
-            again = self._authorizer.answer(
-                challenges, call.scope, call.repository, proof, tls=base.startswith("https:")
-            )
+            with _closing(answer):
+                challenges = parse_challenges(answer.headers.get("WWW-Authenticate", ""))
+                again = self._authorizer.answer(
+                    challenges, call.scope, call.repository, proof, tls=base.startswith("https:")
+                )
             if again:
                 answer.close()
                 answer = self._follow(call, url, again)
         if answer.status in call.expected:
             return answer
-        anybody = self._authorizer.is_anybody(call.repository)
+        with _closing(answer):
+            anybody = self._authorizer.is_anybody(call.repository)
         raise error_of(answer, Wanted(call.what, self.endpoint.name, anybody))
 
     def resolve(self, location: str, call: Call) -> str:
@@ -215,6 +218,16 @@ class Session:
         if not failures:
             raise UnreachableError(f"{self.endpoint.name} speaks neither HTTP nor HTTPS")
         raise min(failures, key=lambda error: (error.foreign, error.never, error.temporary))
+
+
+@contextlib.contextmanager
+def _closing(answer: Answer) -> Iterator[None]:
+    """Close `answer` when the block fails."""
+    try:
+        yield
+    except BaseException:
+        answer.close()
+        raise
 
 
 def _origin(url: str) -> tuple[str, str, int]:
