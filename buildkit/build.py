@@ -10,7 +10,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING
 
-from buildkit.definition import arguments, check_policy, lowered_with, placed
+from buildkit.definition import arguments, placed
 from buildkit.errors import BuildError, Cancelled
 from buildkit.exporter.assemble import Entry, Image, assemble
 from buildkit.findings import CHECK_ARG, Told, tell
@@ -21,7 +21,7 @@ from buildkit.ops.table import BuildOps
 from buildkit.progress.cancel import Cancel
 from buildkit.progress.events import Emit, Note, Warned
 from buildkit.records.record import BuildOutcome, BuildRecord, new_build_id
-from buildkit.request import BuildRequest, Ready, identity_of, ready, resolve_for
+from buildkit.request import BuildRequest, Ready, graph_for, identity_of, ready
 from buildkit.snapshot.snapshot import Snapshot
 from buildkit.solver.causes import Past
 from buildkit.solver.solve import Result, solve
@@ -59,9 +59,7 @@ def build(request: BuildRequest, worker: Worker, emit: Emit, cancel: Cancel) -> 
         record = _begun(request, given.main)
         try:
             dockerfile = parse(given.main.source)
-            resolve = resolve_for(request, given.main, worker, emit, cancel)
-            lowered = lowered_with(dockerfile, request.options, resolve)
-            check_policy(request.policy, lowered)
+            lowered = graph_for(request, dockerfile, given.main, worker, emit, cancel)
             notes = _linted(lowered, dockerfile, request, worker, emit)
             result = _solved(
                 lowered, dockerfile, request, given, record, shared, worker, emit, cancel

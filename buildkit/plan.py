@@ -4,10 +4,10 @@ In: what the user asked for, and what the machine has. Out: one `Planned` a step
 context and at the cache, runs nothing and leaves no record.
 """
 
-from buildkit.definition import arguments, check_policy, lowered_with, placed
+from buildkit.definition import arguments, placed
 from buildkit.ops.table import BuildOps
 from buildkit.progress.cancel import Cancel
-from buildkit.request import BuildRequest, identity_of, ready, resolve_for
+from buildkit.request import BuildRequest, graph_for, identity_of, ready
 from buildkit.solver.causes import Past
 from buildkit.solver.plan import Planned
 from buildkit.solver.plan import plan as plan_graph
@@ -20,9 +20,7 @@ def plan(request: BuildRequest, worker: Worker) -> tuple[Planned, ...]:
     with Cancel() as cancel, ready(request, worker, cancel) as given:
         try:
             dockerfile = parse(given.main.source)
-            resolve = resolve_for(request, given.main, worker)
-            lowered = lowered_with(dockerfile, request.options, resolve)
-            check_policy(request.policy, lowered)
+            lowered = graph_for(request, dockerfile, given.main, worker)
             identity = identity_of(request, given.main)
             past = Past(lambda: worker.records.last(identity), arguments(dockerfile))
             ops = BuildOps(worker.stores(), given.contexts, given.grants, clamp=lowered.epoch)

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 
 from buildkit.archive.remote import PullPolicy
 from buildkit.contexts import BuildContexts
-from buildkit.definition import Resolve, resolver
+from buildkit.definition import check_policy, lowered_with, resolver
 from buildkit.exporter.attributes import Output
+from buildkit.frontend.lower import Lowered
 from buildkit.frontend.options import LowerOptions
 from buildkit.main_context import Fetch, Main, find_main, is_at_hand
 from buildkit.oci.reference import Reference
@@ -23,6 +24,7 @@ from buildkit.progress.events import Emit
 from buildkit.records.record import build_identity
 from buildkit.solver.policy import CachePolicy
 from buildkit.worker import Worker
+from grammar.instructions import Dockerfile
 from runtime.values import NamedTuple
 
 if TYPE_CHECKING:
@@ -88,20 +90,26 @@ def ready(request: BuildRequest, worker: Worker, cancel: Cancel) -> Iterator[Rea
         yield Ready(main, contexts, Grants(request.secrets, agents, request.resources))
 
 
-def resolve_for(
+def graph_for(
     request: BuildRequest,
+    dockerfile: Dockerfile,
     main: Main,
     worker: Worker,
     emit: Emit | None = None,
     cancel: Cancel | None = None,
-) -> Resolve:
-    """Return what finds base images."""
+) -> Lowered:
+    """Return the graph of what is asked for, with the pins of the lock file if they count."""
     resolve = resolver(worker, request.pull, emit, cancel)
-    if not request.locked:
-        return resolve
-    from buildkit.lock import locked  # for this option only
+    if request.locked:
+        from buildkit.lock import lock_of, locked, pinned  # for this option only
 
-    return locked(resolve, main.dockerfile, worker.images)
+        lock = lock_of(main.dockerfile)
+        resolve = locked(resolve, lock, worker.images)
+        lowered = pinned(lowered_with(dockerfile, request.options, resolve), lock)
+    else:
+        lowered = lowered_with(dockerfile, request.options, resolve)
+    check_policy(request.policy, lowered)
+    return lowered
 
 
 def identity_of(request: BuildRequest, main: Main) -> str:

@@ -1,7 +1,8 @@
-"""`pybuild lock`: writes down which images a Dockerfile's names mean now, beside the Dockerfile.
+"""`pybuild lock`: writes down what a Dockerfile's names mean now, beside the Dockerfile.
 
-Takes the options of `build`. Without --target all stages are looked at. Pins of other platforms
-that are still asked for stay, so that one file serves several.
+That is base images, the URLs of ADD, and refs of repositories. Takes the options of `build`.
+Without --target all stages are looked at. Pins of other platforms that are still asked for stay,
+so that one file serves several.
 """
 
 import argparse
@@ -13,9 +14,11 @@ from buildkit.cli.options import open_root
 from buildkit.definition import lowered_with, placed, resolver
 from buildkit.errors import UsageError
 from buildkit.frontend.bases import BaseRequest, BaseUse
-from buildkit.lock import Lock, Pin, encode_lock, name_of, path_of, read_lock
+from buildkit.llb.op import GitOp, HttpOp, Op
+from buildkit.lock import Lock, Pin, encode_lock, name_of, path_of, read_lock, source_of
 from buildkit.main_context import find_dockerfile
 from buildkit.oci.config import ResolvedImage
+from buildkit.ops.remotes import Remotes
 from buildkit.progress.escape import visible
 from buildkit.request import BuildRequest
 from buildkit.worker import Worker
@@ -35,20 +38,25 @@ def command(args: argparse.Namespace) -> int:
     request = build_request.request_of(args)
     dockerfile, source = find_dockerfile(request.context, request.dockerfile)
     path = path_of(dockerfile)
-    old = read_lock(path) or Lock(path, {})
+    old = read_lock(path) or Lock(path, {}, {})
     with open_root(args) as root, Worker(root) as worker:
-        pins = _pins(request, source, worker)
+        pins, sources = _pins(request, source, worker)
     names = {name.partition(" ")[0] for name in pins}
     kept = {name: pin for name, pin in old.images.items() if name.partition(" ")[0] in names}
-    new = Lock(path, {**kept, **pins})
+    new = Lock(path, {**kept, **pins}, sources)
     _write(path, encode_lock(new))
     if not args.quiet:
         sys.stdout.write("".join(f"{visible(line)}\n" for line in _changes(old, new)))
     return 0
 
 
-def _pins(request: BuildRequest, source: Source, worker: Worker) -> dict[str, Pin]:
+def _pins(
+    request: BuildRequest, source: Source, worker: Worker
+) -> tuple[dict[str, Pin], dict[str, str]]:
+    """Return what names of images, and what URLs and refs mean now."""
     found: dict[str, Pin] = {}
+    sources: dict[str, str] = {}
+    remotes = Remotes(worker.root, request.secrets, None)
     resolve = resolver(worker, request.pull)
 
     def noted(wanted: BaseRequest, use: BaseUse) -> ResolvedImage:
@@ -63,13 +71,24 @@ def _pins(request: BuildRequest, source: Source, worker: Worker) -> dict[str, Pi
         stages = range(len(dockerfile.stages))
         targets = [request.options.target] if request.options.target else map(str, stages)
         for target in targets:
-            lowered_with(dockerfile, request.options._replace(target=target), noted)
+            lowered = lowered_with(dockerfile, request.options._replace(target=target), noted)
+            for vertex in lowered.graph:
+                name = source_of(vertex.op)
+                if name and name not in sources:
+                    sources[name] = _current(vertex.op, remotes)
     except Exception as error:
         told = placed(error, source)
         if told is error:
             raise
         raise told from error
-    return found
+    return found, sources
+
+
+def _current(op: Op, remotes: Remotes) -> str:
+    """Return the digest of a download, or the commit of a ref."""
+    assert isinstance(op, HttpOp | GitOp)
+    parts = remotes.identify(op)
+    return str(parts["commit" if isinstance(op, GitOp) else "body"])
 
 
 def _changes(old: Lock, new: Lock) -> list[str]:
@@ -80,7 +99,12 @@ def _changes(old: Lock, new: Lock) -> list[str]:
             lines.append(f"{name} {pin.image}")
         elif before.image != pin.image:
             lines.append(f"{name} {pin.image} (was {before.image})")
-    lines += [f"{name} is no longer used" for name in sorted({*old.images} - {*new.images})]
+    for name, text in sorted(new.sources.items()):
+        was = old.sources.get(name, "")
+        if was != text:
+            lines.append(f"{name} {text}" + (f" (was {was})" if was else ""))
+    gone = {*old.images, *old.sources} - {*new.images, *new.sources}
+    lines += [f"{name} is no longer used" for name in sorted(gone)]
     return lines or [f"{new.path} is as it was"]
 
 
