@@ -1,0 +1,87 @@
+"""A context of 50,000 files and 200 MB in one COPY, beside buildah: no-op, one file changed, cold.
+
+python benchmarks/big_context.py [--runs N] [--json]
+"""
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+from pairs import Stage, measure, options, show, stage
+
+FILES = 50_000
+DIRECTORIES = 500
+SIZE = 200_000_000 // FILES
+DOCKERFILE = "FROM bench-base\nCOPY . /src\n"
+
+
+def fill(context: Path) -> None:
+    """Make the context; no two files are the same."""
+    context.mkdir()
+    (context / "Dockerfile").write_text(DOCKERFILE)
+    block = os.urandom(SIZE)
+    for number in range(FILES):
+        directory = context / f"d{number % DIRECTORIES:03}"
+        if number < DIRECTORIES:
+            directory.mkdir()
+        (directory / f"f{number:05}").write_bytes(number.to_bytes(8, "big") + block[8:])
+
+
+def changing(scene: Stage, build: Callable[[int], float]) -> Callable[[int], float]:
+    """Return a build with one file changed before it."""
+
+    def run(number: int) -> float:
+        path = scene.directory / "big/d007/f00007"
+        path.write_bytes(f"{build} {number}".encode().ljust(SIZE, b"x"))
+        return build(number)
+
+    return run
+
+
+def cold_pybuild(scene: Stage) -> float:
+    """Time a build on a store that has nothing but the base."""
+    shutil.rmtree(scene.directory / "pybuild")
+    scene.pybuild("load", "-q", "-i", str(scene.directory / "base.tar"))
+    return scene.pybuild("-q", "-t", "big", "big")
+
+
+def cold_buildah(scene: Stage) -> float:
+    """Time a build on a store that has nothing but the base."""
+    scene.buildah("rmi", "--force", "big")
+    scene.buildah("rmi", "--prune", "--force")
+    return scene.buildah("bud", "--layers", "-q", "-t", "big", "big")
+
+
+def main() -> None:
+    """Print the three comparisons."""
+    args = options(__doc__ or "", runs=5)
+    with stage() as scene:
+        fill(scene.directory / "big")
+
+        def ours(_run: int) -> float:
+            return scene.pybuild("-q", "-t", "big", "big")
+
+        def theirs(_run: int) -> float:
+            return scene.buildah("bud", "--layers", "-q", "-t", "big", "big")
+
+        results = [
+            measure("50,000 files, nothing changed", ours, theirs, args.runs),
+            measure(
+                "50,000 files, one changed",
+                changing(scene, ours),
+                changing(scene, theirs),
+                max(1, args.runs // 2),
+            ),
+            measure(
+                "50,000 files, cold",
+                lambda _run: cold_pybuild(scene),
+                lambda _run: cold_buildah(scene),
+                max(1, args.runs // 2),
+            ),
+        ]
+    show(results, peer="buildah", as_json=args.json)
+
+
+if __name__ == "__main__":
+    main()
