@@ -1,0 +1,56 @@
+"""Builds killed at any moment: the store stays sound, and the next build gives the right image."""
+
+import random
+import time
+
+from tests.callers import Caller
+from tests.leftovers import nothing_left
+from tests.program import Pybuild
+
+SEED = 20_110
+TIMES = 20
+
+DOCKERFILE = """
+FROM busybox AS one
+COPY many /many
+RUN for n in $(seq 200); do echo $n > /many/$n; done; rm /many/1; rm -r /many/sub
+FROM busybox
+WORKDIR /srv
+COPY --from=one /many .
+RUN echo done > done && chown -R 1:1 .
+"""
+TREE = (
+    *(f"file many/{number} text={number}" for number in range(1, 101)),
+    *(f"file many/sub/{number}" for number in range(50)),
+)
+
+
+def test_a_build_killed_at_any_moment_costs_nothing_but_its_steps(caller: Caller) -> None:
+    chance = random.Random(SEED)
+    context = caller.context(DOCKERFILE, *TREE)
+    clean = caller.fresh(FIXED)
+    started = time.monotonic()
+    clean.build(context).ok()
+    whole = time.monotonic() - started
+    wanted = clean.inspect("test")["RootFS"]
+    program = caller.fresh(FIXED)
+    for _ in range(TIMES // 2):
+        with nothing_left():
+            killed(program, context, chance.uniform(0, 1.2 * whole))
+        program.build(context).ok()
+        program("fsck", "--full").ok()
+        assert program.inspect("test")["RootFS"] == wanted
+    program("prune", "--force", "--all").ok()
+    program("fsck", "--full").ok()
+
+
+FIXED = {"SOURCE_DATE_EPOCH": "1000000000"}
+"""Makes two builds of one context the same to the byte."""
+
+
+def killed(program: Pybuild, context: object, after: float) -> None:
+    """Build without the cache, and kill that after some seconds."""
+    build = program.start("build", "--no-cache", "-t", "test", str(context))
+    time.sleep(after)
+    build.kill()
+    build.communicate()
