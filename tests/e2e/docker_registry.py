@@ -19,6 +19,12 @@ storage: {{filesystem: {{rootdirectory: {directory}}}, delete: {{enabled: true}}
 http: {{addr: "127.0.0.1:0"}}
 log: {{level: info}}
 """
+_LOGINS = """
+auth: {{htpasswd: {{realm: registry, path: {path}}}}}
+"""
+USER, PASSWORD = "joe", "secret"
+_HTPASSWD = f"{USER}:$2b$05$abcdefghijklmnopqrstuuOQiyCxlgf/oeuTqixKmWdcYUh4Hjl0a\n"
+"""The password by bcrypt, the only way that the registry knows."""
 _LISTENING = re.compile(r"listening on 127\.0\.0\.1:(\d+)")
 _ASKED = re.compile(r'"([A-Z]+) (/v2/\S*) HTTP/1\.1" (\d+)')
 
@@ -90,11 +96,15 @@ class DockerRegistry:
 
 
 @contextmanager
-def docker_registry(directory: Path) -> Iterator[DockerRegistry]:
-    """Give a registry that keeps its data below `directory`."""
+def docker_registry(directory: Path, *, logins: bool = False) -> Iterator[DockerRegistry]:
+    """Give a registry that keeps its data below `directory`; `logins`: for USER alone."""
     directory.mkdir()
     config = directory / "config.yml"
-    config.write_text(_CONFIG.format(directory=directory / "data"))
+    text = _CONFIG.format(directory=directory / "data")
+    if logins:
+        (directory / "htpasswd").write_text(_HTPASSWD)
+        text += _LOGINS.format(path=directory / "htpasswd")
+    config.write_text(text)
     process = subprocess.Popen(
         ["docker-registry", "serve", str(config)],
         stdin=subprocess.DEVNULL,
