@@ -7,6 +7,8 @@ draft-ietf-sshm-ssh-agent.
 """
 
 import os
+import select
+import signal
 import socket
 import stat
 import threading
@@ -97,11 +99,7 @@ class Agents:
     def close(self) -> None:
         """End the agents that were started. May be called twice."""
         for started in self._started.values():
-            assert started.keeper.stdin is not None
-            started.keeper.stdin.close()
-            started.keeper.wait()
-            with suppress(ProcessLookupError):
-                os.kill(started.pid, 15)
+            _end(started)
         self._started.clear()
 
 
@@ -147,12 +145,27 @@ def _start(name: str, folder: str, keys: tuple[str, ...]) -> _Started:
         start_new_session=True,
     )
     if added.returncode:
+        _end(started)
         reason = added.stderr.decode(errors="replace").strip()[-_TAIL:]
         raise StepError(
             f"ssh {name}: the agent does not take the key: {reason}",
             hint="a key with a passphrase has to be in an agent: ssh-add, then --ssh default",
         )
     return started
+
+
+def _end(started: _Started) -> None:
+    """End an agent; it is gone when this returns."""
+    started.keeper.communicate()
+    with suppress(ProcessLookupError):
+        agent = os.pidfd_open(started.pid)
+        try:
+            os.kill(started.pid, signal.SIGKILL)
+            gone = select.poll()
+            gone.register(agent, select.POLLIN)
+            gone.poll()
+        finally:
+            os.close(agent)
 
 
 @contextmanager

@@ -1,22 +1,15 @@
 """Limits of processes as docker's `--ulimit` writes them: `nofile=1024:2048`."""
 
 from buildkit.errors import UsageError
-from runtime.spec import Rlimit
-
-NAMES = frozenset(
-    (
-        *("as", "core", "cpu", "data", "fsize", "locks", "memlock", "msgqueue", "nice"),
-        *("nofile", "nproc", "rss", "rtprio", "rttime", "sigpending", "stack"),
-    )
-)
+from runtime.spec import LIMITS, Rlimit
 
 
 def parse_ulimit(text: str) -> Rlimit:
     """Parse `NAME=SOFT[:HARD]`; -1 and `unlimited` are no limit. Raises UsageError."""
     name, equals, values = text.partition("=")
     soft, colon, hard = values.partition(":")
-    if name not in NAMES or not equals:
-        raise UsageError(f"invalid ulimit {text!r}", hint=f"known are {', '.join(sorted(NAMES))}")
+    if name not in LIMITS or not equals:
+        raise UsageError(f"invalid ulimit {text!r}", hint=f"known are {', '.join(LIMITS)}")
     first = _number(soft, text)
     last = _number(hard, text) if colon else first
     if last != -1 and (first == -1 or first > last):

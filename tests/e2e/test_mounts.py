@@ -1,5 +1,4 @@
-"""RUN --mount from the command line to the files: every option and default of docs/dockerfile.md,
-10.5.
+"""RUN --mount from the command line to the files: every option, every default.
 
 All cases of the table are stages of one Dockerfile, each with a mount and a command whose output
 becomes a file; they are built once for each caller.
