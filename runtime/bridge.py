@@ -1,9 +1,7 @@
 """The bridge that root's sandboxes share: interface, address pool, NAT.
 
 In: a network namespace. Out: an address in it, and the way out. Processes share the bridge
-through locked files in /run: `setup` guards making and removing, `users` is held by everybody
-who uses it, and each address in use is a locked file; the kernel frees them all with their
-holder. The last user takes the bridge and its rules away.
+through locked files in /run (`pool.py`). The last user takes the bridge and its rules away.
 Source: nft(8), iptables(8); the behaviour of the container engines.
 """
 
@@ -11,17 +9,17 @@ import errno
 import fcntl
 import os
 import random
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 from runtime.errors import UnsupportedError
 from runtime.netlink import Netlink
+from runtime.pool import Pool
 from runtime.values import NamedTuple
 
 NAME = "pybuild0"
 PREFIX = 24
-_STATE = "/run/pybuild/network"
-_FIRST, _LAST = 2, 254
+STATE = "/run/pybuild/network"
+"""Of the bridge of the machine's root."""
+
 _DIRECTORIES = ("/usr/sbin", "/sbin", "/usr/bin", "/bin", "/usr/local/sbin")
 _RULES = """\
 table ip pybuild {{
@@ -34,12 +32,13 @@ table ip pybuild {{
 
 
 class Attached(NamedTuple):
-    """A place on the bridge; `locks` are open as long as it is held."""
+    """A place on a bridge; `locks` are open as long as it is held, `directory` is the pool's."""
 
     address: str
     gateway: str
     mtu: int
     locks: tuple[int, ...]
+    directory: str = STATE
 
 
 def attach(namespace: int) -> Attached:
@@ -47,60 +46,44 @@ def attach(namespace: int) -> Attached:
 
     Raises OSError or UnsupportedError where this cannot be done.
     """
-    os.makedirs(_STATE, 0o700, exist_ok=True)
+    pool = Pool(STATE)
     locks: list[int] = []
-    setup = _lock("setup", fcntl.LOCK_EX)
-    try:
-        with Netlink() as netlink:
-            network, mtu = _ensure(netlink)
-            users = _lock("users", fcntl.LOCK_SH)
-            locks.append(users)
-            address, lock = _take_address(network)
+    with pool.locked():
+        try:
+            with Netlink() as netlink:
+                network, mtu = _ensure(netlink)
+            locks.append(pool.lock("users", fcntl.LOCK_SH))
+            address, lock = pool.take(network)
             locks.append(lock)
-            name = f"pyb{random.getrandbits(44):011x}"
-            netlink.add_pair(name, "eth0", namespace, NAME, mtu)
-    except (OSError, UnsupportedError):
-        for fd in locks:
-            os.close(fd)
-        _remove_if_unused()
-        raise
-    finally:
-        os.close(setup)
+            add_pair(namespace, mtu)
+        except (OSError, UnsupportedError):
+            for fd in locks:
+                os.close(fd)
+            _remove_if_unused(pool)
+            raise
     return Attached(address, f"{network}.1", mtu, tuple(locks))
+
+
+def add_pair(namespace: int, mtu: int) -> None:
+    """Connect a namespace to the bridge of the calling thread's network."""
+    name = f"pyb{random.getrandbits(44):011x}"
+    with Netlink() as netlink:
+        netlink.add_pair(name, "eth0", namespace, NAME, mtu)
 
 
 def detach(attached: Attached) -> None:
     """Give the place back; its interfaces went with the namespace, or go soon."""
-    setup = _lock("setup", fcntl.LOCK_EX)
-    for fd in attached.locks:
-        os.close(fd)
-    _remove_if_unused()
-    os.close(setup)
-
-
-@contextmanager
-def locked() -> Iterator[None]:
-    """Let nobody come or go for the time of a block. The caller must be on the bridge."""
-    setup = _lock("setup", fcntl.LOCK_EX)
-    try:
-        yield
-    finally:
-        os.close(setup)
-
-
-def addresses() -> list[str]:
-    """Return all addresses that were ever taken; whose file is locked is in use."""
-    return [name for name in os.listdir(_STATE) if name[0].isdigit()]
-
-
-def address_file(address: str) -> str:
-    """Return the file of an address, which its holder may write to."""
-    return f"{_STATE}/{address}"
+    pool = Pool(attached.directory)
+    with pool.locked():
+        for fd in attached.locks:
+            os.close(fd)
+        if attached.directory == STATE:
+            _remove_if_unused(pool)
 
 
 def _ensure(netlink: Netlink) -> tuple[str, int]:
     """Make the bridge if there is none; return the start of its addresses, and the MTU."""
-    path = f"{_STATE}/subnet"
+    path = f"{STATE}/subnet"
     mtu = _uplink_mtu()
     if os.path.exists(f"/sys/class/net/{NAME}") and os.path.exists(path):
         with open(path, encoding="ascii") as file:
@@ -114,7 +97,7 @@ def _ensure(netlink: Netlink) -> tuple[str, int]:
     try:
         netlink.add_address(NAME, f"{network}.1", PREFIX)
         netlink.set_up(NAME)
-        _masquerade(f"{network}.0/{PREFIX}")
+        masquerade(f"{network}.0/{PREFIX}")
     except (OSError, UnsupportedError):
         netlink.remove(NAME)
         raise
@@ -150,17 +133,7 @@ def _uplink_mtu() -> int:
     return 1500
 
 
-def _take_address(network: str) -> tuple[str, int]:
-    for last in range(_FIRST, _LAST + 1):
-        address = f"{network}.{last}"
-        try:
-            return address, _lock(address, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            continue
-    raise OSError(errno.EADDRNOTAVAIL, "all addresses are in use", NAME)
-
-
-def _masquerade(network: str) -> None:
+def masquerade(network: str) -> None:
     """Let what comes from `network` out under the host's address."""
     with open("/proc/sys/net/ipv4/ip_forward", "r+", encoding="ascii") as file:
         if file.read().strip() != "1":
@@ -194,14 +167,14 @@ def _pass_rules() -> tuple[tuple[str, ...], ...]:
     )
 
 
-def _remove_if_unused() -> None:
+def _remove_if_unused(pool: Pool) -> None:
     """Take bridge and rules away if nobody else uses them; `setup` must be held."""
     try:
-        users = _lock("users", fcntl.LOCK_EX | fcntl.LOCK_NB)
+        users = pool.lock("users", fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return
     try:
-        network = _read(f"{_STATE}/subnet").strip()
+        network = _read(f"{STATE}/subnet").strip()
         with Netlink() as netlink:
             netlink.remove(NAME)
         if program("nft"):
@@ -216,16 +189,6 @@ def _remove_if_unused() -> None:
         pass
     finally:
         os.close(users)
-
-
-def _lock(name: str, how: int) -> int:
-    fd = os.open(f"{_STATE}/{name}", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(fd, how)
-    except BlockingIOError:
-        os.close(fd)
-        raise
-    return fd
 
 
 def program(name: str) -> str | None:

@@ -69,7 +69,8 @@ class Task(NamedTuple):
     `names` are what other containers on the network call it. With `remove` the directory and
     `volumes` (directories of its own) go when it has ended. `attached`: its first client is a
     foreground command, and it ends with it. `init`: the path of a reaper to run as process 1.
-    `timeout` in seconds, 0 for none.
+    `timeout` in seconds, 0 for none. `commons`: where an ordinary user's containers share a network
+    (`commons.py`), if they do.
     """
 
     identity: str
@@ -89,6 +90,7 @@ class Task(NamedTuple):
     remove: bool = False
     volumes: tuple[str, ...] = ()
     attached: bool = False
+    commons: str = ""
 
 
 class Check(NamedTuple):

@@ -21,7 +21,7 @@ from runtime.control import Connection
 from runtime.errors import SandboxError, StateError, explain
 from runtime.init import Given
 from runtime.loop import Loop
-from runtime.process import reset_signals
+from runtime.process import close_all_but, reset_signals
 from runtime.removal import remove_tree
 from runtime.sandbox import descriptors
 from runtime.service import Service
@@ -50,7 +50,7 @@ def serve(task: Task, first: Connection, lock: int) -> NoReturn:
         gc.disable()
         os.setsid()
         reset_signals()
-        _close_all_but(first.fileno(), lock, *descriptors(task.spec))
+        close_all_but({first.fileno(), lock, *descriptors(task.spec)})
         Monitor(task, first).run()
     except BaseException as error:  # noqa: BLE001 - nobody else could tell of it
         _leave_word(task, error)
@@ -324,21 +324,6 @@ class Monitor:
         except OSError as error:
             self.service.warn(f"cannot remove the container: {explain(error)}")
         self.event("destroy")
-
-
-def _close_all_but(*kept: int) -> None:
-    """Close every descriptor but standard ones, which lead nowhere, and `kept`."""
-    null = os.open(os.devnull, os.O_RDWR)
-    for number in range(3):
-        os.dup2(null, number)
-    wanted = {0, 1, 2, *kept}
-    for name in os.listdir("/proc/self/fd"):
-        if int(name) not in wanted:
-            try:
-                os.close(int(name))
-            except OSError:
-                # The descriptor of the directory itself.
-                continue
 
 
 def _leave_word(task: Task, error: BaseException) -> None:

@@ -3,14 +3,13 @@
 In: the address of a container, its names, its hosts file. Out: hosts files with the others at
 their end. There is no daemon to ask, so whoever comes or goes writes the files of all who are
 there, under the lock of the bridge. An address belongs to whoever holds the lock on its file
-(`bridge.py`); the file says the rest.
+(`pool.py`); the file says the rest.
 """
 
-import fcntl
 import os
 from collections.abc import Sequence
 
-from runtime import bridge
+from runtime.pool import Pool
 from runtime.values import NamedTuple
 
 _MARK = "# other containers"
@@ -24,20 +23,20 @@ class Neighbour(NamedTuple):
     names: tuple[str, ...]
 
 
-def announce(address: str, names: Sequence[str], hosts: str) -> None:
+def announce(pool: Pool, address: str, names: Sequence[str], hosts: str) -> None:
     """Tell everybody on the bridge about a container with the file `hosts`, and it about them."""
-    with bridge.locked():
-        path = bridge.address_file(address)
+    with pool.locked():
+        path = pool.path(address)
         with open(path, "w", encoding="utf-8", errors="surrogateescape") as file:
             file.write("\n".join((hosts, *names)))
-        _refresh()
+        _refresh(pool)
 
 
-def leave(address: str) -> None:
+def leave(pool: Pool, address: str) -> None:
     """Tell everybody that a container goes."""
-    with bridge.locked():
-        os.truncate(bridge.address_file(address), 0)
-        _refresh()
+    with pool.locked():
+        os.truncate(pool.path(address), 0)
+        _refresh(pool)
 
 
 def with_neighbours(text: str, own: str, all_of_them: Sequence[Neighbour]) -> str:
@@ -49,8 +48,8 @@ def with_neighbours(text: str, own: str, all_of_them: Sequence[Neighbour]) -> st
     return "\n".join((head.rstrip("\n"), _MARK, *others, ""))
 
 
-def _refresh() -> None:
-    present = _present()
+def _refresh(pool: Pool) -> None:
+    present = _present(pool)
     for one in present:
         try:
             fd = os.open(one.hosts, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
@@ -64,15 +63,11 @@ def _refresh() -> None:
             file.truncate()
 
 
-def _present() -> list[Neighbour]:
+def _present(pool: Pool) -> list[Neighbour]:
     found = []
-    for address in bridge.addresses():
-        fd = os.open(bridge.address_file(address), os.O_RDONLY | os.O_CLOEXEC)
-        with open(fd, encoding="utf-8", errors="surrogateescape") as file:
-            try:
-                fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
-            except BlockingIOError:
-                hosts, *names = file.read().splitlines() or [""]
-                if hosts:
-                    found.append(Neighbour(address, hosts, tuple(names)))
+    for address in pool.in_use():
+        with open(pool.path(address), encoding="utf-8", errors="surrogateescape") as file:
+            hosts, *names = file.read().splitlines() or [""]
+        if hosts:
+            found.append(Neighbour(address, hosts, tuple(names)))
     return found

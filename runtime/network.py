@@ -18,6 +18,9 @@ from runtime.spec import SandboxSpec
 from runtime.usernet import Helper
 from runtime.values import NamedTuple
 
+_COMMON_SERVERS = ("10.0.2.3",)
+"""The name server of slirp4netns."""
+
 
 class Namespace(NamedTuple):
     """A network namespace; `fd` keeps it alive, sandboxes join it by `SandboxSpec.network_fd`.
@@ -52,12 +55,18 @@ class Namespace(NamedTuple):
                 return
 
 
-def create() -> Namespace:
-    """Make a namespace, and connect it as well as it can be. May be called from any thread."""
+def create(shared: str = "") -> Namespace:
+    """Make a namespace, and connect it as well as it can be. May be called from any thread.
+
+    `shared`: the directory of an ordinary user's common network (`commons.py`), which the caller
+    has entered.
+    """
     reasons: list[str] = []
+    if shared:
+        return _on_bridge(lambda namespace: _in_commons(namespace, shared), _COMMON_SERVERS)
     if mounts.in_initial_user_namespace():
         try:
-            return _on_bridge()
+            return _on_bridge(bridge.attach)
         except (OSError, SandboxError) as error:
             reasons.append(f"no bridge: {_text(error)}")
     fd = _new(loopback.up)
@@ -73,7 +82,21 @@ def create() -> Namespace:
     return Namespace(fd, reason="; ".join(reasons))
 
 
-def _on_bridge() -> Namespace:
+def _in_commons(namespace: int, shared: str) -> Attached:
+    """Attach a namespace to the bridge of a user's common network."""
+    from runtime import commons  # for these only
+
+    there = commons.network_namespace(shared)
+    made: list[Attached] = []
+    worker = _Worker(lambda: made.append(commons.attach(namespace, shared)), there)
+    failure = worker.join()
+    os.close(there)
+    if failure is not None:
+        raise failure
+    return made[0]
+
+
+def _on_bridge(attach: Callable[[int], Attached], servers: tuple[str, ...] = ()) -> Namespace:
     connected = threading.Event()
     finished: list[Attached] = []
 
@@ -85,7 +108,7 @@ def _on_bridge() -> Namespace:
 
     worker = _Worker(configure)
     try:
-        finished.append(bridge.attach(worker.namespace()))
+        finished.append(attach(worker.namespace()))
     finally:
         connected.set()
         failure = worker.join()
@@ -94,7 +117,7 @@ def _on_bridge() -> Namespace:
         os.close(worker.fd)
         bridge.detach(attached)
         raise failure
-    return Namespace(worker.fd, attached.address, carrier=attached)
+    return Namespace(worker.fd, attached.address, servers, carrier=attached)
 
 
 def _configure(attached: Attached) -> None:
@@ -117,10 +140,11 @@ def _new(configure: Callable[[], None]) -> int:
 
 
 class _Worker:
-    """A thread in a new network namespace: threads can be in different ones."""
+    """A thread in a network namespace, a new one or `there`: threads can be in different ones."""
 
-    def __init__(self, configure: Callable[[], None]) -> None:
+    def __init__(self, configure: Callable[[], None], there: int | None = None) -> None:
         self.fd = -1
+        self._there = there
         self._failure: Exception | None = None
         self._made = threading.Event()
         self._configure = configure
@@ -129,8 +153,11 @@ class _Worker:
 
     def _run(self) -> None:
         try:
-            syscalls.unshare(syscalls.CLONE_NEWNET)
-            self.fd = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+            if self._there is None:
+                syscalls.unshare(syscalls.CLONE_NEWNET)
+                self.fd = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+            else:
+                syscalls.setns(self._there, syscalls.CLONE_NEWNET)
             self._made.set()
             self._configure()
         except (OSError, SandboxError) as error:

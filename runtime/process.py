@@ -54,6 +54,20 @@ def reset_signals() -> None:
     syscalls.unblock_signals()
 
 
+def close_all_but(kept: set[int]) -> None:
+    """Close every descriptor but `kept`; the standard ones lead nowhere afterwards."""
+    null = os.open(os.devnull, os.O_RDWR)
+    for number in range(3):
+        os.dup2(null, number)
+    for name in os.listdir("/proc/self/fd"):
+        if int(name) > 2 and int(name) not in kept:
+            try:
+                os.close(int(name))
+            except OSError:
+                # The descriptor of the directory itself.
+                continue
+
+
 def set_limits(rlimits: tuple[Rlimit, ...]) -> None:
     """Set each limit, clamped to the hard limit where the caller may not raise it."""
     for rlimit in rlimits:

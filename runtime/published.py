@@ -58,6 +58,8 @@ def carry(listening: Sequence[Listening], namespace: int, address: str) -> int:
         try:
             process.reset_signals()
             syscalls.setns(namespace, syscalls.CLONE_NEWNET)
+            # What else the monitor has open ends with the monitor.
+            process.close_all_but({s.fileno() for one in listening for s in one.sockets})
             _serve(listening, address or "127.0.0.1")
         finally:
             os._exit(0)

@@ -33,6 +33,19 @@ class Identity(NamedTuple):
     reason: str = ""
 
 
+def is_needed() -> bool:
+    """Say whether a user namespace is needed to make a mount namespace."""
+    return not syscalls.capget()[0] & _SYS_ADMIN
+
+
+def join(user_namespace: int) -> None:
+    """Enter a user namespace of ours that is there already, and a new mount namespace in it."""
+    syscalls.setns(user_namespace, syscalls.CLONE_NEWUSER)
+    _become_root()
+    syscalls.unshare(syscalls.CLONE_NEWNS)
+    make_private()
+
+
 def enter() -> Identity:
     """Enter a mount namespace, and a user namespace where that is needed for it.
 
@@ -40,7 +53,7 @@ def enter() -> Identity:
     to be had.
     """
     uid, gid = os.geteuid(), os.getegid()
-    if syscalls.capget()[0] & _SYS_ADMIN:
+    if not is_needed():
         try:
             syscalls.unshare(syscalls.CLONE_NEWNS)
         except OSError as error:

@@ -9,6 +9,7 @@ from runtime import etc, neighbours, network, published
 from runtime.bridge import Attached
 from runtime.container import Port, Task
 from runtime.network import Namespace
+from runtime.pool import Pool
 from runtime.spec import Bind, SandboxSpec
 from runtime.values import NamedTuple
 
@@ -28,7 +29,7 @@ class Uplink(NamedTuple):
         opened = published.listen(task.ports)
         namespace = None
         try:
-            namespace = network.create()
+            namespace = network.create(task.commons)
             made = cls(task, namespace, tuple(one.port for one in opened))
             made._name()
             if opened:
@@ -47,27 +48,29 @@ class Uplink(NamedTuple):
         return "" if self.namespace is None else self.namespace.address
 
     @property
-    def _is_on_bridge(self) -> bool:
-        return self.namespace is not None and isinstance(self.namespace.carrier, Attached)
+    def _pool(self) -> Pool | None:
+        """Who else is on the same bridge, if it is on one."""
+        carrier = None if self.namespace is None else self.namespace.carrier
+        return Pool(carrier.directory) if isinstance(carrier, Attached) else None
 
     def _name(self) -> None:
         """Write the hosts file, and let the neighbours know."""
         task = self.task
-        if not self._is_on_bridge or not task.spec.manage_etc:
+        if self._pool is None or not task.spec.manage_etc:
             return
         path = f"{task.directory}/hosts"
         text = etc.hosts(task.spec.hostname, self.address, task.spec.extra_hosts)
         with open(path, "w", encoding="utf-8", errors="surrogateescape") as file:
             file.write(text)
         os.chmod(path, 0o644)
-        neighbours.announce(self.address, task.names, path)
+        neighbours.announce(self._pool, self.address, task.names, path)
 
     def joined(self, spec: SandboxSpec) -> SandboxSpec:
         """Return `spec` on this network."""
         if self.namespace is None:
             return spec
         spec = self.namespace.joined(spec)
-        if self._is_on_bridge and spec.manage_etc:
+        if self._pool is not None and spec.manage_etc:
             path = f"{self.task.directory}/hosts"
             hosts = Bind(path, "/etc/hosts", readonly=False, flags=("nosuid", "noexec"))
             spec = spec._replace(mounts=(*spec.mounts, hosts))
@@ -77,6 +80,6 @@ class Uplink(NamedTuple):
         """Leave the network. What carries ports ends with the monitor."""
         if self.namespace is None:
             return
-        if self._is_on_bridge and self.task.spec.manage_etc:
-            neighbours.leave(self.address)
+        if self._pool is not None and self.task.spec.manage_etc:
+            neighbours.leave(self._pool, self.address)
         self.namespace.close()

@@ -25,9 +25,9 @@ class Opened(NamedTuple):
 
 
 @contextmanager
-def opened(args: argparse.Namespace) -> Iterator[Opened]:
-    """Open the store for the time of a block."""
-    with open_root(args) as root:
+def opened(args: argparse.Namespace, *, shared: bool = False) -> Iterator[Opened]:
+    """Open the store for the time of a block; `shared` as for `open_root`."""
+    with open_root(args, shared=shared) as root:
         yield Opened(root, ContainerStore(root))
 
 

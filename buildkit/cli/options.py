@@ -106,17 +106,26 @@ def state_path(root: str | None) -> str:
     )
 
 
-def open_root(args: argparse.Namespace) -> StateRoot:
+def open_root(args: argparse.Namespace, *, shared: bool = False) -> StateRoot:
     """Enter the builder's own namespaces and open the store that `args` mean.
 
     After this the process is uid 0 of its own user namespace when it was not root before, and
     mounts it makes are seen by nobody else (decision 6 of ARCHITECTURE.md). Must be called
-    before any thread is started.
+    before any thread is started. With `shared` an ordinary user's process enters the namespace
+    that containers share to reach each other, where there can be one.
     """
     path = state_path(args.root)
     from runtime import rootless  # ctypes, 2 ms: only commands that touch the store
 
-    rootless.enter()
+    namespace = None
+    if shared and rootless.is_needed():
+        from runtime import commons  # for containers of ordinary users only
+
+        namespace = commons.enter_point(f"{path}/network")
+    if namespace is None:
+        rootless.enter()
+    else:
+        rootless.join(namespace)
     root = StateRoot.open(path)
     _OPENED.append(root)
     return root

@@ -40,7 +40,7 @@ def command(args: argparse.Namespace) -> int:
 
 def _restart(args: argparse.Namespace, name: str) -> int:
     try:
-        with opened(args) as (root, containers):
+        with opened(args, shared=True) as (root, containers):
             one = containers.find(name)
             if not stop(one, signal=signal_of(args.signal), timeout=args.time, again=True):
                 started = start(root, OverlayStore(root), one, attached=False)

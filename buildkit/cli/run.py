@@ -11,12 +11,12 @@ import sys
 
 from buildkit.cli import run_options
 from buildkit.cli.options import open_root
+from buildkit.cli.run_image import image_of
 from buildkit.cli.run_options import wishes_of
 from buildkit.containers.create import Wishes, create, create_of_directory
 from buildkit.containers.start import Started, start
 from buildkit.containers.store import Container, ContainerStore
 from buildkit.errors import UsageError
-from buildkit.images import ImageStore
 from buildkit.snapshot.overlay import OverlayStore
 from buildkit.state.root import StateRoot
 from runtime import foreground, starting
@@ -35,7 +35,7 @@ def command(args: argparse.Namespace) -> int:
     wishes = wishes_of(args)
     manner = manner_of(args)
     cidfile = _reserve(args.cidfile)
-    with open_root(args) as root:
+    with open_root(args, shared=wishes.options.network == "default") as root:
         store = OverlayStore(root)
         one = made(root, store, args, wishes)
         if cidfile is not None:
@@ -57,7 +57,8 @@ def made(
         _make_way(ContainerStore(root), wishes.name)
     if args.rootfs:
         return create_of_directory(root, args.image, wishes)
-    return create(root, store, ImageStore(root).find(args.image), wishes)
+    image = image_of(root, args.image, policy=args.pull, platform=args.platform)
+    return create(root, store, image, wishes)
 
 
 def _make_way(containers: ContainerStore, name: str) -> None:

@@ -43,7 +43,7 @@ def command(args: argparse.Namespace) -> int:
 
 def _start(args: argparse.Namespace, text: str) -> int:
     try:
-        with opened(args) as (root, containers):
+        with opened(args, shared=True) as (root, containers):
             one = next(found(containers, [text] if text else []))
             started = start(root, OverlayStore(root), one, attached=False)
             starting.running(started.connection)
@@ -58,7 +58,7 @@ def _start(args: argparse.Namespace, text: str) -> int:
 
 
 def _attached(args: argparse.Namespace) -> int:
-    with opened(args) as (root, containers):
+    with opened(args, shared=True) as (root, containers):
         one = next(found(containers, args.containers))
         started = start(root, OverlayStore(root), one, attached=True)
         manner = Manner(

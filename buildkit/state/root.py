@@ -193,7 +193,7 @@ def _read_format(top: str) -> str | None:
 def _create(top: str) -> None:
     """Make the layout; the format file comes last, so that what is cut short is made again."""
     os.makedirs(top, 0o700, exist_ok=True)
-    known = {*_PARTS, _RESERVE, "format", "state"}
+    known = {*_PARTS, _RESERVE, "format", "network", "state"}
     strange = [name for name in os.listdir(top) if name.partition(".")[0] not in known]
     if strange:
         raise StoreError(

@@ -1,0 +1,81 @@
+"""The image that `run` is about: from the store, or from a registry first.
+
+In: a name, what `--pull` and `--platform` say. Out: the image. A pull is done by a process of its
+own: it needs threads, and whoever starts a container must have none.
+"""
+
+import os
+import sys
+
+from buildkit.errors import ImageError, UsageError
+from buildkit.images import ImageStore
+from buildkit.oci.config import ResolvedImage
+from buildkit.oci.platforms import Platform
+from buildkit.state.root import StateRoot
+
+_BINFMT = "/proc/sys/fs/binfmt_misc"
+_QEMU = {"amd64": "x86_64", "arm64": "aarch64", "386": "i386"}
+_ALSO = {("amd64", "386")}
+"""What a machine runs beside its own."""
+
+
+def image_of(root: StateRoot, text: str, *, policy: str, platform: str) -> ResolvedImage:
+    """Return the image. Raises ImageError where it cannot be had."""
+    images = ImageStore(root)
+    if policy in ("always", "newer") or platform:
+        _pull(root, text, policy, platform)
+        found = images.find(text)
+    else:
+        try:
+            found = images.find(text)
+        except ImageError:
+            if policy == "never" or _is_id(text):
+                raise
+            _pull(root, text, policy, platform)
+            found = images.find(text)
+    _check(found.config.platform)
+    return found
+
+
+def _is_id(text: str) -> bool:
+    return text.startswith("sha256:")
+
+
+def _pull(root: StateRoot, text: str, policy: str, platform: str) -> None:
+    """Let `pybuild pull` do it. Raises ImageError; the reason has been told by then."""
+    sys.stderr.flush()
+    pid = os.fork()
+    if pid == 0:
+        status = 1
+        try:
+            from buildkit.cli import main  # a process of its own from here on
+
+            # The ID goes nowhere: standard output is the container's.
+            os.dup2(2, 1)
+            words = ["pull", "--quiet", "--policy", policy, "--root", root.top]
+            words += ["--platform", platform] if platform else []
+            status = main.main([*words, text])
+            sys.stderr.flush()
+        finally:
+            os._exit(status)
+    if os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]):
+        raise ImageError(f"image {text} could not be pulled")
+
+
+def _check(platform: Platform) -> None:
+    """Refuse an image whose programs this machine cannot run."""
+    here, wanted = Platform.host().architecture, platform.architecture
+    if here == wanted or (here, wanted) in _ALSO or platform.os != "linux":
+        return
+    name = f"qemu-{_QEMU.get(wanted, wanted)}"
+    try:
+        with open(f"{_BINFMT}/{name}", encoding="ascii", errors="replace") as file:
+            text = file.read()
+    except OSError:
+        text = ""
+    if "enabled" in text:
+        return
+    raise UsageError(
+        f"the image is for {wanted}, this machine is {here}, and nothing translates between them",
+        hint=f"register {name} with binfmt_misc (package qemu-user-static), or use --platform",
+    )
