@@ -34,7 +34,7 @@ from buildkit.ops.origins import Contexts, Origins
 from buildkit.ops.select import select
 from buildkit.ops.selection import Selection
 from buildkit.ops.shown import mount_copy
-from buildkit.ops.stores import Stores
+from buildkit.ops.stores import Offered, Stores
 from buildkit.progress.cancel import Cancel
 from buildkit.progress.reporter import StepReporter
 from buildkit.snapshot.snapshot import Snapshot
@@ -118,6 +118,14 @@ class BuildOps:
         cancel: Cancel,
     ) -> Outcome:
         """See `solver.ops.Ops`."""
+        outcome = self._run(vertex, inputs, reporter, cancel)
+        if self._stores.offered is not None and self._clamp is None and not outcome.reused:
+            return _as_elsewhere(vertex, _parent(inputs), outcome, self._stores.offered)
+        return outcome
+
+    def _run(
+        self, vertex: Vertex, inputs: Inputs, reporter: StepReporter, cancel: Cancel
+    ) -> Outcome:
         parent = _parent(inputs)
         performer = self._performer()
         match vertex.op:
@@ -355,6 +363,21 @@ class BuildOps:
 
     def _origins(self, inputs: Inputs) -> Origins:
         return Origins(self._stores.root, self._stores.snapshots, self._contexts, inputs)
+
+
+def _as_elsewhere(
+    vertex: Vertex, parent: Snapshot | None, outcome: Outcome, offered: Offered
+) -> Outcome:
+    """Return what was made, as the earlier result that it is another time."""
+    if outcome.diff_id is None:
+        return outcome
+    linked = isinstance(vertex.op, CopyOp) and vertex.op.link
+    twin = offered.twin("" if parent is None or linked else str(parent.chain), outcome.diff_id)
+    if twin is None:
+        return outcome
+    diff_id, created = twin
+    ref = Snapshot.on(parent, diff_id)
+    return outcome._replace(ref=ref, diff_id=diff_id, created=created, reused=True)
 
 
 def _parent(inputs: Inputs) -> Snapshot | None:

@@ -76,6 +76,10 @@ class CacheReader(Protocol):
 class CacheWriter(Protocol):
     """A place that a cache is written to."""
 
+    def load(self) -> Loaded:
+        """Return what is there, as `CacheReader` does."""
+        ...
+
     def write(self, makers: Sequence[Make], merge: Merge) -> Digest:
         """Make and write blobs, then put what `merge` makes of what is there under the name.
 

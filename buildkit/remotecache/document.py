@@ -6,9 +6,10 @@ in the order of the manifest's. A key is not written but made from its key docum
 be false; that a layer is what the step gave is the word of whoever wrote the cache.
 
 Version 1: {"version", "layers": [diff ID], "mounts": [{"id", "content", "mode", "uid", "gid",
-"tar", "used"}], "steps": [{"document", "parent", "layer", "created", "made", "took", "used",
-"selections": [[chain ID, what, digest]]}]}; `made` in seconds since the epoch, `took` in
-milliseconds, `used` a day; `layer` and `tar` are positions in `layers`.
+"tar", "used"}], "steps": [{"document", "parent", "layer", "content", "created", "made", "took",
+"used", "selections": [[chain ID, what, digest]]}]}; `made` in seconds since the epoch, `took` in
+milliseconds, `used` a day; `layer` and `tar` are positions in `layers`; a step's `content` is a
+digest of all in its layer but times.
 Guarantees S20 (what is read is checked) and S26 (what holds a mark of a secret never gets here).
 """
 
@@ -42,7 +43,10 @@ class Selection(NamedTuple):
 
 
 class SharedStep(NamedTuple):
-    """A step that was done. `used`: the day on which a build last had it, empty for none."""
+    """A step that was done. `used`: the day on which a build last had it, empty for none.
+
+    `content`: what `SnapshotStore.timeless` gives for the layer, empty where that is not known.
+    """
 
     document: str
     parent: str
@@ -51,6 +55,7 @@ class SharedStep(NamedTuple):
     made: int = 0
     took: int = 0
     used: str = ""
+    content: str = ""
     selections: tuple[Selection, ...] = ()
 
     @property
@@ -153,6 +158,7 @@ def _step_members(step: SharedStep, place: Mapping[Digest, int]) -> dict[str, ob
         "made": step.made,
         "took": step.took,
         "used": step.used,
+        "content": step.content,
         "selections": [list(one) for one in step.selections],
     }
     return {key: value for key, value in members.items() if value or key == "layer"}
@@ -170,8 +176,10 @@ def _step(fields: Fields, layers: tuple[Digest, ...]) -> SharedStep:
     created = fields.text("created", "")
     if not document.isascii():
         raise DocumentError(f"{fields.path}.document: not ASCII")
-    if parent:
-        parse_digest(parent, f"{fields.path}.parent")
+    content = fields.text("content", "")
+    for name, value in (("parent", parent), ("content", content)):
+        if value:
+            parse_digest(value, f"{fields.path}.{name}")
     if not _CREATED.fullmatch(created):
         raise DocumentError(f"{fields.path}.created: not a time")
     return SharedStep(
@@ -182,6 +190,7 @@ def _step(fields: Fields, layers: tuple[Digest, ...]) -> SharedStep:
         made=fields.integer("made", 0),
         took=fields.integer("took", 0),
         used=_day(fields),
+        content=content,
         selections=_selections(fields),
     )
 

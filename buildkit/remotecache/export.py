@@ -29,7 +29,7 @@ from buildkit.ops import remembered
 from buildkit.progress.cancel import Cancel
 from buildkit.progress.events import Emit, Note, Warned
 from buildkit.remotecache.attributes import CachePlace
-from buildkit.remotecache.backend import Blob, Loaded, Make, Written, written
+from buildkit.remotecache.backend import Blob, CacheWriter, Loaded, Make, Written, written
 from buildkit.remotecache.document import SharedMount, SharedStep
 from buildkit.remotecache.inline import with_cache
 from buildkit.remotecache.layers import Offer
@@ -130,8 +130,9 @@ class CacheExport:
         how = compressor(place.compression or "gzip", place.level)
         steps = self._steps(everything=place.mode == "max", day=self._day)
         layers: dict[Digest, Descriptor] = {}
+        contents = self._contents(writer)
         makers: list[Make] = [
-            partial(self._layer, diff_id, how, place, layers)
+            partial(self._layer, diff_id, how, place, layers, contents)
             for diff_id in dict.fromkeys(step.diff_id for step in steps)
         ]
         mounts: list[SharedMount] = []
@@ -142,7 +143,8 @@ class CacheExport:
             makers.append(partial(_packed_blob, packed))
 
         def merged(there: Loaded | None) -> Written | None:
-            own = Own(steps, tuple(mounts), layers)
+            known = [step._replace(content=contents.get(step.diff_id, "")) for step in steps]
+            own = Own(tuple(known), tuple(mounts), layers)
             found = merge(own, there, self._day, reset=place.reset)
             if found is None:
                 return None
@@ -151,10 +153,28 @@ class CacheExport:
         digest = writer.write(makers, merged)
         self._emit(Note(f"cache {place.name}: {len(steps)} steps written, {digest}"))
 
+    def _contents(self, writer: CacheWriter) -> dict[Digest, str]:
+        """Return the `content` of layers as far as it is known, so that none is read for it."""
+        steps: list[SharedStep] = []
+        if self._shared is not None:
+            steps += [step for found in self._shared.steps().values() for step in found]
+        try:
+            steps += writer.load().document.steps
+        except Cancelled:
+            raise
+        except BuildError:
+            pass  # nothing is there yet, or nothing that is of use; writing will tell
+        return {step.diff_id: step.content for step in steps if step.content}
+
     def _layer(
-        self, diff_id: Digest, how: Compressor, place: CachePlace, layers: dict[Digest, Descriptor]
+        self,
+        diff_id: Digest,
+        how: Compressor,
+        place: CachePlace,
+        layers: dict[Digest, Descriptor],
+        contents: dict[Digest, str],
     ) -> Blob:
-        """Make a layer ready to be written, and note its descriptor."""
+        """Make a layer ready to be written, and note its descriptor and content."""
         offer = None
         if self._shared is not None and not self._here.has((diff_id,)):
             offer = self._shared.layers.where(diff_id)
@@ -165,6 +185,8 @@ class CacheExport:
         (form,) = self._forms.of((diff_id,), how, force=place.force_compression)
         kind = layer_type(form.compression, docker=place.docker)
         layers[diff_id] = Descriptor(kind, form.digest, form.size)
+        if diff_id not in contents:
+            contents[diff_id] = self._here.timeless(diff_id) or ""
         what = f"layer {form.digest.hex[:12]}"
         return Blob(form.digest, form.size, partial(self._read, form), what)
 

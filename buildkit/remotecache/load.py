@@ -65,6 +65,7 @@ class Shared:
         if not places:
             self._ready.set()
         self._steps: dict[CacheKey, list[SharedStep]] = {}
+        self._on: dict[str, list[SharedStep]] = {}
         self._selections: dict[tuple[Digest, str], Digest] = {}
         self._mounts: dict[tuple[str, str, int, int, int], SharedMount] = {}
         self.layers = SharedLayers(root, emit, cancel)
@@ -122,6 +123,20 @@ class Shared:
         """See `ops.stores.Offered`."""
         self._load()
         return self._selections.get((chain, spec))
+
+    def twin(self, parent: str, diff_id: Digest) -> tuple[Digest, str] | None:
+        """See `ops.stores.Offered`."""
+        self._load()
+        on = self._on.get(parent, ())
+        for step in on:
+            if step.diff_id == diff_id:
+                return diff_id, step.created
+        known = [step for step in on if step.content and self.snapshots.has((step.diff_id,))]
+        content = self.snapshots.timeless(diff_id) if known else None
+        for step in known:
+            if step.content == content:
+                return step.diff_id, step.created
+        return None
 
     def fill(self, mounts: Sequence[CacheMount]) -> None:
         """See `ops.stores.Offered`."""
@@ -201,6 +216,7 @@ class Shared:
         self.layers.add(reader, loaded)
         for step in document.steps:
             self._steps.setdefault(step.key, []).append(step)
+            self._on.setdefault(step.parent, []).append(step)
             for one in step.selections:
                 self._selections.setdefault((one.chain, one.spec), one.digest)
         for mount in document.mounts:

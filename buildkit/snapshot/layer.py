@@ -119,6 +119,14 @@ def pack_directory(
     return writer
 
 
+def pack_without_times(root_fd: int, sink: Sink, *, with_root: bool) -> None:
+    """Write the tar that the layer in `root_fd` would be if all were of 1970."""
+    writer = LayerWriter(sink)
+    for entry, fd in walk(root_fd):
+        _pack_entry(writer, entry, fd, 0, with_root=with_root)
+    writer.finish()
+
+
 def _pack_entry(
     writer: LayerWriter, entry: Entry, fd: int, mtime_ns: int | None, *, with_root: bool
 ) -> None:

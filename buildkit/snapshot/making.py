@@ -16,7 +16,7 @@ from buildkit.snapshot import rootdir
 from buildkit.snapshot.commit import Packed, is_layer, pack_upper
 from buildkit.snapshot.foreign import unpack_foreign
 from buildkit.snapshot.hashing import HashingSink
-from buildkit.snapshot.layer import pack_directory
+from buildkit.snapshot.layer import pack_directory, pack_without_times
 from buildkit.snapshot.layers import LayerRecord, Layers, make_sign
 from buildkit.snapshot.listing import listing
 from buildkit.snapshot.snapshot import Active, Change, Committed, Snapshot
@@ -89,6 +89,14 @@ class Maker:
                 hint="pybuild fsck --full --repair drops it, then build again",
             )
         return hashing.size
+
+    def timeless(self, diff_id: Digest) -> Digest | None:
+        """Return a digest of all in the layer but times; None for one from elsewhere."""
+        if self._layers.origin(diff_id) != "packed":
+            return None
+        with HashingSink() as hashing, self._stacks.opened(diff_id) as fd:
+            pack_without_times(fd, hashing, with_root=self._layers.has_sign(diff_id, "root"))
+            return hashing.digest()
 
     def changes(self, diff_id: Digest) -> tuple[Change, ...]:
         """Return what the layer holds."""

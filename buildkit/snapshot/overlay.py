@@ -102,6 +102,10 @@ class OverlayStore:
         """See `SnapshotStore`."""
         return self._maker().pack(diff_id, sink)
 
+    def timeless(self, diff_id: Digest) -> Digest | None:
+        """See `SnapshotStore`."""
+        return self._maker().timeless(diff_id)
+
     def changes(self, diff_id: Digest) -> tuple[Change, ...]:
         """See `SnapshotStore`."""
         return self._maker().changes(diff_id)

@@ -88,6 +88,13 @@ class SnapshotStore(Protocol):
         """Say whether `pack` can make the tar of this layer."""
         ...
 
+    def timeless(self, diff_id: Digest) -> Digest | None:
+        """Return a digest of all that is in the layer but times; None for a foreign layer.
+
+        Two layers that have the same one are the same but for times, whoever made them.
+        """
+        ...
+
     def changes(self, diff_id: Digest) -> tuple[Change, ...]:
         """Return what the layer holds; "added" stands for "changed" too, there being no parent."""
         ...

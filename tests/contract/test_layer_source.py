@@ -1,7 +1,8 @@
 """What a snapshot store makes of layers that somebody offers to fetch."""
 
 import io
-from collections.abc import Iterator, Sequence
+import os
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -100,3 +101,33 @@ def test_a_layer_that_is_lost_is_told_as_that(
     assert not store.has(snapshot.diff_ids)
     with pytest.raises(StoreError, match="is not in the store"):
         store.lowers(snapshot)
+
+
+def test_layers_that_differ_in_times_alone_have_the_same_digest_without_times(
+    steps: Steps,
+) -> None:
+    base = steps.base("file a 0644 text=a")
+    lines = (("b", 1_000_000), ("b", 2_000_000), ("c", 1_000_000))
+    made = [steps.run(base.snapshot, written(text, mtime)) for text, mtime in lines]
+    first, second, third = (steps.store.timeless(one.diff_id) for one in made)
+    assert made[0].diff_id != made[1].diff_id
+    assert first == second != third
+
+
+def test_a_layer_from_elsewhere_has_no_digest_without_times(
+    steps: Steps, elsewhere: tuple[OverlayStore, Shelf]
+) -> None:
+    store, shelf = elsewhere
+    snapshot = filled(steps, shelf)
+    store.bring(snapshot.diff_ids)
+    assert store.timeless(snapshot.diff_ids[0]) is None
+
+
+def written(text: str, mtime: int) -> Callable[[Path], None]:
+    """Return what writes a file of that time."""
+
+    def act(view: Path) -> None:
+        (view / "new").write_text(text)
+        os.utime(view / "new", (mtime, mtime))
+
+    return act

@@ -186,6 +186,11 @@ CHANGES = [
         ["RUN echo end > /last"],
     ),
     (
+        "a command, with the same result but for times",
+        {"Dockerfile": DOCKERFILE.replace("cp /deps/log /log", "cp /deps/log /log && true")},
+        [f"{DEPS} && true"],
+    ),
+    (
         "another stage, with the same result where it is copied from",
         {"Dockerfile": DOCKERFILE.replace("300000", "200000")},
         [TOOLS.replace("300000", "200000")],

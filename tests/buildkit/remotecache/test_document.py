@@ -41,6 +41,7 @@ WRONG: list[tuple[list[str | int], Any, str]] = [
     (["steps", 0, "document"], 1, "document: not a string"),
     (["steps", 0, "document"], "\u00e4", "document: not ASCII"),
     (["steps", 0, "parent"], "../x", "parent"),
+    (["steps", 0, "content"], "x", "content"),
     (["steps", 0, "layer"], 9, "layer: 9 is above 2"),
     (["steps", 0, "layer"], -1, "layer: negative"),
     (["steps", 0, "layer"], True, "layer: not an integer"),
