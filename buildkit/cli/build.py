@@ -13,7 +13,6 @@ from buildkit.build import BuildResult, build
 from buildkit.cli.interrupts import cancelling
 from buildkit.cli.options import open_root
 from buildkit.cli.request import add_call_options, add_options, notes_of, request_of
-from buildkit.errors import UsageError
 from buildkit.progress.events import Warned
 from buildkit.progress.table import display_for
 from buildkit.request import BuildRequest
@@ -59,11 +58,16 @@ def _write_results(args: argparse.Namespace, request: BuildRequest, result: Buil
 
 
 def _write_whole(path: str, text: str) -> None:
-    """Write `text` to `path`, which has it wholly or not at all."""
-    temporary = f"{path}.{os.getpid()}"
+    """Write `text` to `path`: a file has it wholly or not at all, a pipe is written to."""
+    special = os.path.exists(path) and not os.path.isfile(path)
+    written = path if special else f"{path}.{os.getpid()}"
     try:
-        with open(temporary, "w", encoding="utf-8") as file:
+        with open(written, "w", encoding="utf-8") as file:
             file.write(text)
-        os.replace(temporary, path)
+        if not special:
+            os.replace(written, path)
     except OSError as error:
-        raise UsageError(f"{path}: {(error.strerror or str(error)).lower()}") from error
+        # The image is made, so this is no fault of the command line any more.
+        from buildkit.exporter.destination import OutputError
+
+        raise OutputError(f"{path}: {(error.strerror or str(error)).lower()}") from error

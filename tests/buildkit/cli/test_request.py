@@ -1,5 +1,7 @@
 """From the words of a command line to a request."""
 
+import argparse
+import re
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,7 @@ from buildkit.cli.request import notes_of, request_of
 from buildkit.errors import UsageError
 from buildkit.request import BuildRequest
 from runtime.spec import Resources
+from tests.program import TOP
 
 
 def asked(*words: str) -> BuildRequest:
@@ -180,3 +183,23 @@ def test_what_cannot_be_is_refused(words: list[str], message: str) -> None:
     with pytest.raises(UsageError) as raised:
         asked(*words)
     assert message in raised.value.message
+
+
+def test_every_option_is_in_the_page_about_them() -> None:
+    parser = parser_for("build", "")
+    add_arguments(parser)
+    page = (TOP / "docs/cli.md").read_text(encoding="utf-8")
+    actions = [one for one in parser._actions if one.help != argparse.SUPPRESS]
+    options = [word for one in actions for word in one.option_strings if word.startswith("--")]
+    words = set(re.findall(r"--[a-z-]+", page))
+    assert len(options) > 40
+    assert [option for option in options if option not in {*words, "--help"}] == []
+
+
+def test_the_page_names_no_option_that_there_is_not() -> None:
+    parser = parser_for("build", "")
+    add_arguments(parser)
+    page = (TOP / "docs/cli.md").read_text(encoding="utf-8")
+    of_runs = {"--mount", "--security", "--from"}
+    known = {word for one in parser._actions for word in one.option_strings}
+    assert set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", page)) - known - of_runs == set()
