@@ -7,7 +7,6 @@ local store and in the outputs. Whatever becomes of a build, it leaves a record.
 import os
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING
 
 from buildkit.definition import arguments, placed
@@ -21,7 +20,7 @@ from buildkit.ops.table import BuildOps
 from buildkit.progress.cancel import Cancel
 from buildkit.progress.events import Emit, Note, Warned
 from buildkit.records.record import BuildOutcome, BuildRecord, new_build_id
-from buildkit.request import BuildRequest, Ready, graph_for, identity_of, ready
+from buildkit.request import BuildRequest, Ready, graph_for, identity_of, ready, sharing_for
 from buildkit.snapshot.snapshot import Snapshot
 from buildkit.solver.causes import Past
 from buildkit.solver.solve import Result, solve
@@ -54,7 +53,7 @@ def build(request: BuildRequest, worker: Worker, emit: Emit, cancel: Cancel) -> 
     """Build, name and export. Raises BuildError, with an excerpt of the Dockerfile where it can."""
     with (
         ready(request, worker, cancel) as given,
-        _sharing(request, worker, emit, cancel) as shared,
+        sharing_for(request, worker, emit, cancel) as shared,
     ):
         record = _begun(request, given.main)
         try:
@@ -133,18 +132,6 @@ def _solved(
     if shared is None:
         return attempt(worker.stores(), cancel)
     return shared.solve(attempt, lowered.target)
-
-
-def _sharing(
-    request: BuildRequest, worker: Worker, emit: Emit, cancel: Cancel
-) -> "AbstractContextManager[Shared | None]":
-    """Have the caches of --cache-from at hand."""
-    if not request.cache_from:
-        return nullcontext()
-    from buildkit.remotecache.load import sharing  # threads, compression: for this option only
-
-    platform = request.options.target_platform
-    return sharing(request.cache_from, worker.root, platform, emit, cancel)
 
 
 def _assembled(lowered: Lowered, result: Result) -> Image:

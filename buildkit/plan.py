@@ -1,13 +1,14 @@
 """What a build would do, without doing it.
 
 In: what the user asked for, and what the machine has. Out: one `Planned` a step. Looks at the
-context and at the cache, runs nothing and leaves no record.
+context and at the caches (those of --cache-from, too), runs nothing and leaves no record.
 """
 
 from buildkit.definition import arguments, placed
 from buildkit.ops.table import BuildOps
 from buildkit.progress.cancel import Cancel
-from buildkit.request import BuildRequest, graph_for, identity_of, ready
+from buildkit.progress.events import Emit
+from buildkit.request import BuildRequest, graph_for, identity_of, ready, sharing_for
 from buildkit.solver.causes import Past
 from buildkit.solver.plan import Planned
 from buildkit.solver.plan import plan as plan_graph
@@ -15,21 +16,26 @@ from buildkit.worker import Worker
 from grammar.parser import parse
 
 
-def plan(request: BuildRequest, worker: Worker) -> tuple[Planned, ...]:
+def plan(request: BuildRequest, worker: Worker, emit: Emit) -> tuple[Planned, ...]:
     """Return what `build` would do. Raises BuildError as it does."""
-    with Cancel() as cancel, ready(request, worker, cancel) as given:
+    with (
+        Cancel() as cancel,
+        ready(request, worker, cancel) as given,
+        sharing_for(request, worker, emit, cancel) as shared,
+    ):
+        stores = worker.stores() if shared is None else shared.stores()
         try:
             dockerfile = parse(given.main.source)
-            lowered = graph_for(request, dockerfile, given.main, worker)
+            lowered = graph_for(request, dockerfile, given.main, worker, emit, cancel)
             identity = identity_of(request, given.main)
             past = Past(lambda: worker.records.last(identity), arguments(dockerfile))
-            ops = BuildOps(worker.stores(), given.contexts, given.grants, clamp=lowered.epoch)
+            ops = BuildOps(stores, given.contexts, given.grants, clamp=lowered.epoch)
             try:
                 return plan_graph(
                     lowered.graph,
                     lowered.target,
                     ops,
-                    worker.cache,
+                    stores.cache,
                     policy=request.policy,
                     past=past,
                 )

@@ -6,7 +6,7 @@ for the time of a block, what goes to the steps, and a way to base images. Share
 """
 
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
 from buildkit.archive.remote import PullPolicy
@@ -29,6 +29,7 @@ from runtime.values import NamedTuple
 
 if TYPE_CHECKING:
     from buildkit.remotecache.attributes import CachePlace
+    from buildkit.remotecache.load import Shared
     from runtime.spec import Resources
 
 KEEP_GIT_DIR = "BUILDKIT_CONTEXT_KEEP_GIT_DIR"
@@ -110,6 +111,18 @@ def graph_for(
         lowered = lowered_with(dockerfile, request.options, resolve)
     check_policy(request.policy, lowered)
     return lowered
+
+
+def sharing_for(
+    request: BuildRequest, worker: Worker, emit: Emit, cancel: Cancel
+) -> "AbstractContextManager[Shared | None]":
+    """Have the caches of --cache-from at hand for the time of a block, None without any."""
+    if not request.cache_from:
+        return nullcontext()
+    from buildkit.remotecache.load import sharing  # threads, compression: for this option only
+
+    platform = request.options.target_platform
+    return sharing(request.cache_from, worker.root, platform, emit, cancel)
 
 
 def identity_of(request: BuildRequest, main: Main) -> str:

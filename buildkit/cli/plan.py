@@ -12,6 +12,7 @@ from buildkit.cli.options import open_root
 from buildkit.durations import duration_text
 from buildkit.plan import plan
 from buildkit.progress.escape import visible
+from buildkit.progress.table import display_for
 from buildkit.solver.plan import Planned, needs_nothing, seconds_of
 from buildkit.worker import Worker
 
@@ -29,8 +30,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def command(args: argparse.Namespace) -> int:
     """Print the plan."""
     request = build_request.request_of(args)
-    with open_root(args) as root, Worker(root) as worker:
-        planned = plan(request, worker)
+    mode = "quiet" if args.quiet else "plain"
+    with open_root(args) as root, Worker(root) as worker, display_for(mode) as display:
+        planned = plan(request, worker, display.emit)
     if args.format == "json":
         print_json(_document(planned))
     elif not args.quiet:

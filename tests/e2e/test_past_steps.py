@@ -178,6 +178,19 @@ def test_a_plan_runs_nothing_and_says_by_its_status_whether_a_build_would(as_roo
     assert pybuild("plan", "--no-cache-step", "7", context).status == 2
 
 
+def test_a_plan_knows_the_caches_of_others(as_root: Caller) -> None:
+    one, other = as_root.fresh(), as_root.fresh()
+    context = as_root.context("FROM busybox\nRUN echo x > /x\n")
+    shared = as_root.place("shared") / "cache"
+    one.build(context, "--cache-to", f"type=local,dest={shared},mode=max").ok()
+    assert other("plan", context).status == 10
+    plan = other("plan", "--cache-from", f"type=local,src={shared}", context).ok()
+    assert "HIT    #2 [2/2] RUN echo x > /x\n" in plan.output
+    plan = other("plan", "--cache-from", f"type=local,src={shared}-none", context)
+    assert plan.status == 10
+    assert "WARNING: " in plan.errors
+
+
 def test_a_lock_file_holds_the_base_when_its_name_moves(as_root: Caller) -> None:
     pybuild = as_root.fresh()
     pybuild("tag", "busybox", "based").ok()
