@@ -35,10 +35,20 @@ Bases: TypeAlias = Mapping[BaseRequest, ResolvedImage]
 
 
 class BaseUse(NamedTuple):
-    """Where an image is asked for first, and what to suggest when there is none."""
+    """Where an image is asked for first, and what to suggest when there is none.
+
+    `written` is its name there, `known` what could have been meant instead. To look for a near
+    miss takes as long as there are names, so it is left until the image turns out to be missing.
+    """
 
     lines: tuple[int, int]
-    hint: str
+    written: str = ""
+    known: tuple[str, ...] = ()
+
+    @property
+    def hint(self) -> str:
+        """What to suggest, empty for nothing."""
+        return did_you_mean(self.written, self.known).strip(" ()")
 
 
 class NeedsBases(NamedTuple):
@@ -83,6 +93,7 @@ class Names:
         self._contexts = {_context_key(name): name for name in options.contexts}
         self._options = options
         self._by_name: dict[str, int] = {}
+        self._suggested: tuple[str, ...] = ()
         self._stages = stages
 
     def add(self, name: str, number: int) -> None:
@@ -157,8 +168,12 @@ class Names:
 
     def use(self, written: str, span: Span) -> BaseUse:
         """Return where an image is used, and what its user may have meant instead."""
-        near = did_you_mean(written, [*self._by_name, *_COMMON_IMAGES])
-        return BaseUse(lines_of(span), near.strip(" ()"))
+        return BaseUse(lines_of(span), written, self._known_names())
+
+    def _known_names(self) -> tuple[str, ...]:
+        if len(self._suggested) != len(self._by_name) + len(_COMMON_IMAGES):
+            self._suggested = (*self._by_name, *_COMMON_IMAGES)
+        return self._suggested
 
 
 def _context_key(name: str) -> str:

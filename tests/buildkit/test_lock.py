@@ -15,7 +15,7 @@ from tests.buildkit.solver.fakes import Plan
 
 PLATFORM = Platform.parse("linux/amd64")
 WANTED = BaseRequest("docker.io/library/debian:12", PLATFORM)
-USE = BaseUse((1, 1), "")
+USE = BaseUse((1, 1))
 OLD, NEW, MANIFEST = Digest.of(b"old"), Digest.of(b"new"), Digest.of(b"manifest")
 
 
