@@ -1,0 +1,101 @@
+"""What the commands share of the command line."""
+
+from pathlib import Path
+
+import pytest
+
+from buildkit.cli.options import bare, parser_for, state_path, switch
+from buildkit.errors import UsageError
+
+
+@pytest.mark.parametrize(
+    ("option", "environment", "path"),
+    [
+        ("/o", {"PYBUILD_ROOT": "/e"}, "/o"),
+        ("rel", {}, "{cwd}/rel"),
+        (None, {"PYBUILD_ROOT": "/e"}, "/e"),
+        (None, {"PYBUILD_ROOT": "rel"}, "{cwd}/rel"),
+        (None, {"XDG_DATA_HOME": "/x"}, "/x/pybuild"),
+        (None, {"XDG_DATA_HOME": "rel", "HOME": "/h"}, "/h/.local/share/pybuild"),
+        (None, {"HOME": "/h"}, "/h/.local/share/pybuild"),
+    ],
+)
+def test_the_state_root_is_chosen_by_option_environment_and_user(
+    option: str | None,
+    environment: dict[str, str],
+    path: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("os.getuid", lambda: 1000)
+    for name in ("PYBUILD_ROOT", "XDG_DATA_HOME", "HOME"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    assert state_path(option) == path.format(cwd=tmp_path)
+
+
+def test_root_has_a_place_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PYBUILD_ROOT", raising=False)
+    monkeypatch.setattr("os.getuid", lambda: 0)
+    assert state_path(None) == "/var/lib/pybuild"
+
+
+def test_a_user_without_a_home_has_to_name_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.getuid", lambda: 1000)
+    for name in ("PYBUILD_ROOT", "XDG_DATA_HOME", "HOME"):
+        monkeypatch.delenv(name, raising=False)
+    with pytest.raises(UsageError, match="no place for images"):
+        state_path(None)
+
+
+@pytest.mark.parametrize(
+    ("words", "value"),
+    [
+        ([], False),
+        (["--dry"], True),
+        (["--dry=true"], True),
+        (["--dry=1"], True),
+        (["--dry=False"], False),
+        (["--dry", "--dry=f"], False),
+    ],
+)
+def test_a_switch_is_given_or_has_a_value(words: list[str], value: bool) -> None:
+    parser = parser_for("x", "")
+    switch(parser, "--dry", help="")
+    parser.add_argument("rest", nargs="*")
+    found = parser.parse_args([*words, "word"])
+    assert (found.dry, found.rest) == (value, ["word"])
+
+
+def test_an_option_that_may_stand_alone_never_takes_the_next_word() -> None:
+    parser = parser_for("x", "")
+    parser.add_argument("--when", default="never")
+    parser.add_argument("rest")
+    bare(parser, "--when", "--when=always")
+    found = parser.parse_args(["--when", "newer"])
+    assert (found.when, found.rest) == ("always", "newer")
+
+
+@pytest.mark.parametrize(
+    ("words", "message", "hint"),
+    [
+        (["--dri"], "unknown option --dri", "did you mean --dry?"),
+        (
+            ["--wholly-else=1"],
+            "unknown option --wholly-else",
+            "'pybuild x --help' tells the options",
+        ),
+        (["a", "b"], "one argument too many: b", "'pybuild x --help' tells the options"),
+        (["--dry=perhaps"], "'perhaps' is neither true nor false", ""),
+    ],
+)
+def test_a_mistake_is_told_with_what_may_help(words: list[str], message: str, hint: str) -> None:
+    parser = parser_for("x", "")
+    switch(parser, "--dry", help="")
+    parser.add_argument("first", nargs="?")
+    with pytest.raises(UsageError) as raised:
+        parser.parse_args(words)
+    assert message in raised.value.message
+    assert hint in raised.value.hint
