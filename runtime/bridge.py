@@ -8,7 +8,6 @@ Source: nft(8), iptables(8); the behaviour of the container engines.
 import errno
 import fcntl
 import os
-import random
 
 from runtime.errors import UnsupportedError
 from runtime.netlink import Netlink
@@ -66,7 +65,7 @@ def attach(namespace: int) -> Attached:
 
 def add_pair(namespace: int, mtu: int) -> None:
     """Connect a namespace to the bridge of the calling thread's network."""
-    name = f"pyb{random.getrandbits(44):011x}"
+    name = f"pyb{os.urandom(6).hex()[:11]}"
     with Netlink() as netlink:
         netlink.add_pair(name, "eth0", namespace, NAME, mtu)
 

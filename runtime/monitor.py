@@ -302,11 +302,15 @@ class Monitor:
         """Leave nothing behind, and tell those who wait."""
         self.log.close()
         if self._uplink is not None:
-            self._uplink.close()
+            self._uplink.unpublish()
         self.service.flush()
         if self.task.remove:
             self._remove()
+        # Nobody has to wait for the kernel to take interfaces down, which lasts longer than a
+        # short command.
         self.service.ended(self._result)
+        if self._uplink is not None:
+            self._uplink.close()
 
     def _remove(self) -> None:
         containers = os.path.dirname(self.task.directory)

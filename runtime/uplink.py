@@ -4,28 +4,38 @@ In: a `Task`. Out: its spec on that network, with an /etc/hosts that knows the n
 """
 
 import os
+from typing import TYPE_CHECKING
 
-from runtime import etc, neighbours, network, published
-from runtime.bridge import Attached
 from runtime.container import Port, Task
-from runtime.network import Namespace
-from runtime.pool import Pool
 from runtime.spec import Bind, SandboxSpec
 from runtime.values import NamedTuple
 
+if TYPE_CHECKING:
+    from runtime.network import Namespace
+    from runtime.pool import Pool
+
+
+_KILL = 9
+
 
 class Uplink(NamedTuple):
-    """What was made for a task; `ports` with the numbers they got on the host."""
+    """What was made for a task; `ports` with the numbers they got on the host.
+
+    `carrier` is the process that carries them, 0 for none.
+    """
 
     task: Task
-    namespace: Namespace | None = None
+    namespace: "Namespace | None" = None
     ports: tuple[Port, ...] = ()
+    carrier: int = 0
 
     @classmethod
     def make(cls, task: Task) -> "Uplink":
         """Make the network that the task asks for. Raises OSError, SandboxError."""
         if task.spec.network != "default":
             return cls(task)
+        from runtime import network, published  # for containers that have one
+
         opened = published.listen(task.ports)
         namespace = None
         try:
@@ -33,7 +43,8 @@ class Uplink(NamedTuple):
             made = cls(task, namespace, tuple(one.port for one in opened))
             made._name()
             if opened:
-                published.carry(opened, namespace.fd, namespace.address)
+                carrier = published.carry(opened, namespace.fd, namespace.address)
+                made = made._replace(carrier=carrier)
         except BaseException:
             if namespace is not None:
                 namespace.close()
@@ -48,8 +59,11 @@ class Uplink(NamedTuple):
         return "" if self.namespace is None else self.namespace.address
 
     @property
-    def _pool(self) -> Pool | None:
+    def _pool(self) -> "Pool | None":
         """Who else is on the same bridge, if it is on one."""
+        from runtime.bridge import Attached  # there already, if it is
+        from runtime.pool import Pool
+
         carrier = None if self.namespace is None else self.namespace.carrier
         return Pool(carrier.directory) if isinstance(carrier, Attached) else None
 
@@ -58,6 +72,8 @@ class Uplink(NamedTuple):
         task = self.task
         if self._pool is None or not task.spec.manage_etc:
             return
+        from runtime import etc, neighbours  # for this network only
+
         path = f"{task.directory}/hosts"
         text = etc.hosts(task.spec.hostname, self.address, task.spec.extra_hosts)
         with open(path, "w", encoding="utf-8", errors="surrogateescape") as file:
@@ -76,10 +92,18 @@ class Uplink(NamedTuple):
             spec = spec._replace(mounts=(*spec.mounts, hosts))
         return spec
 
+    def unpublish(self) -> None:
+        """Give the ports back."""
+        if self.carrier:
+            os.kill(self.carrier, _KILL)
+            os.waitpid(self.carrier, 0)
+
     def close(self) -> None:
-        """Leave the network. What carries ports ends with the monitor."""
+        """Leave the network."""
         if self.namespace is None:
             return
+        from runtime import neighbours  # there already
+
         if self._pool is not None and self.task.spec.manage_etc:
             neighbours.leave(self._pool, self.address)
         self.namespace.close()

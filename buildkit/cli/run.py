@@ -76,8 +76,6 @@ def attended(started: Started, manner: Manner) -> int:
     status = foreground.stay(started.connection, manner)
     if status is None:
         return 0
-    # The monitor has tidied up when it is gone.
-    os.waitpid(started.monitor, 0)
     tell(status)
     return status.code
 

@@ -12,7 +12,6 @@ from buildkit.containers.mounts import parse_mount, parse_tmpfs, parse_volume
 from buildkit.containers.store import check_name
 from buildkit.errors import UsageError
 from buildkit.launch import RunOptions
-from runtime import published
 from runtime.container import HealthCheck, Port
 from runtime.errors import SandboxError
 from runtime.spec import SHM_SIZE, NetworkMode, Resolver, Resources
@@ -266,6 +265,8 @@ def resources_of(args: argparse.Namespace) -> Resources:
 
 def ports_of(text: str) -> tuple[Port, ...]:
     """Parse the value of `-p`."""
+    from runtime import published  # for this option only
+
     try:
         return published.parse(text)
     except SandboxError as error:

@@ -19,7 +19,6 @@ from buildkit.oci.config import ContainerConfig, Healthcheck, ResolvedImage
 from buildkit.snapshot.overlay import OverlayStore
 from buildkit.snapshot.snapshot import Active, Snapshot
 from buildkit.state.root import StateRoot
-from runtime import published
 from runtime.container import HealthCheck, Logging, Port, Restart, Task
 from runtime.spec import Bind, DirectoryRoot, File, Mount, Root, RootFs, Tmpfs
 from runtime.values import NamedTuple
@@ -216,6 +215,8 @@ def _is_static(path: str) -> bool:
 def _ports(wishes: Wishes, config: ContainerConfig) -> tuple[Port, ...]:
     ports = list(wishes.ports)
     if wishes.publish_all:
+        from runtime import published  # for this option only
+
         known = {(port.inside, port.protocol) for port in ports}
         for text in sorted({*config.exposed_ports, *wishes.exposed}):
             found = published.parse(text)

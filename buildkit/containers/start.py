@@ -10,7 +10,7 @@ from buildkit.errors import UsageError
 from buildkit.snapshot.overlay import OverlayStore
 from buildkit.snapshot.snapshot import Snapshot
 from buildkit.state.root import StateRoot
-from runtime import commons, container, starting
+from runtime import container, mounts, starting
 from runtime.container import Task
 from runtime.control import Connection
 from runtime.spec import RootFs
@@ -32,8 +32,11 @@ def start(root: StateRoot, store: OverlayStore, one: Container, *, attached: boo
     caller, unless that detaches.
     """
     task = prepared(store, one, attached=attached)
-    if task.spec.network == "default" and commons.is_ours(root.path("network")):
-        task = task._replace(commons=root.path("network"))
+    if task.spec.network == "default" and not mounts.in_initial_user_namespace():
+        from runtime import commons  # for ordinary users' containers only
+
+        if commons.is_ours(root.path("network")):
+            task = task._replace(commons=root.path("network"))
     lock = container.hold(one.directory)
     if lock is None:
         raise UsageError(f"container {one.record.name} is running already")

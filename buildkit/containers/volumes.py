@@ -11,11 +11,8 @@ import time
 from collections.abc import Callable, Iterator
 
 from buildkit.errors import UsageError
-from buildkit.snapshot.layer import LayerWriter, pack_directory
-from buildkit.snapshot.unpack import unpack_archive, unpack_layer
 from buildkit.state.removal import remove_tree
 from buildkit.state.root import StateRoot
-from buildkit.tree.walk import walk
 from runtime import documents, safepath
 from runtime.values import NamedTuple
 
@@ -126,6 +123,10 @@ def copy_tree(source: int, target: int, scratch: str, *, marks: bool = False) ->
     Sockets are left out: nobody could listen on the copies. With `marks`, `source` is the upper
     directory of an overlay, and so will be `target`.
     """
+    from buildkit.snapshot.layer import LayerWriter, pack_directory  # where something is copied
+    from buildkit.snapshot.unpack import unpack_archive, unpack_layer
+    from buildkit.tree.walk import walk
+
     path = f"{scratch}/tree-{os.urandom(8).hex()}"
     with open(path, "xb+") as file:
         os.unlink(path)
