@@ -58,7 +58,7 @@ def build(request: BuildRequest, worker: Worker, emit: Emit, cancel: Cancel) -> 
         record = _begun(request, given.main)
         try:
             dockerfile = parse(given.main.source)
-            lowered = graph_for(request, dockerfile, given.main, worker, emit, cancel)
+            lowered = graph_for(request, dockerfile, given.main, worker, emit, cancel, shared)
             notes = _linted(lowered, dockerfile, request, worker, emit)
             result = _solved(
                 lowered, dockerfile, request, given, record, shared, worker, emit, cancel

@@ -7,7 +7,7 @@ with the lines of the Dockerfile they are about. Shared by all commands that rea
 from collections.abc import Callable
 from typing import TypeAlias
 
-from buildkit.archive.remote import PullPolicy, Stores, obtain
+from buildkit.archive.remote import Pull, PullPolicy, Stores, obtain
 from buildkit.errors import (
     BuildError,
     Cancelled,
@@ -46,9 +46,16 @@ def lowered_with(dockerfile: Dockerfile, options: LowerOptions, resolve: Resolve
 
 
 def resolver(
-    stores: Stores, pull: PullPolicy, emit: Emit | None = None, cancel: Cancel | None = None
+    stores: Stores,
+    policy: PullPolicy,
+    emit: Emit | None = None,
+    cancel: Cancel | None = None,
+    pull: Pull | None = None,
 ) -> Resolve:
-    """Return what finds base images: in the local store, at a registry as `pull` says."""
+    """Return what finds base images: in the local store, at a registry as `policy` says.
+
+    `pull`: how to get one from there, None for the usual way.
+    """
 
     def resolve(wanted: BaseRequest, use: BaseUse) -> ResolvedImage:
         if wanted.reference.startswith(_LAYOUT):
@@ -63,11 +70,13 @@ def resolver(
                 raise
         tell = emit or _nobody
         try:
-            return obtain(wanted.reference, wanted.platform, pull, stores, tell, cancel)
+            return obtain(
+                wanted.reference, wanted.platform, policy, stores, tell, cancel, pull=pull
+            )
         except Cancelled:
             raise
         except (RegistryError, ImageError) as error:
-            raise _unresolved(wanted, use, pull, error) from error
+            raise _unresolved(wanted, use, policy, error) from error
 
     return resolve
 

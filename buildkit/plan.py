@@ -26,7 +26,7 @@ def plan(request: BuildRequest, worker: Worker, emit: Emit) -> tuple[Planned, ..
         stores = worker.stores() if shared is None else shared.stores()
         try:
             dockerfile = parse(given.main.source)
-            lowered = graph_for(request, dockerfile, given.main, worker, emit, cancel)
+            lowered = graph_for(request, dockerfile, given.main, worker, emit, cancel, shared)
             identity = identity_of(request, given.main)
             past = Past(lambda: worker.records.last(identity), arguments(dockerfile))
             ops = BuildOps(stores, given.contexts, given.grants, clamp=lowered.epoch)

@@ -96,11 +96,16 @@ def graph_for(
     dockerfile: Dockerfile,
     main: Main,
     worker: Worker,
-    emit: Emit | None = None,
-    cancel: Cancel | None = None,
+    emit: Emit,
+    cancel: Cancel,
+    shared: "Shared | None" = None,
 ) -> Lowered:
-    """Return the graph of what is asked for, with the pins of the lock file if they count."""
-    resolve = resolver(worker, request.pull, emit, cancel)
+    """Return the graph of what is asked for, with the pins of the lock file if they count.
+
+    Layers of bases that are not here are fetched when they are needed if there is `shared`.
+    """
+    pull = None if shared is None else shared.pull
+    resolve = resolver(worker, request.pull, emit, cancel, pull)
     if request.locked:
         from buildkit.lock import lock_of, locked, pinned  # for this option only
 

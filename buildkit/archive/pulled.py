@@ -13,7 +13,7 @@ from buildkit.oci.platforms import Platform
 from buildkit.oci.reference import Reference
 from buildkit.progress.events import Emit, Note, Warned
 from buildkit.registry.client import Registry
-from buildkit.registry.pull import fetch, newest, resolve
+from buildkit.registry.pull import Chosen, fetch, newest, resolve
 from buildkit.state.root import StateRoot
 
 
@@ -25,15 +25,28 @@ def pull_image(
     A reference with a digest gives no name. Nor does one for another platform than this machine's
     take a name away from an image that has it.
     """
+    chosen = choose(registry, reference, platform, emit)
+    taker = StreamTaker(
+        stores.snapshots, stores.blobs, Forms(stores.root, stores.snapshots, stores.blobs)
+    )
+    fetch(chosen, registry, taker, emit)
+    keep(chosen, platform, stores)
+    return ResolvedImage(str(reference), chosen.digest, chosen.config)
+
+
+def choose(registry: Registry, reference: Reference, platform: Platform, emit: Emit) -> Chosen:
+    """Return what the reference means; tell what that is. Raises as `pull_image`."""
     chosen = resolve(registry, reference, platform, emit)
     own = chosen.config.platform
     if own[:2] != platform[:2]:
         emit(Warned(f"{reference.familiar} is for {own}, not for {platform}"))
     emit(Note(f"{reference.familiar} is {chosen.top}"))
-    taker = StreamTaker(
-        stores.snapshots, stores.blobs, Forms(stores.root, stores.snapshots, stores.blobs)
-    )
-    fetch(chosen, registry, taker, emit)
+    return chosen
+
+
+def keep(chosen: Chosen, platform: Platform, stores: Stores) -> None:
+    """Name the image, whose layers are in the store."""
+    reference = chosen.reference
     stores.blobs.put_bytes(chosen.data)
     manifest = stores.blobs.put_bytes(chosen.manifest.data).digest
     names = () if reference.digest is not None else (reference,)
@@ -41,7 +54,6 @@ def pull_image(
     blobs = (chosen.digest, *(layer.digest for layer in chosen.document.layers))
     remembered = Remembered(chosen.top, chosen.digest, blobs)
     remember(stores.root, reference, platform, remembered)
-    return ResolvedImage(str(reference), chosen.digest, chosen.config)
 
 
 def is_current(

@@ -5,6 +5,7 @@ a registry is remembered, so that the store can answer the next time, also for d
 and for several platforms of one name. Imports nothing of the network before it is needed.
 """
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
 
 from buildkit.archive.remembered import recall
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from buildkit.registry.client import Access
 
 PullPolicy: TypeAlias = Literal["always", "missing", "never", "newer"]
+Pull: TypeAlias = Callable[[Reference, Platform], ResolvedImage]
+"""Gets an image from its registry, as `pulled.pull_image` does."""
 
 
 class Stores(Protocol):
@@ -58,6 +61,7 @@ def obtain(
     emit: Emit,
     cancel: Cancel | None,
     access: "Access | None" = None,
+    pull: Pull | None = None,
 ) -> ResolvedImage:
     """Return the image that `text` (a name, or an ID of the store) means.
 
@@ -80,9 +84,9 @@ def obtain(
         raise ImageError(str(error), hint="pybuild images lists what is here") from error
     always = policy == "always"
     if cancel is not None:
-        return _asked(reference, platform, here, stores, emit, cancel, access, always=always)
+        return _asked(reference, platform, here, stores, emit, cancel, access, pull, always=always)
     with Cancel() as own:
-        return _asked(reference, platform, here, stores, emit, own, access, always=always)
+        return _asked(reference, platform, here, stores, emit, own, access, pull, always=always)
 
 
 def local_image(text: str, platform: Platform, stores: Stores) -> ResolvedImage | None:
@@ -120,6 +124,7 @@ def _asked(
     emit: Emit,
     cancel: Cancel,
     access: "Access | None",
+    pull: Pull | None,
     *,
     always: bool,
 ) -> ResolvedImage:
@@ -132,6 +137,8 @@ def _asked(
         try:
             if here is not None and is_current(registry, reference, platform, here, stores.root):
                 return here
+            if pull is not None:
+                return pull(reference, platform)
             return pull_image(registry, reference, platform, stores, emit)
         except Cancelled:
             raise

@@ -53,16 +53,12 @@ Merge: TypeAlias = Callable[[Loaded | None], Written | None]
 """Returns what to publish in place of what is there; None when that will do as it is."""
 
 
-class CacheReader(Protocol):
-    """A place that a cache is read from. Any thread may `open`."""
+class BlobReader(Protocol):
+    """A place that blobs can be had from. Any thread may `open`."""
 
     @property
     def name(self) -> str:
         """What messages call it."""
-        ...
-
-    def load(self) -> Loaded:
-        """Return what is there. Raises BuildError, also where nothing is."""
         ...
 
     def open(self, layer: Descriptor) -> AbstractContextManager[Reader]:
@@ -70,6 +66,14 @@ class CacheReader(Protocol):
 
         Raises BuildError, and so does the reader.
         """
+        ...
+
+
+class CacheReader(BlobReader, Protocol):
+    """A place that a cache is read from. Any thread may `open` once it was loaded."""
+
+    def load(self) -> Loaded:
+        """Return what is there. Raises BuildError, also where nothing is."""
         ...
 
 

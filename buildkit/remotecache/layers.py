@@ -7,7 +7,7 @@ has it, and then offered no more; a full disk is no fault of the cache and is ra
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from buildkit.archive.stream import StreamTaker
 from buildkit.content.local import LocalBlobStore
@@ -19,7 +19,7 @@ from buildkit.oci.descriptor import Descriptor
 from buildkit.oci.digest import Digest
 from buildkit.progress.cancel import Cancel
 from buildkit.progress.events import Emit, Moved, Warned
-from buildkit.remotecache.backend import CacheReader, Loaded
+from buildkit.remotecache.backend import BlobReader
 from buildkit.snapshot.overlay import OverlayStore
 from buildkit.snapshot.source import LayerLostError
 from buildkit.state.root import StateRoot
@@ -32,7 +32,7 @@ _TOLD_EVERY = 0.1
 class Offer(NamedTuple):
     """Where a layer can be had."""
 
-    reader: CacheReader
+    reader: BlobReader
     layer: Descriptor
 
 
@@ -52,9 +52,9 @@ class SharedLayers:
         self._mutex = threading.Lock()
         self._turns: dict[Digest, threading.Lock] = {}
 
-    def add(self, reader: CacheReader, loaded: Loaded) -> None:
+    def add(self, reader: BlobReader, layers: Mapping[Digest, Descriptor]) -> None:
         """Offer the layers of a cache."""
-        for diff_id, layer in loaded.layers.items():
+        for diff_id, layer in layers.items():
             self._offers.setdefault(diff_id, []).append(Offer(reader, layer))
 
     def offers(self, diff_id: Digest) -> bool:

@@ -8,15 +8,17 @@ read is warned of and left out: a build without it is slower and not wrong.
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from buildkit.cache.key import CacheKey
 from buildkit.cache.local import LocalCacheStore
 from buildkit.errors import BuildError, Cancelled, StoreError
 from buildkit.exporter.workers import in_parallel
 from buildkit.llb.op import CacheMount
+from buildkit.oci.config import ResolvedImage
 from buildkit.oci.digest import Digest
 from buildkit.oci.platforms import Platform
+from buildkit.oci.reference import Reference
 from buildkit.ops.stores import Stores
 from buildkit.progress.cancel import Cancel
 from buildkit.progress.deadline import deadline
@@ -33,6 +35,9 @@ from buildkit.snapshot.overlay import OverlayStore
 from buildkit.snapshot.snapshot import Snapshot
 from buildkit.solver.solve import Result
 from buildkit.state.root import StateRoot
+
+if TYPE_CHECKING:
+    from buildkit.remotecache.bases import Bases
 
 Attempt: TypeAlias = Callable[[Stores, Cancel], Result]
 """Solves a graph with the given stores, heeding a `Cancel` of its own."""
@@ -61,6 +66,7 @@ class Shared:
         self._stack = stack
         self._mutex = threading.RLock()
         self._todo = tuple(places)
+        self._bases: Bases | None = None
         self._ready = threading.Event()
         if not places:
             self._ready.set()
@@ -149,9 +155,19 @@ class Shared:
                 if (mount.id, mount.mode, mount.uid, mount.gid) in wanted
             )
 
+    def pull(self, reference: Reference, platform: Platform) -> ResolvedImage:
+        """Return a base image from its registry; its layers come when they are needed."""
+        if self._bases is None:
+            from buildkit.remotecache.bases import Bases  # the registry client
+
+            self._bases = Bases(self._root, self.layers, self._emit, self._cancel, self._stack)
+        return self._bases.pull(reference, platform)
+
     def keep(self) -> None:
-        """Keep what was found elsewhere and is here by now: records, mounts of `mounts=ID`."""
+        """Keep what was found elsewhere and is here by now: records, bases, `mounts=ID`."""
         self.cache.keep()
+        if self._bases is not None:
+            self._bases.keep()
         wanted = {one for place in self._places for one in place.mounts}
         if wanted:
             self._load()
@@ -213,7 +229,7 @@ class Shared:
     def _add(self, reader: CacheReader, loaded: Loaded) -> None:
         document = loaded.document
         self._emit(Note(f"cache {reader.name}: {len(document.steps)} steps"))
-        self.layers.add(reader, loaded)
+        self.layers.add(reader, loaded.layers)
         for step in document.steps:
             self._steps.setdefault(step.key, []).append(step)
             self._on.setdefault(step.parent, []).append(step)

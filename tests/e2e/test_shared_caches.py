@@ -81,26 +81,32 @@ def context(caller: Caller) -> Path:
 def test_with_a_registry_between_nothing_runs_and_only_the_image_is_fetched(
     caller: Caller, context: Path, registry: DockerRegistry
 ) -> None:
-    """The first build pushes its base, so that the second machine starts with nothing at all."""
+    """The bases are in the registry, too: the second machine starts with nothing at all."""
     reference = f"{registry.host}/app/cache"
-    base = f"{registry.host}/base:1"
+    base, tools = f"{registry.host}/base:1", f"{registry.host}/tools:1"
     here = caller.fresh()
     here("tag", "busybox", base).ok()
     here("push", base).ok()
-    caller.write(context / "Dockerfile", DOCKERFILE.replace("FROM busybox", f"FROM {base}"))
+    here("build", "-t", tools, "--push", caller.context("FROM busybox\nRUN echo tools > /t\n")).ok()
+    text = DOCKERFILE.replace("FROM busybox AS", f"FROM {tools} AS")
+    caller.write(context / "Dockerfile", text.replace("FROM busybox", f"FROM {base}"))
     first = build(
         here, context, "--cache-to", f"type=registry,ref={reference},mode=max,mounts=deps"
     )
     assert first.ran == STEPS
     registry.asked()
+    there = caller.empty()
 
-    second = build(caller.empty(), context, "--cache-from", f"type=registry,ref={reference}")
+    second = build(there, context, "--cache-from", f"type=registry,ref={reference}")
 
     assert (second.image, second.ran, second.cached) == (first.image, [], STEPS)
     fetched = registry.blobs_fetched()
     image = here.inspect("app")
-    # Its layers, the two configs: of the base and of the cache.
-    assert len(fetched) == len(set(fetched)) == len(image["RootFS"]["Layers"]) + 2
+    # Its layers, and three configs: of the two bases and of the cache.
+    assert len(fetched) == len(set(fetched)) == len(image["RootFS"]["Layers"]) + 3
+    # The base of the image is here now, that of the tools is not.
+    there("inspect", base).ok()
+    assert there("inspect", tools).status != 0
 
 
 @needs_tool("docker-registry")
