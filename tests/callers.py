@@ -143,7 +143,7 @@ def _installed(top: Path) -> Path:
     shutil.copytree(TOP / "buildkit", target / "buildkit", ignore=_IGNORED)
     for name in ("grammar", "runtime"):
         shutil.copytree(TOP / name, target / name, ignore=_IGNORED)
-    for name in ("lark", "networkx", "tqdm", "urllib3", "xxhash"):
+    for name in ("isal", "lark", "networkx", "tqdm", "urllib3", "xxhash", "zstandard"):
         found = importlib.util.find_spec(name)
         assert found is not None
         assert found.origin is not None
