@@ -10,7 +10,7 @@ from buildkit.errors import UsageError
 from buildkit.oci.platforms import Platform
 from buildkit.oci.reference import Reference
 from buildkit.registry.client import Access
-from buildkit.registry.credentials import Credentials
+from buildkit.registry.credential_helper import Credentials
 from buildkit.registry.limits import Limits
 
 

@@ -13,7 +13,8 @@ from buildkit.cli.interrupts import cancelling
 from buildkit.errors import UsageError
 from buildkit.oci.reference import DEFAULT_DOMAIN, Reference
 from buildkit.registry.client import Access, Registry
-from buildkit.registry.credentials import CredentialFiles, Credentials
+from buildkit.registry.credential_helper import Credentials
+from buildkit.registry.credentials import CredentialFiles
 
 _LIMIT = 64 << 10
 

@@ -51,11 +51,17 @@ class Forms:
         self._blobs = blobs
 
     def of(
-        self, diff_ids: Sequence[Digest], how: Compressor, *, force: bool = False
+        self,
+        diff_ids: Sequence[Digest],
+        how: Compressor,
+        *,
+        force: bool = False,
+        check: Check | None = None,
     ) -> tuple[Form, ...]:
         """Return the form of each layer, made where it is not there yet, several at once.
 
-        `force`: also layers from elsewhere get the wanted compression.
+        `force`: also layers from elsewhere get the wanted compression. `check` is called now and
+        then; what it raises ends the work.
         """
         distinct = tuple(dict.fromkeys(diff_ids))
         if not self._snapshots.has(distinct):
@@ -65,7 +71,11 @@ class Forms:
             )
         known = {d: form for d in distinct if (form := self._known(d, how, force=force))}
         todo = [diff_id for diff_id in distinct if diff_id not in known]
-        made = in_parallel(lambda diff_id, check: self._made(diff_id, how, check), todo)
+
+        def make(diff_id: Digest, stopped: Check) -> Form:
+            return self._made(diff_id, how, (stopped,) if check is None else (stopped, check))
+
+        made = in_parallel(make, todo)
         known.update(zip(todo, made, strict=True))
         return tuple(known[diff_id] for diff_id in diff_ids)
 
@@ -131,14 +141,15 @@ class Forms:
             return Form(diff_id, "none", diff_id, self._tar_size(diff_id), stored=False)
         return None
 
-    def _made(self, diff_id: Digest, how: Compressor, check: Check) -> Form:
+    def _made(self, diff_id: Digest, how: Compressor, checks: Sequence[Check]) -> Form:
         """Compress the layer into the store."""
 
         def compress(sink: Sink) -> None:
             compressing = CompressingSink(how, sink)
 
             def checked(block: bytes) -> None:
-                check()
+                for check in checks:
+                    check()
                 compressing(block)
 
             self.copy_tar(diff_id, checked)

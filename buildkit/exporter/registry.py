@@ -16,6 +16,7 @@ from buildkit.errors import UsageError
 from buildkit.exporter.forms import Form, Forms
 from buildkit.exporter.oci import NamedImage, Ready, as_it_came, manifest_of
 from buildkit.exporter.pipe import produced
+from buildkit.exporter.workers import Check
 from buildkit.oci.descriptor import Descriptor
 from buildkit.oci.digest import Digest
 from buildkit.oci.media_types import DOCKER_MANIFEST, MANIFEST, MANIFESTS
@@ -45,15 +46,22 @@ class Manner(NamedTuple):
 
 
 class _Sender:
-    """One image on its way out. `came`: with the manifest it came with."""
+    """One image on its way out; `check` ends long work."""
 
     def __init__(
-        self, image: NamedImage, manner: Manner, root: StateRoot, forms: Forms, blobs: BlobStore
+        self,
+        image: NamedImage,
+        manner: Manner,
+        root: StateRoot,
+        forms: Forms,
+        blobs: BlobStore,
+        check: Check,
     ) -> None:
         self._image = image
         self._manner = manner
         self._root = root
         self._forms = forms
+        self._check = check
         self._came = _as_it_came(image, manner, blobs)
         self._layers: dict[Digest, Form] = {}
         if self._came is not None:
@@ -81,7 +89,9 @@ class _Sender:
     def _layer(self, diff_id: Digest, domain: str) -> Parcel:
         form = self._layers.get(diff_id)
         if form is None:
-            (form,) = self._forms.of((diff_id,), self._manner.how, force=self._manner.force)
+            (form,) = self._forms.of(
+                (diff_id,), self._manner.how, force=self._manner.force, check=self._check
+            )
             self._layers[diff_id] = form
         known = elsewhere(self._root, domain, (form.digest,))
         return Parcel(
@@ -122,7 +132,7 @@ def push_image(
         raise UsageError("an image without a name cannot be pushed", hint="give it one with -t")
     if manner.docker and manner.annotations:
         raise UsageError("Docker's manifests have no annotations", hint="use OCI's media types")
-    sender = _Sender(image, manner, root, forms, blobs)
+    sender = _Sender(image, manner, root, forms, blobs, registry.check)
     for names in _by_repository(image.names):
         repository = registry.home(names[0])
         push_blobs(registry, repository, sender.makers(names[0].domain), emit)

@@ -15,7 +15,8 @@ from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 from buildkit.registry.challenge import Challenge
-from buildkit.registry.credentials import Credentials, CredentialSource
+from buildkit.registry.credential_helper import Credentials
+from buildkit.registry.credentials import CredentialSource
 from buildkit.registry.errors import RegistryError
 from buildkit.registry.transport import Request
 from runtime.values import NamedTuple

@@ -13,7 +13,8 @@ from typing import Self
 from buildkit.oci.reference import Reference
 from buildkit.progress.cancel import Cancel
 from buildkit.registry.config import load_hosts
-from buildkit.registry.credentials import CredentialFiles, Credentials, CredentialSource
+from buildkit.registry.credential_helper import Credentials
+from buildkit.registry.credentials import CredentialFiles, CredentialSource
 from buildkit.registry.hosts import Endpoint, Hosts, Place
 from buildkit.registry.limits import MAX_ANSWER, Limits
 from buildkit.registry.repository import Repository
@@ -72,6 +73,10 @@ class Registry:
         )
         call = Call("GET", "", "a login", "", "", frozenset({200}))
         session.call(call).whole(MAX_ANSWER, "its greeting")
+
+    def check(self) -> None:
+        """Raise Cancelled when the user cancelled, or the work was aborted."""
+        self._watch.check()
 
     def abort(self) -> None:
         """End every transfer, for good: another part of the work has failed."""

@@ -18,32 +18,14 @@ from typing import Any, Protocol
 
 from buildkit.errors import UsageError
 from buildkit.oci.reference import DEFAULT_DOMAIN
-from runtime.values import NamedTuple
+from buildkit.registry import credential_helper
+from buildkit.registry.credential_helper import Credentials
 
 HUB_KEY = "https://index.docker.io/v1/"
 """Docker Hub's key in every `config.json`."""
 
-_TOKEN_USER = "<token>"  # noqa: S105 - the helpers' word for "this is no password"
 _HELPER = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 _LIMIT = 4 << 20
-_PATIENCE = 60.0
-
-
-class Credentials(NamedTuple):
-    """A name and its password, or a token that stands for both."""
-
-    username: str = ""
-    password: str = ""
-    identity_token: str = ""
-    registry_token: str = ""
-
-    def __repr__(self) -> str:
-        return "Credentials(...)"
-
-    @property
-    def basic(self) -> str:
-        """The value of `Authorization: Basic`, without that word."""
-        return base64.b64encode(f"{self.username}:{self.password}".encode()).decode()
 
 
 class CredentialSource(Protocol):
@@ -79,12 +61,7 @@ class CredentialFiles:
         helper = _helper_for(document, path, host)
         key = HUB_KEY if host == DEFAULT_DOMAIN else host
         if helper:
-            entry = {
-                "ServerURL": key,
-                "Username": credentials.username or _TOKEN_USER,
-                "Secret": credentials.password or credentials.identity_token,
-            }
-            _ask(helper, "store", json.dumps(entry), self._environment)
+            credential_helper.store(helper, key, credentials, self._environment)
             return f"docker-credential-{helper}"
         auths = _object(document.setdefault("auths", {}), f"{path}: auths")
         for old in _keys(host):
@@ -104,9 +81,9 @@ class CredentialFiles:
             if document is None:
                 continue
             helper = _helper_for(document, path, host)
-            if helper and _from_helper(helper, host, self._environment) is not None:
-                for key in (HUB_KEY,) if host == DEFAULT_DOMAIN else (host,):
-                    _ask(helper, "erase", key, self._environment)
+            key = HUB_KEY if host == DEFAULT_DOMAIN else host
+            if helper and credential_helper.get(helper, key, self._environment) is not None:
+                credential_helper.erase(helper, key, self._environment)
                 gone = True
             auths = document.get("auths")
             known = [key for key in _keys(host) if isinstance(auths, dict) and key in auths]
@@ -165,7 +142,8 @@ def _found(
     """Return what one file knows, its helpers first, as docker does."""
     helper = _helper_for(document, path, host)
     if helper:
-        found = _from_helper(helper, host, environment)
+        key = HUB_KEY if host == DEFAULT_DOMAIN else host
+        found = credential_helper.get(helper, key, environment)
         if found is not None:
             return found
     auths = _object(document.get("auths", {}), f"{path}: auths")
@@ -230,55 +208,6 @@ def _entry(entry: dict[str, Any], path: str, key: str) -> Credentials | None:
         username, password.rstrip("\0"), text("identitytoken"), text("registrytoken")
     )
     return None if found == Credentials() else found
-
-
-def _from_helper(helper: str, host: str, environment: Mapping[str, str]) -> Credentials | None:
-    key = HUB_KEY if host == DEFAULT_DOMAIN else host
-    answer = _ask(helper, "get", key, environment)
-    if answer is None:
-        return None
-    try:
-        document = json.loads(answer)
-        username, secret = document["Username"], document["Secret"]
-    except (ValueError, TypeError, KeyError):
-        raise UsageError(
-            f"docker-credential-{helper} gave no credentials that make sense"
-        ) from None
-    if not isinstance(username, str) or not isinstance(secret, str) or not secret:
-        return None
-    if username == _TOKEN_USER:
-        return Credentials(identity_token=secret)
-    return Credentials(username, secret)
-
-
-def _ask(helper: str, verb: str, text: str, environment: Mapping[str, str]) -> bytes | None:
-    """Call a helper; None when it knows nothing of the host. Raises UsageError."""
-    import subprocess  # only users with a helper need it
-
-    program = f"docker-credential-{helper}"
-    try:
-        done = subprocess.run(
-            [program, verb],
-            input=text.encode(),
-            capture_output=True,
-            timeout=_PATIENCE,
-            check=False,
-            env=dict(environment),
-        )
-    except FileNotFoundError:
-        raise UsageError(
-            f"the credential helper {program} is not installed",
-            hint="install it, or take it out of docker's config.json",
-        ) from None
-    except (OSError, subprocess.TimeoutExpired):
-        raise UsageError(f"the credential helper {program} does not answer") from None
-    if done.returncode == 0:
-        return done.stdout[:_LIMIT]
-    said = (done.stdout + done.stderr).decode(errors="replace").lower()
-    if "not found" in said or "no credentials" in said:
-        return None
-    # What it said may hold secrets; its status says enough.
-    raise UsageError(f"the credential helper {program} failed with status {done.returncode}")
 
 
 def _read(path: str) -> dict[str, Any] | None:

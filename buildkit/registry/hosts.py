@@ -197,7 +197,8 @@ def parse_mirrors(text: str) -> tuple[tuple[str, Location], ...]:
         try:
             if not equals or not name:
                 raise ValueError("no '='")
-            found.append((Location.parse(name).host, Location.parse(location)))
+            prefix = Location.parse(name)
+            found.append((f"{prefix.host}/{prefix.path}".rstrip("/"), Location.parse(location)))
         except ValueError as error:
             raise UsageError(
                 f"PYBUILD_REGISTRY_MIRRORS: {word!r}: {error}",

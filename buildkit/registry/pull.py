@@ -68,6 +68,7 @@ class LayerTaker(Protocol):
 def resolve(registry: Registry, reference: Reference, platform: Platform, emit: Emit) -> Chosen:
     """Return the image for `platform`. Raises RegistryError, ImageError, Cancelled."""
     sources = registry.sources(reference)
+    missed = ""
     for place, repository in enumerate(sources):
         rest = (repository, *sources[place + 1 :], *sources[:place])
         try:
@@ -76,7 +77,9 @@ def resolve(registry: Registry, reference: Reference, platform: Platform, emit: 
             raise
         except (RegistryError, ImageError) as error:
             if repository is sources[-1]:
+                error.message += missed
                 raise
+            missed += f"; mirror {repository.place.endpoint.name}: {error.message}"
             if not isinstance(error, RegistryError) or error.status != 404:
                 emit(Warned(f"mirror {repository.place.endpoint.name}: {error.message}"))
     raise RegistryError(f"{reference.familiar} can be had from nowhere")

@@ -87,7 +87,7 @@ class Repository:
         except NotFoundError:
             return None
         text = answer.headers.get("Docker-Content-Digest", "")
-        answer.close()
+        answer.finish()
         try:
             return Digest.parse(text)
         except ValueError:
@@ -107,7 +107,7 @@ class Repository:
             data=data,
         )
         stored = answer.headers.get("Docker-Content-Digest", "")
-        answer.close()
+        answer.finish()
         if stored.startswith("sha256:") and stored != digest:
             raise RegistryError(f"{what}: the registry has stored {stored} instead of {digest}")
         return digest
@@ -120,7 +120,7 @@ class Repository:
             f"removing {self.name}{_joined(name)}",
             scope=f"repository:{self.place.repository}:delete",
             expected=frozenset({200, 202, 204}),
-        ).close()
+        ).finish()
 
     def blob(self, blob: Descriptor, *, what: str = "") -> BlobReader:
         """Return a reader of a blob, not verified; it resumes by itself and counts its tries."""
@@ -146,7 +146,7 @@ class Repository:
         try:
             self._call(
                 "HEAD", f"blobs/{digest}", f"blob {digest} of {self.name}", scope=self._push
-            ).close()
+            ).finish()
         except NotFoundError:
             return False
         return True

@@ -14,9 +14,10 @@ from urllib.parse import urljoin, urlsplit
 from buildkit.registry.answers import Wanted, error_of
 from buildkit.registry.auth import Authorizer
 from buildkit.registry.challenge import parse_challenges
-from buildkit.registry.credentials import Credentials, CredentialSource
+from buildkit.registry.credential_helper import Credentials
+from buildkit.registry.credentials import CredentialSource
 from buildkit.registry.errors import RegistryError, UnreachableError
-from buildkit.registry.hosts import Endpoint, Hosts, Trust
+from buildkit.registry.hosts import Endpoint, Hosts, Trust, host_and_port
 from buildkit.registry.limits import MAX_ANSWER
 from buildkit.registry.proxies import is_loopback
 from buildkit.registry.retry import retrying
@@ -96,7 +97,7 @@ class Session:
                     challenges, call.scope, call.repository, proof, tls=base.startswith("https:")
                 )
             if again:
-                answer.close()
+                answer.finish()
                 answer = self._follow(call, url, again)
         if answer.status in call.expected:
             return answer
@@ -124,7 +125,7 @@ class Session:
             location = answer.headers.get("Location", "")
             if answer.status not in _REDIRECTS or call.method not in ("GET", "HEAD"):
                 return answer
-            answer.close()
+            answer.finish()
             if not location:
                 raise RegistryError(f"{self._name(url)} redirects {call.what} to nowhere")
             url = self._checked(location, url)
@@ -194,7 +195,7 @@ class Session:
     def _settled(self) -> Literal["http", "https"]:
         """Find out what the host speaks. No credentials are sent for that."""
         order: tuple[Literal["http", "https"], ...] = ("https", "http")
-        if self.endpoint.trust.verify:
+        if is_loopback(host_and_port(self.endpoint.host)[0]):
             order = ("http", "https")
         failures: list[UnreachableError] = []
         for scheme in order:

@@ -30,6 +30,7 @@ from buildkit.registry.watch import Watch
 from runtime.values import NamedTuple
 
 _AGENT = "pybuild"
+_LEFT = 64 << 10
 _CERTIFICATE = "certificate verify failed"
 _NOT_TLS = ("wrong version number", "record layer failure", "packet length too long")
 
@@ -86,6 +87,11 @@ class Answer:
         finally:
             self.close()
         return b"".join(parts)
+
+    def finish(self) -> None:
+        """Read what little is left and give the connection back."""
+        with contextlib.suppress(RegistryError):
+            self.whole(_LEFT, "a rest")
 
     def close(self) -> None:
         """Give the connection back if the body was read to its end, or else end it."""
@@ -241,4 +247,5 @@ def _broken(error: Exception) -> str:
             return "closed in the middle of an answer"
         if isinstance(inner, OSError) and inner.strerror:
             return inner.strerror.lower()
-    return str(error)[:200]
+    # The text of others may hold addresses with secrets in them.
+    return f"what came makes no sense ({type(error).__name__})"

@@ -87,7 +87,7 @@ class _Upload:
         answer = self._session.call(call)
         location = answer.headers.get("Location", "")
         least = answer.headers.get("OCI-Chunk-Min-Length", "")
-        answer.close()
+        answer.finish()
         if answer.status == 201 and mount_from:
             return None
         number = int(least) if least.isascii() and least.isdigit() and len(least) < 12 else 0
@@ -100,7 +100,7 @@ class _Upload:
             call._replace(
                 headers=headers, body=lambda: self._source.open(0), size=self._source.size
             )
-        ).close()
+        ).finish()
 
     def _in_chunks(self, begun: _Begun) -> None:
         """Send chunk by chunk; each that fails is tried again from where the registry is."""
@@ -118,7 +118,7 @@ class _Upload:
                 self._tries.failed(error)
                 url, sent = self._position(url)
         call = self._call("PUT", self._closing(url), {200, 201, 204})
-        self._session.once(call._replace(body=lambda: iter(()), size=0)).close()
+        self._session.once(call._replace(body=lambda: iter(()), size=0)).finish()
 
     def _chunk(self, url: str, start: int, end: int) -> str:
         headers = (
@@ -132,7 +132,7 @@ class _Upload:
         )
         answer = self._session.once(call)
         location = answer.headers.get("Location", "")
-        answer.close()
+        answer.finish()
         return self._located(location, call) if location else url
 
     def _position(self, url: str) -> tuple[str, int]:
@@ -141,7 +141,7 @@ class _Upload:
         answer = self._session.call(call)
         location = answer.headers.get("Location", "")
         _, _, last = answer.headers.get("Range", "").rpartition("-")
-        answer.close()
+        answer.finish()
         if not last.isascii() or not last.isdigit() or len(last) > 18:
             raise NotFoundError(f"{self._source.what}: the upload is gone", status=404)
         sent = int(last) + 1 if int(last) else 0

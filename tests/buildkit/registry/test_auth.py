@@ -11,7 +11,7 @@ import pytest
 
 from buildkit.oci.platforms import Platform
 from buildkit.registry.client import Access
-from buildkit.registry.credentials import Credentials
+from buildkit.registry.credential_helper import Credentials
 from buildkit.registry.errors import RefusedError, RegistryError
 from buildkit.registry.pull import fetch, resolve
 from tests import registry_faults as faults

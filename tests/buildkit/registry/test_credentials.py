@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from buildkit.errors import UsageError
-from buildkit.registry.credentials import HUB_KEY, CredentialFiles, Credentials
+from buildkit.registry.credential_helper import Credentials
+from buildkit.registry.credentials import HUB_KEY, CredentialFiles
 
 HELPER = """#!/bin/sh
 printf '%s ' "$1" >> "{log}"

@@ -11,7 +11,7 @@ from buildkit.oci.reference import Reference
 from buildkit.progress.events import Event, Moved
 from buildkit.registry import uploads
 from buildkit.registry.client import Access
-from buildkit.registry.credentials import Credentials
+from buildkit.registry.credential_helper import Credentials
 from buildkit.registry.errors import NotFoundError, RegistryError
 from buildkit.registry.push import Parcel, push_blobs
 from tests import registry_faults as faults
