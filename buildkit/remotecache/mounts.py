@@ -53,6 +53,8 @@ def find_mounts(root: StateRoot, wanted: Sequence[str]) -> Iterator[tuple[Shared
             continue
         if identity not in wanted or name != cache_mounts.named(identity, content, mode, uid, gid):
             continue  # also the further ones of private mounts, whose names have a number
+        if not identity.isprintable():
+            continue  # bytes that are no text, which JSON elsewhere may not hold
         root.use("cache", name)
         yield SharedMount(identity, content, mode, uid, gid, Digest.of(b"")), f"{caches}/{name}"
 
