@@ -172,3 +172,16 @@ def test_a_blocked_registry_is_not_asked(server: Server, client: Open, tmp_path:
     with pytest.raises(RegistryError, match="is blocked"):
         resolve(client(CONTAINERS_REGISTRIES_CONF=str(conf)), named(server), AMD64, lambda _: None)
     assert not server.asked
+
+
+def test_a_proxy_is_asked_for_hosts_elsewhere(
+    server: Server, client: Open, tmp_path: Path
+) -> None:
+    server.image(b"layer")
+    conf = tmp_path / "registries.conf"
+    conf.write_text('[[registry]]\nlocation = "http://registry.example"\n')
+    environment = {"CONTAINERS_REGISTRIES_CONF": str(conf), "HTTP_PROXY": f"http://{server.host}"}
+    reference = Reference.parse("registry.example/app:1")
+    chosen = resolve(client(**environment), reference, AMD64, lambda _: None)
+    assert chosen.config.diff_ids
+    assert {asked.headers["Host"] for asked in server.asked} == {"registry.example"}
