@@ -57,7 +57,7 @@ def test_what_is_remembered_and_damaged_is_found_anew(root: StateRoot) -> None:
 
 def test_the_folder_holds_no_more_than_a_few_hundred_files(root: StateRoot) -> None:
     folder = Path(root.path("lint"))
-    folder.mkdir()
+    folder.mkdir(exist_ok=True)
     for number in range(300):
         (folder / str(number)).touch()
     told(TEXT, root)
