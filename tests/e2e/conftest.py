@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.callers import Caller, calling
+from tests.program import Pybuild
 
 
 @pytest.fixture(scope="session")
@@ -12,6 +13,17 @@ def as_root() -> Iterator[Caller]:
     """The machine's root."""
     with calling("root") as caller:
         yield caller
+
+
+@pytest.fixture(scope="session")
+def debian(as_root: Caller) -> Pybuild:
+    """Root's pybuild on a store that holds a Debian base, `debian-base`; takes a minute."""
+    made = as_root.empty()
+    done = made("base", "debian", "-t", "debian-base")
+    if "is the network there?" in done.errors:
+        pytest.skip("the mirrors of this machine are not to be reached")
+    done.ok()
+    return made
 
 
 @pytest.fixture(scope="session")
