@@ -58,6 +58,8 @@ def _parents(number: int, origin: int, tree: Tree, written: str) -> Iterator[Roo
     for matched in _expand(tree, within(before)):
         place, path = _existing(tree, matched, before)
         if not stat.S_ISDIR(place.row[1]):
+            if has_wildcards(before):
+                continue
             raise not_found(tree, before, Missing(f"{place.path}/{pattern}"))
         if literal and not has_wildcards(before):
             _existing(tree, join(path, unescape(pattern)), written)
