@@ -61,6 +61,7 @@ class StatCache:
             cache._fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
             index = _read_index(cache._fd)
         except OSError:
+            cache.close()
             return cache
         if index is not None:
             cache._records, cache._slots, cache._noted = index
@@ -148,8 +149,15 @@ class StatCache:
         if slot is None or self._fd < 0:
             return b""
         offset, length, checksum = slot
-        record = os.pread(self._fd, length, self._records + offset)
+        record = self._read(length, self._records + offset)
         return record if hashlib.sha256(record).digest() == checksum else b""
+
+    def _read(self, length: int, offset: int) -> bytes:
+        """Return bytes of the file, nothing where the disk does not give them."""
+        try:
+            return os.pread(self._fd, length, offset)
+        except OSError:
+            return b""
 
     def _records_now(
         self, directories: Mapping[str, Directory]
@@ -158,7 +166,7 @@ class StatCache:
         slots: dict[str, _Slot] = {}
         records: list[bytes] = []
         end = 0
-        old = b"" if self._fd < 0 else os.pread(self._fd, os.fstat(self._fd).st_size, self._records)
+        old = b"" if self._fd < 0 else self._read(os.fstat(self._fd).st_size, self._records)
         for path in sorted({*self._slots, *self._learned} - set(self._vanished(directories))):
             if path in self._learned:
                 record = self._new_record(path, directories.get(path))

@@ -173,6 +173,15 @@ def test_a_memory_that_cannot_be_written_is_no_error(context: Path) -> None:
     digest(context)
 
 
+def test_a_memory_that_cannot_be_read_is_an_empty_one(context: Path) -> None:
+    first = digest(context)
+    (path,) = (context / "memory").iterdir()
+    path.unlink()
+    path.mkdir()
+    assert digest(context) == first
+    assert path.is_dir()
+
+
 def test_different_selections_have_digests_of_their_own(context: Path) -> None:
     whole, part = digest(context), digest(context, "sub")
     assert whole != part
