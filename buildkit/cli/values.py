@@ -15,7 +15,7 @@ from buildkit.frontend.remote import is_git
 from buildkit.llb.op import NetworkMode
 from buildkit.oci.platforms import Platform
 from buildkit.oci.reference import Reference
-from buildkit.ops.secrets import SecretSource
+from buildkit.ops.secrets import SecretSource, kept
 from buildkit.sizes import parse_size as bytes_of
 
 if TYPE_CHECKING:
@@ -253,9 +253,7 @@ def split_secret(text: str) -> tuple[str, SecretSource]:
         path, variable = "", path or name
     if not path and not variable:
         path, variable = _default_source(name, kind)
-    if path and not os.path.exists(path):
-        raise UsageError(f"secret {name}: {path}: no such file or directory", hint=_SECRET_HINT)
-    return name, SecretSource(os.path.abspath(path) if path else "", variable, rebuild == "true")
+    return name, SecretSource(kept(name, path) if path else "", variable, rebuild == "true")
 
 
 def _default_source(name: str, kind: str) -> tuple[str, str]:

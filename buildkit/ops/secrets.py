@@ -5,6 +5,7 @@ record, a log or a file of the state root. With `rebuild=true` a mark of it ente
 """
 
 import os
+import stat
 
 from buildkit.errors import UsageError
 from buildkit.state.root import StateRoot
@@ -38,6 +39,24 @@ def read(name: str, source: SecretSource) -> bytes:
     if len(value) > LIMIT:
         raise UsageError(f"secret {name} is larger than {LIMIT >> 10} KiB")
     return value
+
+
+def kept(name: str, path: str) -> str:
+    """Return an absolute path under which what is at `path` can be read as often as it is wanted.
+
+    A pipe gives what it has once (`src=<(pass show token)`): it is read now, into memory, which
+    goes with this process. Raises UsageError.
+    """
+    try:
+        if stat.S_ISREG(os.stat(path).st_mode):
+            return os.path.abspath(path)
+    except OSError as error:
+        raise UsageError(f"secret {name}: {path}: {(error.strerror or '').lower()}") from error
+    value = _file(name, path)
+    memory = os.memfd_create("secret", os.MFD_CLOEXEC)
+    with open(memory, "wb", closefd=False) as file:
+        file.write(value)
+    return f"/proc/self/fd/{memory}"
 
 
 def mark(root: StateRoot, name: str, value: bytes) -> str:

@@ -1,10 +1,13 @@
+"""Secrets: where they come from, and what tells their values apart."""
+
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from buildkit.errors import UsageError
-from buildkit.ops.secrets import LIMIT, SecretSource, mark, read
+from buildkit.ops.secrets import LIMIT, SecretSource, kept, mark, read
 from buildkit.state.root import StateRoot
 
 
@@ -42,3 +45,25 @@ def test_a_mark_says_nothing_to_another_store(root: StateRoot, tmp_path: Path) -
     other = StateRoot.open(str(tmp_path / "other"))
     assert mark(root, "a", b"1") != mark(other, "a", b"1")
     other.close()
+
+
+def test_a_pipe_is_read_once_and_its_value_as_often_as_it_is_wanted() -> None:
+    reading, writing = os.pipe()
+    with open(writing, "w") as pipe:
+        pipe.write("value")
+    path = kept("s", f"/dev/fd/{reading}")
+    os.close(reading)
+    for _ in range(2):
+        assert read("s", SecretSource(path, "")) == b"value"
+
+
+def test_a_file_stays_where_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "s").touch()
+    assert kept("s", "s") == str(tmp_path / "s")
+
+
+@pytest.mark.parametrize(("path", "reason"), [("/none", "no such file"), ("/", "is a directory")])
+def test_what_gives_no_secret_is_told(path: str, reason: str) -> None:
+    with pytest.raises(UsageError, match=f"secret s: {path}: {reason}"):
+        kept("s", path)
