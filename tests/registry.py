@@ -209,7 +209,14 @@ class Exchange(BaseHTTPRequestHandler):
 
     def body(self) -> bytes:
         """Return the body of the request."""
-        return self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        if self.headers.get("Transfer-Encoding") != "chunked":
+            return self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        parts = []
+        while size := int(self.rfile.readline() or b"0", 16):
+            parts.append(self.rfile.read(size))
+            self.rfile.readline()
+        self.rfile.readline()
+        return b"".join(parts)
 
     def answer(
         self, status: int, headers: Mapping[str, str] | None = None, data: bytes = b""

@@ -56,12 +56,10 @@ class Forms:
         how: Compressor,
         *,
         force: bool = False,
-        check: Check | None = None,
     ) -> tuple[Form, ...]:
         """Return the form of each layer, made where it is not there yet, several at once.
 
-        `force`: also layers from elsewhere get the wanted compression. `check` is called now and
-        then; what it raises ends the work.
+        `force`: also layers from elsewhere get the wanted compression.
         """
         distinct = tuple(dict.fromkeys(diff_ids))
         if not self._snapshots.has(distinct):
@@ -69,13 +67,9 @@ class Forms:
             raise StoreError(
                 f"layer {missing} is not in the store", hint="build, load or pull the image again"
             )
-        known = {d: form for d in distinct if (form := self._known(d, how, force=force))}
+        known = {d: form for d in distinct if (form := self.known(d, how, force=force))}
         todo = [diff_id for diff_id in distinct if diff_id not in known]
-
-        def make(diff_id: Digest, stopped: Check) -> Form:
-            return self._made(diff_id, how, (stopped,) if check is None else (stopped, check))
-
-        made = in_parallel(make, todo)
+        made = in_parallel(lambda diff_id, check: self.make(diff_id, how, check), todo)
         known.update(zip(todo, made, strict=True))
         return tuple(known[diff_id] for diff_id in diff_ids)
 
@@ -122,7 +116,7 @@ class Forms:
                 (form.diff_id, form.compression, compressor, form.digest, form.size),
             )
 
-    def _known(self, diff_id: Digest, how: Compressor, *, force: bool) -> Form | None:
+    def known(self, diff_id: Digest, how: Compressor, *, force: bool) -> Form | None:
         """Return the best form that needs no work, None when there is none."""
 
         def rank(row: _Row) -> int:
@@ -141,15 +135,22 @@ class Forms:
             return Form(diff_id, "none", diff_id, self._tar_size(diff_id), stored=False)
         return None
 
-    def _made(self, diff_id: Digest, how: Compressor, checks: Sequence[Check]) -> Form:
-        """Compress the layer into the store."""
+    def make(self, diff_id: Digest, how: Compressor, check: Check, tap: Sink | None = None) -> Form:
+        """Compress the layer into the store. `check` is called for each block of it.
+
+        `tap` gets the compressed bytes, too, in another thread.
+        """
 
         def compress(sink: Sink) -> None:
-            compressing = CompressingSink(how, sink)
+            def put(block: bytes) -> None:
+                sink(block)
+                if tap is not None:
+                    tap(block)
+
+            compressing = CompressingSink(how, put)
 
             def checked(block: bytes) -> None:
-                for check in checks:
-                    check()
+                check()
                 compressing(block)
 
             self.copy_tar(diff_id, checked)

@@ -21,9 +21,11 @@ from buildkit.oci.descriptor import Descriptor
 from buildkit.oci.digest import Digest
 from buildkit.oci.media_types import DOCKER_MANIFEST, MANIFEST, MANIFESTS
 from buildkit.oci.reference import Reference
-from buildkit.progress.events import Emit, Note
+from buildkit.progress.events import Emit, Moved, Note
 from buildkit.registry.client import Registry
+from buildkit.registry.pull import Told
 from buildkit.registry.push import Make, Parcel, push_blobs
+from buildkit.registry.repository import Repository
 from buildkit.snapshot.compression import Compressor
 from buildkit.state.root import StateRoot
 from runtime.values import NamedTuple
@@ -56,21 +58,23 @@ class _Sender:
         forms: Forms,
         blobs: BlobStore,
         check: Check,
+        emit: Emit,
     ) -> None:
         self._image = image
         self._manner = manner
         self._root = root
         self._forms = forms
         self._check = check
+        self._emit = emit
         self._came = _as_it_came(image, manner, blobs)
         self._layers: dict[Digest, Form] = {}
         if self._came is not None:
             self._layers = {form.diff_id: form for form in self._came.layers}
 
-    def makers(self, domain: str) -> list[Make]:
+    def makers(self, repository: Repository, domain: str) -> list[Make]:
         """Return what makes the blobs: layers, each once, and the config."""
         layers = dict.fromkeys(self._image.config.diff_ids)
-        made = (partial(self._layer, diff_id, domain) for diff_id in layers)
+        made = (partial(self._layer, diff_id, repository, domain) for diff_id in layers)
         return [*made, partial(self._config, domain)]
 
     def layers(self) -> tuple[Form, ...]:
@@ -86,12 +90,13 @@ class _Sender:
         kind = DOCKER_MANIFEST if docker else MANIFEST
         return data, Descriptor(kind, Digest.of(data), len(data))
 
-    def _layer(self, diff_id: Digest, domain: str) -> Parcel:
+    def _layer(self, diff_id: Digest, repository: Repository, domain: str) -> Parcel:
+        how, sent = self._manner.how, False
         form = self._layers.get(diff_id)
         if form is None:
-            (form,) = self._forms.of(
-                (diff_id,), self._manner.how, force=self._manner.force, check=self._check
-            )
+            form = self._forms.known(diff_id, how, force=self._manner.force)
+            if form is None:
+                form, sent = self._made(diff_id, repository)
             self._layers[diff_id] = form
         known = elsewhere(self._root, domain, (form.digest,))
         return Parcel(
@@ -100,7 +105,19 @@ class _Sender:
             open=partial(_read, form, self._forms),
             what=f"layer {form.digest.hex[:12]}",
             elsewhere=known.get(form.digest, ""),
+            sent=sent,
         )
+
+    def _made(self, diff_id: Digest, repository: Repository) -> tuple[Form, bool]:
+        """Compress a layer, and send it meanwhile; say whether the registry has it then."""
+        what = f"layer {diff_id.hex[:12]}"
+        told = Told(what, 0, self._emit)
+        with repository.stream(f"pushing {what}", told.more) as upload:
+            form = self._forms.make(diff_id, self._manner.how, self._check, upload)
+            sent = upload.finish(form.digest)
+        if sent:
+            self._emit(Moved(what, form.size, form.size))
+        return form, sent
 
     def _config(self, domain: str) -> Parcel:
         image = self._image
@@ -132,10 +149,10 @@ def push_image(
         raise UsageError("an image without a name cannot be pushed", hint="give it one with -t")
     if manner.docker and manner.annotations:
         raise UsageError("Docker's manifests have no annotations", hint="use OCI's media types")
-    sender = _Sender(image, manner, root, forms, blobs, registry.check)
+    sender = _Sender(image, manner, root, forms, blobs, registry.check, emit)
     for names in _by_repository(image.names):
         repository = registry.home(names[0])
-        push_blobs(registry, repository, sender.makers(names[0].domain), emit)
+        push_blobs(registry, repository, sender.makers(repository, names[0].domain), emit)
         data, written = sender.manifest()
         for name in names:
             tag = written.digest if manner.by_digest else name.tag or "latest"

@@ -19,13 +19,17 @@ from runtime.values import NamedTuple
 
 
 class Parcel(NamedTuple):
-    """A blob to push. `open(offset)` reads it; `elsewhere`: a repository that may have it."""
+    """A blob to push. `open(offset)` reads it; `elsewhere`: a repository that may have it.
+
+    `sent`: it is there already, sent while it was made.
+    """
 
     digest: Digest
     size: int
     open: Callable[[int], Iterator[bytes]]
     what: str
     elsewhere: str = ""
+    sent: bool = False
 
 
 Make: TypeAlias = Callable[[], Parcel]
@@ -48,7 +52,7 @@ def push_blobs(
 
 def _push_one(repository: Repository, make: Make, emit: Emit) -> None:
     parcel = make()
-    if repository.has_blob(parcel.digest):
+    if parcel.sent or repository.has_blob(parcel.digest):
         return
     elsewhere = parcel.elsewhere
     if elsewhere == repository.place.repository:

@@ -4,7 +4,7 @@ In: names and bytes. Out: the same, checked: a manifest is of the digest and the
 were announced, blobs are as long as their descriptors say. Source: distribution-spec 1.1.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 from urllib.parse import quote, urlsplit
 
@@ -25,6 +25,7 @@ from buildkit.registry.errors import NotFoundError, RegistryError
 from buildkit.registry.hosts import Place
 from buildkit.registry.limits import MAX_ANSWER, MAX_MANIFEST
 from buildkit.registry.session import Call, Session
+from buildkit.registry.streaming import StreamingUpload
 from buildkit.registry.transport import Answer
 from buildkit.registry.uploads import Source, upload
 from runtime.values import NamedTuple
@@ -160,6 +161,10 @@ class Repository:
         if mount_from:
             scope = f"{scope} repository:{mount_from}:pull"
         return upload(self._session, self.place.repository, scope, source, mount_from)
+
+    def stream(self, what: str, tell: Callable[[int], None]) -> StreamingUpload:
+        """Begin to store a blob that is still being made. `tell` gets the bytes of each block."""
+        return StreamingUpload(self._session, self.place.repository, self._push, what, tell)
 
     def tags(self) -> Iterator[str]:
         """Yield all tags, page by page. Raises NotFoundError when there is no such repository."""

@@ -36,7 +36,10 @@ _NOT_TLS = ("wrong version number", "record layer failure", "packet length too l
 
 
 class Request(NamedTuple):
-    """What to send. `body` gives blocks whose sizes come to `size`; None for no body."""
+    """What to send. `body` gives blocks whose sizes come to `size`; None for no body.
+
+    A negative size is one that nobody knows yet: the body is sent in HTTP's chunks.
+    """
 
     method: str
     url: str
@@ -134,14 +137,16 @@ class Transport:
         headers = {"User-Agent": _AGENT, "Accept-Encoding": "identity", **dict(request.headers)}
         body: Any = None
         if request.body is not None:
-            headers["Content-Length"] = str(request.size)
             body = request.body if request.size else b""
+            if request.size >= 0:
+                headers["Content-Length"] = str(request.size)
         stall = limits.commit if request.method == "PUT" else limits.stall
         with self.explained(where):
             response = self._manager(request.url, trust).urlopen(
                 request.method,
                 request.url,
                 body=body,
+                chunked=request.size < 0,
                 headers=headers,
                 redirect=False,
                 retries=False,

@@ -23,8 +23,8 @@ from buildkit.registry.client import Registry
 from buildkit.snapshot.compression import compressor
 from tests import registry_faults as faults
 from tests.buildkit.exporter.stock import Stock
+from tests.registry import Act, running
 from tests.registry import Registry as Server
-from tests.registry import running
 
 TREE = (("file etc/motd 0644 1:2 text=hello mtime=7",), ("file new 0644 text=new",))
 GZIP = Manner(compressor("gzip"))
@@ -167,3 +167,52 @@ def test_a_push_that_fails_is_an_error_of_the_export(stock: Stock, server: Serve
     with pytest.raises(BuildError, match="forbids pushing") as raised:
         export_to(stock, server, "type=registry,name={}/app:7")
     assert raised.value.exit_code == 4
+
+
+def test_a_layer_is_sent_while_it_is_compressed(
+    stock: Stock, server: Server, client: Registry
+) -> None:
+    push(client, stock, named(stock, server))
+    sent = [asked for asked in server.asked if asked.method == "PATCH"]
+    assert [asked.headers["Transfer-Encoding"] for asked in sent] == ["chunked", "chunked"]
+    # What is compressed already is looked for first.
+    server.asked.clear()
+    push(client, stock, named(stock, server, "other:1"))
+    assert "PATCH" not in {asked.method for asked in server.asked}
+
+
+INTERRUPTED = [
+    ("no upload", "POST", faults.status(404)),
+    ("no chunks", "PATCH", faults.status(501)),
+    ("too large", "PATCH", faults.status(413)),
+    ("a reset", "PATCH", faults.broken),
+    ("another digest", "PUT .*uploads", faults.status(400)),
+    ("who are you", "PATCH", faults.status(401, {"WWW-Authenticate": 'Bearer realm="x"'})),
+    ("a strange place", "POST", faults.status(202, {"Location": "file:///x"})),
+]
+
+
+@pytest.mark.parametrize(("pattern", "act"), [row[1:] for row in INTERRUPTED],
+                         ids=[row[0] for row in INTERRUPTED])  # fmt: skip
+def test_what_could_not_be_sent_meanwhile_is_sent_afterwards(
+    stock: Stock, server: Server, client: Registry, pattern: str, act: Act
+) -> None:
+    reference = Reference.parse(f"{server.host}/app:1")
+    image = stock.image(("file a 0644 text=a",))._replace(names=(reference,))
+    server.blob(image.data)
+    server.fault(pattern, act, times=1)
+    push(client, stock, image)
+    (layer,) = json.loads(server.manifests["app", "1"][1])["layers"]
+    assert layer["digest"] in server.blobs
+
+
+def test_a_layer_that_cannot_be_made_does_not_look_whole(
+    stock: Stock, server: Server, client: Registry
+) -> None:
+    image = named(stock, server)
+    for diff_id in image.config.diff_ids:
+        layer = Path(stock.root.path("layers", diff_id.hex, "fs"))
+        (layer / "more").write_text("more")
+    with pytest.raises(BuildError, match="damaged"):
+        push(client, stock, image)
+    assert set(server.blobs) <= {image.digest}
