@@ -124,6 +124,10 @@ class ImageStore:
         """Return the config of an image."""
         return ImageConfig.parse(self._blobs.read(image), f"config of image {image}")
 
+    def glance(self, image: Digest) -> ImageConfig:
+        """Return the config of an image for a listing; the image may be gone the next moment."""
+        return ImageConfig.parse(self._blobs.glance(image), f"config of image {image}")
+
     def config_blob(self, image: Digest) -> bytes:
         """Return the config of an image as it is stored."""
         return self._blobs.read(image)
@@ -153,7 +157,7 @@ class ImageStore:
         for text, manifest, added in rows:
             image = Digest.parse(text)
             try:
-                config = self.config(image)
+                config = self.glance(image)
             except (StoreError, ImageError):
                 continue
             if not self._layers.are_trusted(config.diff_ids):

@@ -81,7 +81,7 @@ class _Looking:
         untagged: tuple[list[Entry], set[str]] = ([], set())
         for digest, created in self._rows("SELECT config, created FROM known_image"):
             try:
-                layers = set(images.config(Digest.parse(digest)).diff_ids)
+                layers = set(images.glance(Digest.parse(digest)).diff_ids)
             except (StoreError, ImageError, ValueError):
                 layers = set()
             names = images.names(Digest.parse(digest))

@@ -103,6 +103,20 @@ def test_an_image_that_is_not_whole_any_more_is_not_listed(
     assert list(images.list()) == []
 
 
+def test_images_are_listed_where_nothing_can_be_marked_as_in_use(
+    images: ImageStore, tmp_path: Path
+) -> None:
+    digest = images.add(config("a"), names("app"))
+    with StateRoot.open(str(tmp_path)) as root:
+        (tmp_path / "leases").rename(tmp_path / "gone")
+        (tmp_path / "leases").touch()
+        with pytest.raises(StoreError):
+            ImageStore(root).find("app")
+        assert [image.digest for image in ImageStore(root).list()] == [digest]
+    (tmp_path / "leases").unlink()
+    (tmp_path / "gone").rename(tmp_path / "leases")
+
+
 def test_adding_again_changes_nothing(images: ImageStore) -> None:
     digest = images.add(config("a"), names("app"))
     before = next(iter(images.list()))
