@@ -151,7 +151,9 @@ class _Collection:
         known.update(_digests((name,) for name in self._marked["image"]))
         for image in known.difference(gone):
             try:
-                found[image] = self._images.config(image)
+                # Under the locks nothing has to be marked; on a full disk nothing could be, and all
+                # images would seem to be damaged.
+                found[image] = self._images.glance(image)
             except (StoreError, ImageError):
                 found[image] = None
         return found

@@ -115,7 +115,7 @@ class StateRoot:
 
     def spend_reserve(self) -> None:
         """Free the space kept back, so that what frees more can work on a full disk."""
-        with contextlib.suppress(FileNotFoundError), self.writing():
+        with self.writing(), contextlib.suppress(FileNotFoundError):
             os.unlink(f"{self.top}/{_RESERVE}")
 
     def keep_reserve(self) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from buildkit.content.local import LocalBlobStore
+from buildkit.errors import StoreError
 from buildkit.gc import Policy, prune
 from buildkit.images import ImageStore
 from buildkit.oci.config import ImageConfig
@@ -78,6 +79,26 @@ def test_what_an_image_with_a_name_needs_stays_and_the_rest_goes(store: Store) -
     assert prune(ended(store)) == pruned._replace(
         images=(), layers=(), blobs=(), steps=0, caches=0, size=0
     )
+
+
+def test_an_image_stays_where_nothing_can_be_marked_as_in_use(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image = store.image(store.base("file a"), "app")
+    root = ended(store)
+
+    def full(*_: str) -> None:
+        raise StoreError("leases: no space left on device")
+
+    monkeypatch.setattr(root, "use", full)
+    assert prune(root).layers == ()
+    assert image in store.blobs()
+
+
+def test_prune_works_without_the_reserve(store: Store) -> None:
+    os.unlink(store.root.path("reserve"))
+    prune(ended(store))
+    assert os.path.exists(store.root.path("reserve"))
 
 
 def test_steps_can_stay_or_go_by_policy(store: Store) -> None:
