@@ -33,6 +33,7 @@ class Child:
         """`first`: it is process 1 of its namespace, and `group` its own."""
         self.pidfd = os.pidfd_open(pid)
         self._first = first
+        self._outer = -1
         self.ready = False
         self.terminal: int | None = None
         self._pid = pid
@@ -72,12 +73,15 @@ class Child:
         return any(int(masks[key], 16) & bit for key in ("SigBlk:", "SigIgn:", "SigCgt:"))
 
     def outer_pid(self) -> int:
-        """Return the number by which /proc knows it, -1 when it has ended.
+        """Return the number by which /proc knows it, or knew it before its end.
 
         /proc may be of an outer pid namespace, which knows the process by another number.
         """
-        with open(f"/proc/self/fdinfo/{self.pidfd}", encoding="utf-8") as lines:
-            return next((int(line.split()[1]) for line in lines if line.startswith("Pid:")), -1)
+        if self._outer < 0:
+            with open(f"/proc/self/fdinfo/{self.pidfd}", encoding="utf-8") as lines:
+                found = (int(line.split()[1]) for line in lines if line.startswith("Pid:"))
+                self._outer = next(found, -1)
+        return self._outer
 
     def hear(self) -> bool:
         """Take in what the process says while it makes the sandbox; false at the end of that."""
@@ -91,6 +95,7 @@ class Child:
             message, fds = received
             if isinstance(message, Ready):
                 self.ready = True
+                self.outer_pid()
                 self.terminal = fds.pop() if message.terminal else None
                 self._stubs, self._parents = message.stubs, fds
             elif isinstance(message, Unstarted):
@@ -104,6 +109,7 @@ class Child:
         When this returns, every process of the sandbox is gone: the kernel reports the end of
         process 1 only then.
         """
+        self.hear()
         _pid, status, usage = os.wait4(self._pid, 0)
         wall = time.monotonic() - self._started
         self.hear()

@@ -291,11 +291,13 @@ def _at_terminal(connection: Connection, outer: int, manner: Manner) -> ExitStat
     if manner.stdin:
         poll.register(0, select.POLLIN)
     screen = _Pump(outer, 1, -1)
+    shown = True
     with raw(0 if manner.stdin else None), following_size(lambda *new: resize(outer, *new)):
         while True:
             ready = dict(poll.poll())
             if outer in ready and not screen.copy():
                 poll.unregister(outer)
+                shown = False
             if 0 in ready:
                 data = os.read(0, BLOCK)
                 os.write(outer, keys.filter(data) if data else b"\x04")
@@ -307,7 +309,7 @@ def _at_terminal(connection: Connection, outer: int, manner: Manner) -> ExitStat
             if connection.fileno() in ready:
                 status = _heard(connection)
                 if status is not None:
-                    _drain([screen])
+                    _drain([screen] if shown else [])
                     return status
 
 

@@ -5,7 +5,7 @@ import os
 import sys
 
 from buildkit.cli.containers import opened
-from buildkit.containers.files import export, root_of
+from buildkit.containers.files import export
 from buildkit.errors import UsageError
 from buildkit.snapshot.overlay import OverlayStore
 
@@ -22,17 +22,17 @@ def command(args: argparse.Namespace) -> int:
         raise UsageError("a tar is not for a terminal", hint="add -o FILE")
     with opened(args) as (root, containers):
         one = containers.find(args.container)
-        with root_of(OverlayStore(root), one, writable=False) as tree:
-            if args.output is None:
-                export(tree, sys.stdout.buffer.write)
-                return 0
-            aside = f"{args.output}.{os.getpid()}"
-            try:
-                with open(aside, "wb") as file:
-                    export(tree, file.write)
-                os.rename(aside, args.output)
-            except BaseException:
-                if os.path.exists(aside):
-                    os.unlink(aside)
-                raise
+        store = OverlayStore(root)
+        if args.output is None:
+            export(store, one, sys.stdout.buffer.write)
+            return 0
+        aside = f"{args.output}.{os.getpid()}"
+        try:
+            with open(aside, "wb") as file:
+                export(store, one, file.write)
+            os.rename(aside, args.output)
+        except BaseException:
+            if os.path.exists(aside):
+                os.unlink(aside)
+            raise
     return 0

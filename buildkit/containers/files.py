@@ -129,16 +129,18 @@ def _exists(below: int, path: str) -> bool:
     return True
 
 
-def export(tree: int, sink: Sink) -> None:
-    """Write a tar of a tree; what is mounted in it (/proc, volumes) is left out."""
-    device = os.fstat(tree).st_dev
-    writer = LayerWriter(sink)
-    skipped: list[bytes] = []
-    for entry, fd in walk(tree):
-        if any(entry.path.startswith(prefix) for prefix in skipped):
-            continue
-        if stat.S_ISDIR(entry.mode) and os.fstat(fd).st_dev != device:
-            skipped.append(entry.path + b"/")
-        if entry.path and not stat.S_ISSOCK(entry.mode):
-            writer.add(entry, fd)
-    writer.finish()
+def export(store: OverlayStore, one: Container, sink: Sink) -> None:
+    """Write a tar of a container's own files; what is mounted there (/proc, volumes) is not."""
+    root = container.read_task(one.directory).spec.root
+    if isinstance(root, RootFs):
+        tree = mounts.mounted_overlay_fd((f"{one.directory}/layer/fs", *_lowers(store, one)))
+    else:
+        tree = os.open(root.path, _DIRECTORY)
+    try:
+        writer = LayerWriter(sink)
+        for entry, fd in walk(tree):
+            if entry.path and not stat.S_ISSOCK(entry.mode):
+                writer.add(entry, fd)
+        writer.finish()
+    finally:
+        os.close(tree)

@@ -185,7 +185,8 @@ def with_volumes(wanted: Sequence[Wanted], targets: Sequence[str]) -> tuple[Want
     """
     by_target = {mount.target: mount for mount in wanted}
     for target in targets:
-        normal = posixpath.normpath(f"/{target}")
+        # Two slashes at the start are kept by POSIX.
+        normal = "/" + posixpath.normpath(f"/{target}").lstrip("/")
         if normal != "/":
             by_target.setdefault(normal, Wanted("volume", normal))
     return tuple(by_target.values())

@@ -5,7 +5,7 @@ In: a `Container`. Out: a connection to its monitor.
 
 from buildkit.containers import record as records
 from buildkit.containers.create import secret_file
-from buildkit.containers.store import Container
+from buildkit.containers.store import Container, remove_groups
 from buildkit.errors import UsageError
 from buildkit.snapshot.overlay import OverlayStore
 from buildkit.snapshot.snapshot import Snapshot
@@ -40,6 +40,7 @@ def start(root: StateRoot, store: OverlayStore, one: Container, *, attached: boo
     lock = container.hold(one.directory)
     if lock is None:
         raise UsageError(f"container {one.record.name} is running already")
+    remove_groups(container.read_state(one.directory))
     connection, monitor = starting.start(task, lock)
     # From here on the container's own marks hold its layers.
     root.release()

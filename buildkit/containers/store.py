@@ -138,6 +138,7 @@ class ContainerStore:
                 linked = f"{self._top}/names/{one.record.name}"
                 if os.path.basename(os.readlink(linked)) == one.record.identity:
                     os.unlink(linked)
+            remove_groups(one.state)
             self._discard(one.record.identity)
         finally:
             os.close(lock)
@@ -154,6 +155,13 @@ class ContainerStore:
         """Record that something happened to a container."""
         named = {"name": one.record.name, **attributes}
         events.record(self._top, action, one.record.identity, named)
+
+
+def remove_groups(state: State) -> None:
+    """Remove the control groups that a monitor left when it was killed."""
+    for _controller, directory in state.groups:
+        with contextlib.suppress(OSError):
+            os.rmdir(directory)
 
 
 def check_name(text: str) -> str:

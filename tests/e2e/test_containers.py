@@ -1,0 +1,428 @@
+"""Containers that stay: run detached, looked at, ended, and gone without a trace."""
+
+import json
+import os
+import pty
+import signal
+import socket
+import subprocess
+import tarfile
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests import kernel
+from tests.callers import Caller
+from tests.leftovers import nothing_left
+from tests.program import Pybuild
+
+SERVE = "mkdir -p /www; echo hello > /www/index.html; exec httpd -f -p 80 -h /www"
+WAIT = "trap 'echo ended; exit 3' TERM; echo ready; while :; do sleep 0.02; done"
+PATIENCE = 20.0
+
+
+@pytest.fixture
+def pybuild(caller: Caller) -> Iterator[Pybuild]:
+    """Give pybuild on a new store; whatever is left of containers at the end is an error."""
+    program = caller.fresh()
+    with nothing_left(program):
+        yield program
+        program("rm", "-f", "-a", "-v").ok()
+
+
+def until(true: Callable[[], bool]) -> None:
+    """Wait for something that comes to pass by itself."""
+    deadline = time.monotonic() + PATIENCE
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def state(pybuild: Pybuild, name: str) -> Any:
+    return pybuild.inspect(name)["State"]
+
+
+def detached(pybuild: Pybuild, name: str, script: str, *options: str) -> str:
+    done = pybuild("run", "-d", "--name", name, *options, "busybox", "sh", "-c", script).ok()
+    return done.output.strip()
+
+
+def logged(pybuild: Pybuild, name: str) -> str:
+    return pybuild("logs", name).ok().output
+
+
+def test_a_detached_container_lives_on_and_ends_by_its_stop_signal(pybuild: Pybuild) -> None:
+    identity = detached(pybuild, "one", WAIT, "--network", "none")
+    assert len(identity) == 64
+    until(lambda: "ready\n" in logged(pybuild, "one"))
+    assert "one" in pybuild("ps").ok().output
+    assert pybuild("exec", "one", "cat", "/proc/1/cmdline").ok().output.startswith("sh")
+    assert pybuild("stop", "one").ok().output == "one\n"
+    assert "one" not in pybuild("ps").ok().output
+    assert "Exited (3)" in pybuild("ps", "-a").ok().output
+    assert logged(pybuild, "one") == "ready\nended\n"
+    assert pybuild("wait", "one").ok().output == "3\n"
+    assert pybuild("rm", "one").ok().output == "one\n"
+    assert pybuild("ps", "-aq").ok().output == ""
+
+
+def test_what_ignores_the_stop_signal_is_killed(pybuild: Pybuild) -> None:
+    script = "trap '' TERM; echo ready; while :; do sleep 0.02; done"
+    detached(pybuild, "deaf", script, "--network", "none", "--stop-timeout", "0.2")
+    until(lambda: "ready" in logged(pybuild, "deaf"))
+    pybuild("stop", "deaf").ok()
+    assert state(pybuild, "deaf")["ExitCode"] == 137
+
+
+def test_what_it_wrote_is_there_at_its_next_start(pybuild: Pybuild) -> None:
+    script = "echo again >> /log; cat /log"
+    pybuild("run", "--name", "box", "--network", "none", "busybox", "sh", "-c", script).ok()
+    done = pybuild("start", "-a", "box").ok()
+    assert done.output == "again\nagain\n"
+    assert logged(pybuild, "box") == "again\nagain\nagain\n"
+    assert "A /log" in pybuild("diff", "box").ok().output
+
+
+def test_a_container_is_known_by_name_and_id_and_its_beginning(pybuild: Pybuild) -> None:
+    identity = detached(pybuild, "known", WAIT, "--network", "none")
+    for text in ("known", identity, identity[:12], identity[:5]):
+        assert pybuild.inspect(text)["Id"] == identity
+    again = pybuild("run", "--name", "known", "busybox", "true")
+    assert again.status == 125
+    assert "is taken" in again.errors
+    other = pybuild("run", "-d", "--replace", "--name", "known", "busybox", "sleep", "100").ok()
+    assert pybuild.inspect("known")["Id"] == other.output.strip() != identity
+    assert "no container" in pybuild("exec", "nobody", "true").errors
+
+
+def test_exec_has_streams_a_status_and_an_environment_of_its_own(pybuild: Pybuild) -> None:
+    detached(pybuild, "box", WAIT, "--network", "none", "-e", "A=own")
+    script = "cat; echo $A $B $(pwd) $(id -u) >&2; exit 9"
+    done = pybuild(
+        *("exec", "-i", "-e", "B=more", "-w", "/tmp", "-u", "7", "box", "sh", "-c", script),
+        stdin="given",
+    )
+    assert (done.status, done.output, done.errors) == (9, "given", "own more /tmp 7\n")
+    assert pybuild("exec", "box", "no-such").status == 127
+    assert pybuild("exec", "box", "sh", "-c", "kill -9 $$").status == 137
+    pybuild("exec", "-d", "box", "sh", "-c", "echo done > /tmp/mark; sleep 1000").ok()
+    until(lambda: pybuild("exec", "box", "cat", "/tmp/mark").output == "done\n")
+    assert "sleep 1000" in pybuild("top", "box").ok().output
+
+
+def test_exec_with_a_terminal(pybuild: Pybuild) -> None:
+    detached(pybuild, "box", WAIT, "--network", "none")
+    ours, theirs = pty.openpty()
+    run = pybuild.start(
+        *("exec", "-it", "box", "sh", "-c", "tty; read line; echo got $line; exit 4"),
+        stdin=theirs, stdout=theirs, stderr=theirs,
+    )  # fmt: skip
+    os.close(theirs)
+    told = b""
+    while b"/dev/pts/" not in told:
+        told += os.read(ours, 1000)
+    os.write(ours, b"typed\r")
+    while b"got typed" not in told:
+        told += os.read(ours, 1000)
+    assert run.wait(PATIENCE) == 4
+    os.close(ours)
+
+
+def test_leaving_by_keys_and_coming_back(pybuild: Pybuild) -> None:
+    ours, theirs = pty.openpty()
+    script = "echo ready; read line; echo got $line; read line"
+    run = pybuild.start(
+        *("run", "-it", "--name", "box", "--network", "none", "busybox", "sh", "-c", script),
+        stdin=theirs, stdout=theirs, stderr=theirs,
+    )  # fmt: skip
+    told = b""
+    while b"ready" not in told:
+        told += os.read(ours, 1000)
+    os.write(ours, b"\x10\x11")
+    assert run.wait(PATIENCE) == 0
+    assert state(pybuild, "box")["Status"] == "running"
+    again = pybuild.start("attach", "box", stdin=theirs, stdout=theirs, stderr=theirs)
+    os.close(theirs)
+    told = b""
+    os.write(ours, b"hello\r")
+    while b"got hello" not in told:
+        told += os.read(ours, 1000)
+    os.write(ours, b"\r")
+    assert again.wait(PATIENCE) == 0
+    os.close(ours)
+
+
+def test_nothing_is_left_of_a_container_with_rm(pybuild: Pybuild) -> None:
+    pybuild("run", "--rm", "-v", "/data", "busybox", "touch", "/data/x").ok()
+    identity = detached(pybuild, "short", "sleep 0.1", "--rm", "--network", "none")
+    until(lambda: not (pybuild.root / "containers" / identity).exists())
+    assert os.listdir(pybuild.root / "containers/names") == []
+    assert os.listdir(pybuild.root / "volumes") == []
+
+
+def test_a_killed_monitor_takes_its_container_along(pybuild: Pybuild) -> None:
+    detached(pybuild, "box", "sleep 1000", "--network", "none")
+    inside = state(pybuild, "box")["Pid"]
+    stat = Path(f"/proc/{inside}/stat").read_text()
+    os.kill(int(stat.rpartition(")")[2].split()[1]), signal.SIGKILL)
+    until(lambda: not Path(f"/proc/{inside}").exists())
+    found = state(pybuild, "box")
+    assert (found["Status"], found["ExitCode"]) == ("exited", 137)
+    pybuild("start", "box").ok()
+    assert state(pybuild, "box")["Status"] == "running"
+
+
+def test_a_container_that_fails_is_started_again(pybuild: Pybuild) -> None:
+    script = "echo x >> /tries; test $(wc -l < /tries) -ge 3"
+    detached(pybuild, "box", script, "--network", "none", "--restart", "on-failure:5")
+    assert pybuild("wait", "box").ok().output == "0\n"
+    assert pybuild.inspect("box")["RestartCount"] == 2
+    detached(pybuild, "ever", "sleep 0.1", "--network", "none", "--restart", "always")
+    until(lambda: pybuild.inspect("ever")["RestartCount"] > 1)
+    pybuild("stop", "ever").ok()
+    assert state(pybuild, "ever")["Status"] == "exited"
+
+
+def test_health_follows_the_check(pybuild: Pybuild) -> None:
+    options = ("--health-cmd", "test -e /well", "--health-interval", "100ms")
+    detached(pybuild, "box", WAIT, "--network", "none", *options, "--health-retries", "2")
+    assert state(pybuild, "box")["Health"]["Status"] in ("starting", "unhealthy")
+    pybuild("wait", "--condition", "unhealthy", "box").ok()
+    pybuild("exec", "box", "touch", "/well").ok()
+    pybuild("wait", "--condition", "healthy", "box").ok()
+    assert "(healthy)" in pybuild("ps").ok().output
+    assert state(pybuild, "box")["Health"]["Log"][-1]["ExitCode"] == 0
+    events = pybuild("events", "--no-stream").ok().output
+    assert "health_status: unhealthy" in events
+    assert "health_status: healthy" in events
+
+
+def test_logs_can_be_followed_and_cut(pybuild: Pybuild) -> None:
+    script = "for i in 1 2 3 4; do echo $i; done; echo no >&2; read line < /go; echo end"
+    detached(pybuild, "box", f"mkfifo /go; {script}", "--network", "none")
+    until(lambda: "4" in logged(pybuild, "box"))
+    following = pybuild.start("logs", "-f", "--tail", "2", "box")
+    assert following.stdout is not None
+    assert following.stdout.readline() == b"4\n"
+    pybuild("exec", "box", "sh", "-c", "echo > /go").ok()
+    output, errors = following.communicate(timeout=PATIENCE)
+    assert (output, errors) == (b"end\n", b"no\n")
+    assert pybuild("logs", "--tail", "1", "box").ok().output == "end\n"
+    assert pybuild("logs", "--since", "1h", "box").ok().output.startswith("1\n")
+    assert pybuild("logs", "--until", "1h", "box").ok().output == ""
+    stamped = pybuild("logs", "-t", "box").ok().output.splitlines()[0]
+    assert stamped.endswith("Z 1")
+
+
+def test_files_go_in_and_out(pybuild: Pybuild, caller: Caller) -> None:
+    place = caller.tree(caller.place(), "file a/b/one text=one", "link a/link -> /etc/passwd")
+    detached(pybuild, "box", WAIT, "--network", "none")
+    for running in (True, False):
+        pybuild("cp", place / "a", "box:/copied").ok()
+        out = place / f"out{running}"
+        pybuild("cp", "box:/copied", out).ok()
+        assert (out / "b/one").read_text() == "one"
+        assert os.readlink(out / "link") == "/etc/passwd"
+        archive = place / f"all{running}.tar"
+        pybuild("export", "-o", archive, "box").ok()
+        with tarfile.open(archive) as tar:
+            assert "copied/b/one" in tar.getnames()
+        if running:
+            pybuild("stop", "box").ok()
+    pybuild("cp", place / "a/b/one", "box:/copied/two").ok()
+    assert pybuild("cp", "box:/copied/two", "-").ok().output[:3] == "two"
+    assert "no such file" in pybuild("cp", "box:/none", place).errors
+
+
+def test_a_link_inside_leads_nowhere_outside(pybuild: Pybuild, caller: Caller) -> None:
+    place = caller.tree(caller.place(), "file secret text=host", "file new text=new")
+    script = f"ln -s {place} /out; ln -s {place}/secret /file; echo ready; sleep 1000"
+    detached(pybuild, "box", script, "--network", "none")
+    until(lambda: "ready" in logged(pybuild, "box"))
+    for _ in range(2):
+        assert pybuild("cp", "box:/out/secret", place / "stolen").status != 0
+        assert pybuild("cp", place / "new", "box:/out/secret").status != 0
+        pybuild("stop", "box").ok()
+    assert (place / "secret").read_text() == "host"
+    assert not (place / "stolen").exists()
+
+
+def test_an_image_of_what_a_container_is(pybuild: Pybuild) -> None:
+    script = "echo kept > /file; rm /bin/vi"
+    pybuild("run", "--name", "box", "--network", "none", "busybox", "sh", "-c", script).ok()
+    pybuild("commit", "-c", 'CMD ["cat", "/file"]', "-m", "why", "box", "made").ok()
+    assert pybuild("run", "--rm", "--network", "none", "made").ok().output == "kept\n"
+    assert pybuild("run", "--rm", "--network", "none", "made", "ls", "/bin/vi").status != 0
+    assert pybuild("inspect", "-t", "image", "made").ok().output.count('"why"') >= 1
+
+
+def test_layers_of_a_container_outlive_its_image(pybuild: Pybuild) -> None:
+    detached(pybuild, "box", "sleep 1000", "--network", "none")
+    pybuild("rmi", "busybox").ok()
+    pybuild("prune", "-a", "-f").ok()
+    assert pybuild("exec", "box", "echo", "still").ok().output == "still\n"
+    pybuild("restart", "-t", "0", "box").ok()
+    assert pybuild("exec", "box", "echo", "again").ok().output == "again\n"
+
+
+def test_volumes_keep_what_is_in_them(pybuild: Pybuild, caller: Caller) -> None:
+    context = caller.context(
+        "FROM busybox\nRUN mkdir /data && echo seed > /data/seed && chmod 1770 /data\n"
+        "VOLUME /data\n"
+    )
+    pybuild.build(context, name="seeded").ok()
+    pybuild("volume", "create", "--label", "a=b", "empty").ok()
+    script = "cat /data/seed; stat -c %a /data; echo new >> /data/seed"
+    for lines in ("seed\n1770\n", "seed\nnew\n1770\n"):
+        done = pybuild("run", "--rm", "-v", "named:/data", "seeded", "sh", "-c", script).ok()
+        assert done.output == lines
+    assert pybuild("volume", "ls", "-q").ok().output == "empty\nnamed\n"
+    pybuild("run", "--name", "box", "seeded", "true").ok()
+    (anonymous,) = set(pybuild("volume", "ls", "-q").output.split()) - {"empty", "named"}
+    assert "is used by" in pybuild("volume", "rm", anonymous).errors
+    pybuild("rm", "-v", "box").ok()
+    pybuild("volume", "rm", "named", "empty").ok()
+    assert pybuild("volume", "ls", "-q").ok().output == ""
+
+
+def test_pausing_stops_everything(pybuild: Pybuild, caller: Caller) -> None:
+    if caller.kind != "root":
+        detached(pybuild, "box", WAIT, "--network", "none")
+        done = pybuild("pause", "box")
+        assert done.status in (0, 1)
+        assert done.status == 0 or "control group" in done.errors
+        return
+    script = "while :; do echo x >> /ticks; sleep 0.01; done"
+    detached(pybuild, "box", script, "--network", "none")
+    until(lambda: "x" in pybuild("exec", "box", "cat", "/ticks").output)
+    pybuild("pause", "box").ok()
+    assert "(Paused)" in pybuild("ps").ok().output
+    assert (
+        pybuild("exec", "box", "true").status == 125 or pybuild("exec", "box", "true").status == 2
+    )
+    pybuild("unpause", "box").ok()
+    assert pybuild("exec", "box", "true").status == 0
+    pybuild("pause", "box").ok()
+    pybuild("stop", "-t", "0", "box").ok()
+
+
+def test_the_init_reaps_orphans_and_passes_signals_on(pybuild: Pybuild) -> None:
+    done = pybuild("run", "--rm", "--init", "--network", "none", "busybox", "true")
+    if "static init" in done.errors:
+        pytest.skip("this machine has no static init")
+    script = "sh -c 'sleep 0.1 & exit' ; sleep 0.5; ps -o stat | grep -c Z; cat /proc/1/comm"
+    done = pybuild("run", "--rm", "--init", "--network", "none", "busybox", "sh", "-c", script)
+    assert done.output.splitlines()[0] == "0"
+    assert done.output.splitlines()[1] != "sh"
+
+
+def test_secrets_are_shown_and_not_kept(pybuild: Pybuild, caller: Caller) -> None:
+    place = caller.tree(caller.place(), "file token text=hidden-value")
+    options = ("--name", "box", "--network", "none", "--secret", f"id=token,src={place}/token")
+    script = "cat /run/secrets/token; stat -c ' %a' /run/secrets/token"
+    done = pybuild("run", *options, "busybox", "sh", "-c", script).ok()
+    assert done.output == "hidden-value 400\n"
+    (place / "token").unlink()
+    for directory, _names, files in os.walk(pybuild.root / "containers"):
+        for name in files:
+            if name not in ("log", "control"):
+                assert b"hidden-value" not in Path(directory, name).read_bytes()
+
+
+def test_a_timeout_is_told(pybuild: Pybuild) -> None:
+    done = pybuild("run", "--rm", "--network", "none", "--timeout", "0.3", "busybox", "sleep", "99")
+    assert done.status == 137
+    assert "timed out after 0.3 seconds" in done.errors
+
+
+def test_the_id_is_written_and_the_file_must_be_new(pybuild: Pybuild, caller: Caller) -> None:
+    path = caller.place() / "id"
+    options = ("run", "--cidfile", path, "--network", "none")
+    pybuild(*options, "busybox", "true").ok()
+    assert pybuild.inspect(path.read_text())["Id"] == path.read_text()
+    assert pybuild(*options, "busybox", "true").status == 125
+
+
+@pytest.mark.parametrize("kind", ["root", "rootless"])
+def test_a_server_answers_on_the_loopback_and_to_its_neighbours(
+    kind: str, request: pytest.FixtureRequest
+) -> None:
+    caller: Caller = request.getfixturevalue(f"as_{kind}")
+    kernel.require("bridge" if kind == "root" else "helper")
+    pybuild = caller.fresh()
+    with nothing_left(pybuild):
+        detached(pybuild, "web", SERVE, "-p", "127.0.0.1::80", "-p", "127.0.0.1::80/udp")
+        place = pybuild("port", "web", "80").ok().output.strip()
+        until(lambda: answers(place))
+        with urllib.request.urlopen(f"http://{place}/", timeout=10) as answer:
+            assert answer.read() == b"hello\n"
+        done = pybuild("run", "--rm", "busybox", "wget", "-qO-", "http://web/").ok()
+        assert done.output == "hello\n"
+        detached(pybuild, "second", WAIT)
+        until(lambda: "second" in pybuild("exec", "web", "cat", "/etc/hosts").output)
+        row = json.loads(pybuild("stats", "--no-stream", "--format", "json", "web").ok().output)
+        assert row["PIDs"] == "1"
+        assert float(row["MemUsage"].split("k")[0].split("M")[0]) > 0
+        pybuild("rm", "-f", "second").ok()
+        assert "second" not in pybuild("exec", "web", "cat", "/etc/hosts").ok().output
+        pybuild("stop", "web").ok()
+        pybuild("rm", "web").ok()
+        assert not answers(place)
+
+
+def answers(place: str) -> bool:
+    host, _, port = place.rpartition(":")
+    try:
+        with urllib.request.urlopen(f"http://{host}:{port}/", timeout=10) as answer:
+            return answer.status == 200
+    except OSError:
+        return False
+
+
+def test_a_port_that_is_taken_is_told(pybuild: Pybuild) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        number = taken.getsockname()[1]
+        done = pybuild("run", "--rm", "-p", f"127.0.0.1:{number}:80", "busybox", "true")
+    assert done.status == 125
+    assert f"port 127.0.0.1:{number}/tcp" in done.errors
+
+
+def test_events_are_told_in_order(pybuild: Pybuild) -> None:
+    pybuild("run", "--rm", "--name", "box", "--network", "none", "busybox", "false")
+    done = pybuild("events", "--no-stream", "--filter", "container=box", "--format", "{{.Action}}")
+    assert done.ok().output.split() == ["create", "start", "die", "destroy"]
+
+
+def test_containers_are_filtered(pybuild: Pybuild) -> None:
+    detached(pybuild, "one", WAIT, "--network", "none", "--label", "a=1")
+    pybuild("run", "--name", "two", "--network", "none", "busybox", "sh", "-c", "exit 5")
+    shown = {
+        "label=a": "one", "label=a=1": "one", "status=exited": "two", "exited=5": "two",
+        "name=tw": "two", "label=a=2": "", "ancestor=busybox": "two one",
+    }  # fmt: skip
+    for text, names in shown.items():
+        done = pybuild("ps", "-a", "--filter", text, "--format", "{{.Names}}").ok()
+        assert done.output.split() == names.split(), text
+
+
+def test_a_foreground_command_can_be_ended_from_elsewhere(pybuild: Pybuild) -> None:
+    run = pybuild.start("run", "--name", "fore", "--network", "none", "busybox", "sh", "-c", WAIT)
+    assert run.stdout is not None
+    assert run.stdout.readline() == b"ready\n"
+    pybuild("stop", "fore").ok()
+    output, _errors = run.communicate(timeout=PATIENCE)
+    assert (run.returncode, output) == (3, b"ended\n")
+
+
+def test_a_reader_that_leaves_ends_the_writer(pybuild: Pybuild) -> None:
+    run = pybuild.start(
+        "run", "--rm", "--network", "none", "busybox", "yes", stderr=subprocess.STDOUT
+    )
+    assert run.stdout is not None
+    assert run.stdout.readline() == b"y\n"
+    run.stdout.close()
+    assert run.wait(PATIENCE) in (1, 141)  # process 1 gets no SIGPIPE, but the error

@@ -1,0 +1,82 @@
+"""The state of a container as files, also when its monitor was killed."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from runtime import container
+from runtime.container import Check, HealthCheck, Port, Restart, State, Task
+from runtime.spec import Bind, File, Process, RootFs, SandboxSpec
+
+
+def task(directory: Path) -> Task:
+    spec = SandboxSpec(
+        root=RootFs(("/layers/a", "/layers/b"), "/upper", "/work"),
+        process=Process(("sh", "-c", "true"), env=(("A", "b"),)),
+        mounts=(Bind("/data", "/mnt", readonly=False), File("/secret", b"\0\xff")),
+    )
+    return Task(
+        identity="a" * 64,
+        directory=str(directory),
+        trash="/trash",
+        spec=spec,
+        names=("web", "aaaaaaaaaaaa"),
+        ports=(Port(80, 8080, "127.0.0.1"),),
+        restart=Restart("on-failure", 3),
+        health=HealthCheck(("true",), interval=1.5),
+    )
+
+
+def test_a_task_is_read_as_it_was_written(tmp_path: Path) -> None:
+    written = task(tmp_path)
+    container.write_task(written)
+    assert container.read_task(str(tmp_path)) == written
+
+
+def test_a_state_is_read_as_it_was_written(tmp_path: Path) -> None:
+    written = State("exited", code=3, checks=(Check("t1", "t2", 1, "not yet"),))
+    container.write_state(str(tmp_path), written)
+    assert container.read_state(str(tmp_path)) == written
+
+
+def test_fields_of_another_version_are_no_obstacle(tmp_path: Path) -> None:
+    text = '{"type":"State","status":"exited","code":4,"of_tomorrow":true}'
+    (tmp_path / "state.json").write_text(text)
+    assert container.read_state(str(tmp_path)) == State("exited", code=4)
+
+
+def test_what_has_no_state_yet_is_created(tmp_path: Path) -> None:
+    assert container.read_state(str(tmp_path)) == State("created")
+
+
+def test_a_container_that_is_gone_is_no_container(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        container.read_state(str(tmp_path / "gone"))
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"type":"Nothing"}'])
+def test_a_state_that_was_cut_off_is_the_end(tmp_path: Path, text: str) -> None:
+    (tmp_path / "state.json").write_text(text)
+    if text != "[]":
+        assert container.read_state(str(tmp_path)).status == "exited"
+
+
+def test_a_container_whose_monitor_was_killed_has_ended(tmp_path: Path) -> None:
+    container.write_state(str(tmp_path), State("running", pid=7))
+    lock = container.hold(str(tmp_path))
+    assert lock is not None
+    assert container.read_state(str(tmp_path)).status == "running"
+    os.close(lock)
+    state = container.read_state(str(tmp_path))
+    assert (state.status, state.code, state.pid) == ("exited", 137, 0)
+    assert state.error == "its monitor was killed"
+
+
+def test_a_container_has_one_monitor(tmp_path: Path) -> None:
+    lock = container.hold(str(tmp_path))
+    assert lock is not None
+    assert container.hold(str(tmp_path)) is None
+    assert not container.is_free(str(tmp_path))
+    os.close(lock)
+    assert container.is_free(str(tmp_path))
