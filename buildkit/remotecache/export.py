@@ -221,7 +221,8 @@ class CacheExport:
         for mount, directory in find_mounts(self._root, place.mounts):
             missing.discard(mount.id)
             try:
-                packed = pack_mount(self._root, mount._replace(used=self._day), directory, how)
+                dated = mount._replace(used=self._day)
+                packed = pack_mount(self._root, dated, directory, how, self._cancel.check)
             except BusyMountError as error:
                 self._emit(Warned(f"cache mount {mount.id} does not go along: {error.message}"))
             else:

@@ -12,7 +12,7 @@ import hashlib
 import json
 import os
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from buildkit.content.streams import Reader, Sink, VerifyingReader
 from buildkit.errors import ImageError, StoreError
@@ -60,9 +60,16 @@ def find_mounts(root: StateRoot, wanted: Sequence[str]) -> Iterator[tuple[Shared
 
 
 def pack_mount(
-    root: StateRoot, mount: SharedMount, directory: str, how: Compressor
+    root: StateRoot,
+    mount: SharedMount,
+    directory: str,
+    how: Compressor,
+    check: Callable[[], None],
 ) -> PackedMount | None:
-    """Return the mount as a blob; None when there is nothing in it. Raises BusyMountError."""
+    """Return the mount as a blob; None when there is nothing in it. Raises BusyMountError.
+
+    `check` is called now and then; what it raises ends the work.
+    """
     path = f"{root.tmp()}/mount"
     with _held(directory, fcntl.LOCK_SH), _opened(f"{directory}/fs") as fd:
         if not os.listdir(fd):
@@ -77,6 +84,7 @@ def pack_mount(
             compressing = CompressingSink(how, write)
 
             def both(block: bytes) -> None:
+                check()
                 tar.update(block)
                 compressing(block)
 

@@ -7,6 +7,7 @@ Source: distribution-spec 1.1.
 """
 
 import random
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
@@ -32,9 +33,13 @@ from buildkit.remotecache.document import CONFIG_TYPE, IMAGE_MEMBER, CacheDocume
 
 _ROUNDS = 12
 _UNKNOWN_BLOB = frozenset({400, 404})
-_SETTLING = (0.2, 0.4)
-"""Seconds between putting a manifest and looking whether another writer has replaced it: longer
-than it takes one to look, put and be heard."""
+_SETTLING = 3.0
+"""How much longer than from a look to a write is waited before looking again: others take as long
+at the same registry."""
+
+_LONGEST = 5.0
+_JITTER = (0.1, 0.3)
+"""Seconds."""
 
 
 class RegistryCache:
@@ -98,6 +103,7 @@ class RegistryCache:
                 return there.digest
             assert made is not None
             self._put_config(home, made)
+            begun = time.monotonic()
             if home.digest_of(self._reference.tag) != before:
                 continue
             try:
@@ -109,14 +115,19 @@ class RegistryCache:
                 if not gone:
                     raise
                 continue
-            if self._cancel.wait(random.uniform(*_SETTLING)):  # noqa: S311 - no secret
-                self._cancel.check()
+            self._settle(time.monotonic() - begun)
             if home.digest_of(self._reference.tag) == digest:
                 return digest
         raise RegistryError(
             f"{self.name}: other writers replace the cache all the time",
             hint="give each of them a name of its own, and read all of them",
         )
+
+    def _settle(self, took: float) -> None:
+        """Wait until whoever looked before we wrote has written, too; `took`: seconds for both."""
+        seconds = min(_SETTLING * took, _LONGEST) + random.uniform(*_JITTER)  # noqa: S311
+        if self._cancel.wait(seconds):
+            self._cancel.check()
 
     def _there(self, home: Repository) -> tuple[Digest | None, Loaded | None]:
         """Return the digest of what is there, and the cache to be merged with.

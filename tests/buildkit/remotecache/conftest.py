@@ -13,6 +13,7 @@ from buildkit.state.root import StateRoot
 def root(tmp_path: Path) -> Iterator[StateRoot]:
     """A state root."""
     with StateRoot.open(str(tmp_path / "root")) as opened:
+        opened.database()  # made before several threads want to make it
         yield opened
 
 

@@ -64,7 +64,7 @@ def filled(root: StateRoot, cancel: Cancel, *lines: str) -> tuple[SharedMount, s
 
 
 def packed(root: StateRoot, cancel: Cancel, *lines: str) -> PackedMount:
-    found = pack_mount(root, *filled(root, cancel, *lines), compressor("gzip"))
+    found = pack_mount(root, *filled(root, cancel, *lines), compressor("gzip"), cancel.check)
     assert found is not None
     return found
 
@@ -98,7 +98,7 @@ def test_only_what_is_asked_for_is_found(root: StateRoot, cancel: Cancel) -> Non
 
 def test_an_empty_mount_is_nothing(root: StateRoot, cancel: Cancel) -> None:
     mount, directory = filled(root, cancel)
-    assert pack_mount(root, mount, directory, compressor("gzip")) is None
+    assert pack_mount(root, mount, directory, compressor("gzip"), cancel.check) is None
 
 
 def test_sockets_stay_at_home(
@@ -108,7 +108,7 @@ def test_sockets_stay_at_home(
     with socket.socket(socket.AF_UNIX) as listening:
         monkeypatch.chdir(f"{directory}/fs")  # the path as a whole is too long for a socket
         listening.bind("socket")
-        blob = pack_mount(root, mount, directory, compressor("none"))
+        blob = pack_mount(root, mount, directory, compressor("none"), cancel.check)
     assert blob is not None
     with tarfile.open(blob.path) as tar:
         assert tar.getnames() == ["a"]
@@ -120,7 +120,7 @@ def test_a_mount_that_a_step_has_for_itself_is_busy(root: StateRoot, cancel: Can
         used(root, cancel, MOUNT._replace(sharing="locked")),
         pytest.raises(BusyMountError, match="for itself"),
     ):
-        pack_mount(root, mount, directory, compressor("gzip"))
+        pack_mount(root, mount, directory, compressor("gzip"), cancel.check)
 
 
 @pytest.mark.parametrize("here", [(), ("file own text=own",)])
