@@ -67,7 +67,9 @@ class Performer:
         below = None if op.link else parent
         with ExitStack() as stack:
             views = self._stores.snapshots
-            view = None if parent is None else stack.enter_context(views.view(parent))
+            # A linked copy may stand on layers that are elsewhere: they are needed for names alone.
+            seen = None if op.link and not op.chown else parent
+            view = None if seen is None else stack.enter_context(views.view(seen))
             active = self._prepared(stack, below)
             copy_into(
                 op,

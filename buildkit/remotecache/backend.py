@@ -14,6 +14,7 @@ from buildkit.content.streams import Reader
 from buildkit.errors import ImageError
 from buildkit.oci.descriptor import Descriptor
 from buildkit.oci.digest import Digest
+from buildkit.oci.fields import MAX_DOCUMENT
 from buildkit.oci.manifest import Manifest
 from buildkit.oci.media_types import DOCKER_MANIFEST, MANIFEST, layer_compression
 from buildkit.remotecache.document import CONFIG_TYPE, CacheDocument
@@ -98,8 +99,12 @@ class CacheWriter(Protocol):
 def written(
     document: CacheDocument, layers: dict[Digest, Descriptor], *, docker: bool = False
 ) -> Written:
-    """Return a cache as documents."""
+    """Return a cache as documents. Raises ImageError for one that nobody would read."""
     config = document.encode()
+    if len(config) > MAX_DOCUMENT:
+        raise ImageError(
+            f"{len(document.steps)} steps take {len(config)} bytes where {MAX_DOCUMENT} are read"
+        )
     media_type = DOCKER_MANIFEST if docker else MANIFEST
     manifest = Manifest(
         config=Descriptor(CONFIG_TYPE, Digest.of(config), len(config)),

@@ -222,6 +222,32 @@ def test_on_another_machine_only_what_changed_runs(
     assert (changed, second.ran) == (changed, ran)
 
 
+def test_what_steps_see_of_other_stages_need_not_be_fetched_to_find_them(
+    as_root: Caller, tmp_path: Path
+) -> None:
+    """By a bind mount; and a linked copy needs nothing of what it stands on."""
+    context = as_root.context(
+        "FROM busybox AS tools\n"
+        "RUN mkdir /t && echo tool > /t/tool\n"
+        "FROM busybox\n"
+        "RUN --mount=type=bind,from=tools,source=/t,target=/t cat /t/tool > /copied\n"
+        "COPY --link a.txt /\n",
+        "file a.txt text=a",
+    )
+    cache = f"{tmp_path}/cache"
+    build(as_root.fresh(), context, "--cache-to", f"type=local,dest={cache},mode=max")
+    as_root.write(context / "a.txt", "b")
+    other = as_root.fresh()
+    before = set(os.listdir(other.root / "layers"))
+
+    second = build(other, context, "--cache-from", f"type=local,src={cache}")
+
+    assert second.ran == ["COPY --link a.txt /"]
+    # The layers of the image alone.
+    assert len(set(os.listdir(other.root / "layers")) - before) == 2
+    assert other.run("app", "cat", "/copied", "/a.txt").ok().output == "tool\nb"
+
+
 def test_mode_min_has_the_steps_of_the_image_alone(as_root: Caller, tmp_path: Path) -> None:
     context = as_root.context(DOCKERFILE, "file a.txt text=a")
     cache = f"{tmp_path}/cache"
