@@ -9,9 +9,11 @@ import os
 import time
 from collections.abc import Mapping
 
+from runtime import usage
 from runtime.errors import UnsupportedError
 from runtime.rootfs import CgroupView
 from runtime.spec import Resources
+from runtime.usage import Usage
 from runtime.values import NamedTuple
 
 _PERIOD = 100_000
@@ -33,16 +35,6 @@ class Layout(NamedTuple):
     unified: str = ""
     top: str = ""
     legacy: Mapping[str, str] = {}
-
-
-class Usage(NamedTuple):
-    """What a group has used; bytes and seconds, 0 where it is not counted."""
-
-    peak_memory: int = 0
-    memory_limit: int = 0
-    oom_kills: int = 0
-    read_bytes: int = 0
-    written_bytes: int = 0
 
 
 def layout(mountinfo: str, own: str) -> Layout:
@@ -78,7 +70,7 @@ def _directory(point: str, root: str, own: str) -> str:
 
 def here() -> Layout:
     """Return the layout of this process."""
-    return layout(_read("/proc/self/mountinfo"), _read("/proc/self/cgroup"))
+    return layout(usage.text_of("/proc/self/mountinfo"), usage.text_of("/proc/self/cgroup"))
 
 
 class Group:
@@ -109,37 +101,13 @@ class Group:
     def usage(self) -> Usage:
         """Return what has been used so far."""
         if self._unified:
-            return _unified_usage(self._directories[""])
-        memory = self._directories.get("memory")
-        if memory is None:
-            return Usage()
-        return Usage(
-            peak_memory=_number(f"{memory}/memory.max_usage_in_bytes"),
-            memory_limit=_number(f"{memory}/memory.limit_in_bytes"),
-            oom_kills=_field(_read(f"{memory}/memory.oom_control"), "oom_kill"),
-        )
+            return usage.of_unified(self._directories[""])
+        return usage.of_legacy(self._directories)
 
     def remove(self) -> None:
         """Remove the groups, whose processes have ended."""
         for directory in self._directories.values():
             _remove(directory)
-
-
-def _unified_usage(directory: str) -> Usage:
-    read = written = 0
-    for word in _read(f"{directory}/io.stat").split():
-        key, _, number = word.partition("=")
-        if key == "rbytes":
-            read += int(number)
-        elif key == "wbytes":
-            written += int(number)
-    return Usage(
-        peak_memory=_number(f"{directory}/memory.peak"),
-        memory_limit=_number(f"{directory}/memory.max"),
-        oom_kills=_field(_read(f"{directory}/memory.events"), "oom_kill"),
-        read_bytes=read,
-        written_bytes=written,
-    )
 
 
 def create(resources: Resources, where: Layout, name: str) -> Group | None:
@@ -211,7 +179,7 @@ def _legacy_settings(
     settings: list[tuple[str, str]] = []
     if "cpuset" in made:
         for file in ("cpuset.cpus", "cpuset.mems"):
-            value = _read(f"{where.legacy['cpuset']}/{file}").strip()
+            value = usage.text_of(f"{where.legacy['cpuset']}/{file}").strip()
             settings.append((f"{made['cpuset']}/{file}", value))
         settings.append((f"{made['cpuset']}/cpuset.cpus", resources.cpuset_cpus))
     if resources.memory is not None:
@@ -276,11 +244,11 @@ def _unified_parent(where: Layout, needed: frozenset[str]) -> str:
     os.makedirs(parent, 0o755, exist_ok=True)
     wanted = needed | frozenset({"memory", "io"})
     for above in (base, parent):
-        present = frozenset(_read(f"{above}/cgroup.controllers").split())
+        present = frozenset(usage.text_of(f"{above}/cgroup.controllers").split())
         if needed - present:
             missing = ", ".join(sorted(needed - present))
             raise OSError(errno.EACCES, f"the controller {missing} is not delegated", above)
-        switched_on = frozenset(_read(f"{above}/cgroup.subtree_control").split())
+        switched_on = frozenset(usage.text_of(f"{above}/cgroup.subtree_control").split())
         adding = (wanted & present) - switched_on
         if adding:
             _switch_on(above, adding)
@@ -296,7 +264,7 @@ def _switch_on(directory: str, controllers: frozenset[str]) -> None:
             raise
         leaf = f"{directory}/{_PARENT}.main"
         os.makedirs(leaf, 0o755, exist_ok=True)
-        for process in _read(f"{directory}/cgroup.procs").split():
+        for process in usage.text_of(f"{directory}/cgroup.procs").split():
             _write(f"{leaf}/cgroup.procs", process)
         _write(f"{directory}/cgroup.subtree_control", text)
 
@@ -368,28 +336,6 @@ def _remove(directory: str) -> None:
             time.sleep(0.001)
         else:
             return
-
-
-def _number(path: str) -> int:
-    """Return the number in a file, 0 for `max` and for no file."""
-    text = _read(path).strip()
-    return int(text) if text.isdecimal() else 0
-
-
-def _field(text: str, key: str) -> int:
-    for line in text.splitlines():
-        words = line.split()
-        if len(words) == 2 and words[0] == key:
-            return int(words[1])
-    return 0
-
-
-def _read(path: str) -> str:
-    try:
-        with open(path, encoding="utf-8", errors="surrogateescape") as file:
-            return file.read()
-    except OSError:
-        return ""
 
 
 def _write(path: str, text: str) -> None:

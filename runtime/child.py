@@ -14,6 +14,7 @@ from runtime.channel import Channel, Failed, Ready, Unstarted
 from runtime.errors import SandboxError
 from runtime.spec import ExitStatus
 from runtime.stubs import Stub
+from runtime.usage import Usage
 
 KILL = 9
 _DEADLY = (1, 2, 3, 15)
@@ -116,7 +117,7 @@ class Child:
         self._status.close()
         os.close(self.pidfd)
         stubs.remove(self._stubs, self._parents)
-        used = cgroups.Usage()
+        used = Usage()
         if self._group is not None:
             used = self._group.usage()
             self._group.remove()
@@ -133,7 +134,7 @@ class Child:
         )
         return self._judge(os.waitstatus_to_exitcode(status), used, result)
 
-    def _judge(self, code: int, used: cgroups.Usage, result: ExitStatus) -> ExitStatus:
+    def _judge(self, code: int, used: Usage, result: ExitStatus) -> ExitStatus:
         """Fill in how it ended; a negative `code` is a signal."""
         if self._unstarted is not None:
             missing = self._unstarted
@@ -147,6 +148,8 @@ class Child:
         if oom:
             limit, peak = used.memory_limit >> 20, used.peak_memory >> 20
             reason = f"out of memory: the limit is {limit} MiB, the peak was {peak} MiB"
+        elif used.refused and code != 0:
+            reason = f"the limit of {used.process_limit} processes was reached"
         return result._replace(code=code, signal=signal, oom=oom, reason=reason)
 
 

@@ -212,9 +212,8 @@ class Service:
         if client is self._first and task.attached and not client.left:
             self._monitor.stopped = True
             self._monitor.signal(KILL)
-        elif client.feeds and task.stdin_once and not client.left:
-            if self._monitor.streams is not None:
-                self._monitor.streams.feed(b"")
+        elif client.feeds and task.stdin_once and not client.left and self._monitor.streams:
+            self._monitor.streams.feed(b"")
         self._balance()
 
     def output(self, stream: int, data: bytes) -> None:

@@ -82,7 +82,7 @@ def attended(started: Started, manner: Manner) -> int:
 
 def tell(status: ExitStatus) -> None:
     """Say why a command ended, where its exit status does not."""
-    if status.reason and (not status.started or status.oom or status.timed_out):
+    if status.reason:
         sys.stderr.write(f"pybuild: {status.reason}\n")
 
 

@@ -354,6 +354,7 @@ def test_a_server_answers_on_the_loopback_and_to_its_neighbours(
     caller: Caller = request.getfixturevalue(f"as_{kind}")
     kernel.require("bridge" if kind == "root" else "helper")
     pybuild = caller.fresh()
+    request.addfinalizer(lambda: pybuild("rm", "-f", "-a"))
     with nothing_left(pybuild):
         detached(pybuild, "web", SERVE, "-p", "127.0.0.1::80", "-p", "127.0.0.1::80/udp")
         place = pybuild("port", "web", "80").ok().output.strip()
