@@ -174,9 +174,7 @@ def test_a_blocked_registry_is_not_asked(server: Server, client: Open, tmp_path:
     assert not server.asked
 
 
-def test_a_proxy_is_asked_for_hosts_elsewhere(
-    server: Server, client: Open, tmp_path: Path
-) -> None:
+def test_a_proxy_is_asked_for_hosts_elsewhere(server: Server, client: Open, tmp_path: Path) -> None:
     server.image(b"layer")
     conf = tmp_path / "registries.conf"
     conf.write_text('[[registry]]\nlocation = "http://registry.example"\n')
