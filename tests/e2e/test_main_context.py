@@ -266,11 +266,11 @@ class TestNamedContexts:
     def test_a_layout_is_a_base_and_a_source(self, caller: Caller) -> None:
         layout = caller.place("layout") / "l"
         caller.pybuild("save", "--format", "oci-dir", "-o", layout, "busybox").ok()
-        text = "FROM base\nCOPY --from=files /bin/busybox /busybox\nRUN /busybox echo made of a layout\n"
+        text = "FROM base\nCOPY --from=files /bin/busybox /busybox\nRUN /busybox echo of a layout\n"
         words = [f"--build-context={name}=oci-layout://{layout}" for name in ("base", "files")]
         fresh = caller.empty()
         done = fresh("build", "-f", "-", *words, caller.place(), stdin=text)
-        shows(done, "made of a layout")
+        shows(done, "of a layout")
 
     def test_a_layout_that_is_none_is_told_with_its_line(self, caller: Caller) -> None:
         text = "FROM base\n"
