@@ -145,8 +145,7 @@ class ContainerStore:
         self.event(one, "destroy")
 
     def _discard(self, identity: str) -> None:
-        # A directory below tmp without a lease is nobody's: whoever comes next takes it away.
-        trash = self._root.path("tmp", f"gone-{identity}")
+        trash = f"{self._root.tmp()}/gone"
         with self._root.writing("containers"):
             os.rename(self.directory(identity), trash)
             remove_tree(trash)
