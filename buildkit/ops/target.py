@@ -82,12 +82,14 @@ class Target:
 
         Good until the next call. Raises StepError when something else is in the way.
         """
-        if path not in self._final:
-            names = path.split("/")
-            for depth in range(1, len(names) + 1):
-                here = "/".join(names[:depth])
-                if here not in self._final:
-                    self._make("/".join(names[: depth - 1]), names[depth - 1], here)
+        missing = []
+        here = path
+        while here not in self._final:
+            missing.append(here)
+            here = here.rpartition("/")[0]
+        for here in reversed(missing):
+            above, _, name = here.rpartition("/")
+            self._make(above, name, here)
         return self._upper.go(path)
 
     def vacate(self, directory: str, name: str) -> int:
