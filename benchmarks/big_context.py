@@ -65,22 +65,23 @@ def main() -> None:
         def theirs(_run: int) -> float:
             return scene.buildah("bud", "--layers", "-q", "-t", "big", "big")
 
-        results = [
-            measure("50,000 files, nothing changed", ours, theirs, args.runs),
-            measure(
-                "50,000 files, one changed",
-                changing(scene, ours),
-                changing(scene, theirs),
-                max(1, args.runs // 2),
-            ),
-            measure(
-                "50,000 files, cold",
+        cases: list[tuple[str, Callable[[int], float], Callable[[int], float], int]] = [
+            ("nothing changed", ours, theirs, args.runs),
+            ("one changed", changing(scene, ours), changing(scene, theirs), max(1, args.runs // 2)),
+            (
+                "cold",
                 lambda _run: cold_pybuild(scene),
                 lambda _run: cold_buildah(scene),
                 max(1, args.runs // 2),
             ),
         ]
-    show(results, peer="buildah", as_json=args.json)
+        results = []
+        for name, mine, other, runs in cases:
+            results.append(measure(f"50,000 files, {name}", mine, other, runs))
+            if not args.json:  # the cold one takes minutes: show what there is
+                show(results[-1:], peer="buildah", as_json=False)
+    if args.json:
+        show(results, peer="buildah", as_json=True)
 
 
 if __name__ == "__main__":

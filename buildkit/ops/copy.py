@@ -6,6 +6,7 @@ be what was selected, or the copy fails and names the file: a layer never contra
 The caller throws the upper away when this raises. Source: docs/dockerfile.md, 9.2 to 9.7.
 """
 
+import errno
 import os
 import stat
 from collections.abc import Callable, Mapping
@@ -19,6 +20,7 @@ from buildkit.llb.op import CopyOp, InlineFile
 from buildkit.oci.digest import Digest
 from buildkit.ops.chmod import Chmod, parse_chmod
 from buildkit.ops.chown import Owner, find_owner
+from buildkit.ops.earlier import Earlier
 from buildkit.ops.select import inline_bytes
 from buildkit.ops.selection import INLINE, Entry, Root, Selection
 from buildkit.ops.target import Attributes, Target, failure, set_attributes, set_xattrs
@@ -35,21 +37,15 @@ _KINDS = {
     "block": stat.S_ISBLK,
     "fifo": stat.S_ISFIFO,
 }
+_NO_LINK = (errno.EMLINK, errno.EXDEV, errno.EPERM, errno.EOPNOTSUPP)
 _SEVERAL = (
     "When using COPY with more than one source file, "
     "the destination must be a directory and end with a /"
 )
 
 
-class Earlier(NamedTuple):
-    """A file of an earlier layer that equals an entry in all respects, times included."""
-
-    directory: int
-    name: str
-
-
-LinkFrom = Callable[[Entry, int], Earlier | None]
-"""Given an entry and the ns time it would get: a file to hard-link instead of copying, or None."""
+LinkFrom = Callable[[str, Entry, Attributes], Earlier | None]
+"""Given where an entry goes and what it would get: a file to link instead of copying, or None."""
 
 
 class Copied(NamedTuple):
@@ -264,10 +260,7 @@ class _Copier:
         if entry.same and entry.same in self._linked:
             self._link_again(self._linked[entry.same], path)
             return
-        earlier = self._link_from(entry, found.st_mtime_ns) if self._link_from else None
-        if earlier is not None:
-            self._link(earlier.directory, earlier.name, path)
-        else:
+        if not self._linked_from_earlier(entry, found, path):
             try:
                 fd = open_file(_split(source)[1], here)
             except OSError as error:
@@ -279,6 +272,23 @@ class _Copier:
                 os.close(fd)
         if entry.same:
             self._linked[entry.same] = path
+
+    def _linked_from_earlier(self, entry: Entry, found: os.stat_result, path: str) -> bool:
+        """Link `path` to the same file of an earlier layer, if there is one and it can be."""
+        # Names of one file stay one file, and no more names come to it.
+        if self._link_from is None or entry.same:
+            return False
+        earlier = self._link_from(path, entry, self._attributes(entry, found))
+        if earlier is None:
+            return False
+        try:
+            self._link(earlier.directory, earlier.name, path)
+        except OSError as error:
+            if error.errno not in _NO_LINK:
+                raise
+            return False
+        self.size += found.st_size
+        return True
 
     def _write(self, entry: Entry, path: str, fd: int) -> bool:
         """Write the open file `fd` as `path`; say whether it held what was selected."""

@@ -14,7 +14,8 @@ from buildkit.cache.result import Outcome
 from buildkit.context.tree import Tree
 from buildkit.errors import Cancelled, StepError
 from buildkit.llb.op import CopyOp, ExecOp, GitOp, HttpOp, MkdirOp
-from buildkit.ops.copy import copy_into
+from buildkit.ops.copy import LinkFrom, copy_into
+from buildkit.ops.earlier import WORTHWHILE, EarlierLayer, last_result
 from buildkit.ops.execute import Setting, execute
 from buildkit.ops.grants import Grants
 from buildkit.ops.mkdir import make_directory
@@ -25,6 +26,7 @@ from buildkit.ops.selection import Selection
 from buildkit.ops.stores import Stores
 from buildkit.progress.cancel import Cancel
 from buildkit.progress.reporter import StepReporter
+from buildkit.snapshot.layers import Layers
 from buildkit.snapshot.snapshot import Active, Change, Committed, Snapshot
 from runtime.mounts import mounted_overlay_fd
 
@@ -71,6 +73,7 @@ class Performer:
             seen = None if op.link and not op.chown else parent
             view = None if seen is None else stack.enter_context(views.view(seen))
             active = self._prepared(stack, below)
+            link_from = self._earlier(op, selection, stack)
             copy_into(
                 op,
                 selection,
@@ -78,9 +81,25 @@ class Performer:
                 None if below is None else view,
                 active.upper,
                 check=cancel.check,
+                link_from=link_from,
                 owner_view=view,
             )
             return _outcome(self._commit(active, below), parent)
+
+    def _earlier(self, op: CopyOp, selection: Selection, stack: ExitStack) -> LinkFrom | None:
+        """Return what finds files to link to in what `op` gave last time, None without any.
+
+        Not when times are clamped: that would change them in the earlier layer, too.
+        """
+        if self._clamp is not None:
+            return None
+        if sum(len(selection.entries(root)) for root in selection.roots) < WORTHWHILE:
+            return None
+        last = last_result(self._stores.root, op)
+        if last is None or not self._stores.snapshots.has((last,)):
+            return None
+        layer = EarlierLayer(Layers(self._stores.root).fs(last))
+        return stack.enter_context(layer).find
 
     def make_directory(self, op: MkdirOp, parent: Snapshot | None) -> Outcome:
         """Return what WORKDIR gives. Raises StepError, StoreError."""

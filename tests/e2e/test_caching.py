@@ -319,3 +319,28 @@ def test_two_stores_have_the_same_keys(as_root: Caller, tmp_path: Path) -> None:
         shutil.rmtree(pybuild.root)
     assert len(found[0]) == 6
     assert found[0] == found[1]
+
+
+def layer_of(store: Pybuild, name: str) -> Path:
+    """Return the files of the top layer of an image."""
+    top = str(store.inspect(name)["RootFS"]["Layers"][-1])
+    return store.root / "layers" / top.removeprefix("sha256:") / "fs"
+
+
+def test_a_large_copy_makes_only_the_files_that_are_new(as_root: Caller, store: Pybuild) -> None:
+    context = as_root.context(
+        "FROM based\nCOPY . /src\n",
+        *(f"file d{number % 7}/f{number} 0644 text=content-{number}" for number in range(300)),
+    )
+    store.build(context, name="one").ok()
+    (context / "d1/f1").write_text("changed", encoding="utf-8")
+    first = layer_of(store, "one")
+    (first / "src/d3/f3").write_text("damaged!!", encoding="utf-8")  # as long as it was
+    os.utime(first / "src/d3/f3", ns=(0, (context / "d3/f3").stat().st_mtime_ns))
+    store.build(context, name="two").ok()
+    second = layer_of(store, "two")
+    names = [f"src/d{number % 7}/f{number}" for number in range(300)]
+    shared = [number for number, name in enumerate(names) if (first / name).samefile(second / name)]
+    assert shared == [number for number in range(300) if number not in (1, 3)]
+    assert store.run("two", "cat", "/src/d1/f1", "/src/d3/f3").ok().output == "changedcontent-3"
+    assert store.run("two", "ls", "-l", "/src/d2/f2").ok().output.startswith("-rw-r--r--")

@@ -11,9 +11,11 @@ from buildkit.context.local import LocalContext
 from buildkit.context.tree import Tree
 from buildkit.errors import BuildError, ContextError
 from buildkit.llb.op import CopyOp
-from buildkit.ops.copy import Earlier, copy_into
+from buildkit.ops.copy import copy_into
+from buildkit.ops.earlier import Earlier
 from buildkit.ops.select import select
 from buildkit.ops.selection import Entry, Selection
+from buildkit.ops.target import Attributes
 from tests.buildkit.ops.cases import TOP, Case, parse_copy, read_cases
 from tests.trees import make_tree, read_tree
 
@@ -308,8 +310,8 @@ def test_an_earlier_file_is_linked_instead_of_copied(tmp_path: Path) -> None:
     selection = stage.select(op)
     (tmp_path / "upper").mkdir()
 
-    def link_from(entry: Entry, _mtime: int) -> Earlier | None:
-        return Earlier(directory, "kept") if entry.path == "a" else None
+    def link_from(path: str, _entry: Entry, _wanted: Attributes) -> Earlier | None:
+        return Earlier(directory, "kept") if path == "d/a" else None
 
     copy_into(op, selection, stage.trees, None, str(tmp_path / "upper"), link_from=link_from)
     linked = (tmp_path / "upper/d/a").stat()
