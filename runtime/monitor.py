@@ -111,7 +111,12 @@ class Monitor:
             os.mkdir(spec.root.work, 0o700)
         actions = plan.plan(spec, host.here())
         self.group = self._maker.make(spec.resources)
-        streams = Streams(self.loop, self._tell, interactive=task.interactive)
+        streams = Streams(
+            self.loop,
+            self._tell,
+            interactive=task.interactive,
+            terminal=spec.process.terminal,
+        )
         self.streams = streams
         used_up = descriptors(spec)
         numbers = used_up if spec.network_fd is None else (*used_up, spec.network_fd)

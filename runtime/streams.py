@@ -22,8 +22,14 @@ class Streams:
     """Pipes for one run of a container; `given` are the ends for the program, 0, 1 and 2."""
 
     def __init__(
-        self, loop: Loop, tell: Callable[[int, bytes], object], *, interactive: bool
+        self,
+        loop: Loop,
+        tell: Callable[[int, bytes], object],
+        *,
+        interactive: bool,
+        terminal: bool,
     ) -> None:
+        """With `terminal` the program's own will be told by `started`; input waits for it."""
         self._loop = loop
         self._tell = tell
         self._reading: dict[int, int] = {}
@@ -33,7 +39,8 @@ class Streams:
         self._queued = 0
         self._closing = False
         self._paused = False
-        self.given: tuple[int, ...] = self._pipes(interactive=interactive)
+        self._awaited = terminal
+        self.given: tuple[int, ...] = self._pipes(interactive=interactive and not terminal)
 
     def _pipes(self, *, interactive: bool) -> tuple[int, ...]:
         if interactive:
@@ -61,9 +68,11 @@ class Streams:
         if terminal is None:
             return
         self._close_pipes()
+        self._awaited = False
         self._terminal = True
         self._input = terminal
         self._read(terminal, 1)
+        self._write()
 
     def _close_pipes(self) -> None:
         for fd in list(self._reading):
@@ -128,19 +137,22 @@ class Streams:
 
     def feed(self, data: bytes) -> None:
         """Add to the input; nothing is its end."""
-        if self._input < 0 or self._closing:
+        if (self._input < 0 and not self._awaited) or self._closing:
             return
-        if not data and self._terminal:
+        if not data and (self._terminal or self._awaited):
             data = _END_OF_FILE
         if data:
             self._queue.append(data)
             self._queued += len(data)
         else:
             self._closing = True
-        self._write()
+        if not self._awaited:
+            self._write()
 
     def _write(self) -> None:
         """Write what the program takes."""
+        if self._input < 0:
+            return
         while self._queue:
             try:
                 written = os.write(self._input, self._queue[0])

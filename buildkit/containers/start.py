@@ -10,7 +10,7 @@ from buildkit.errors import UsageError
 from buildkit.snapshot.overlay import OverlayStore
 from buildkit.snapshot.snapshot import Snapshot
 from buildkit.state.root import StateRoot
-from runtime import container, mounts, starting
+from runtime import container, mounts, starting, terminal
 from runtime.container import Task
 from runtime.control import Connection
 from runtime.spec import RootFs
@@ -60,6 +60,8 @@ def prepared(store: OverlayStore, one: Container, *, attached: bool) -> Task:
         lowers = () if snapshot is None else store.lowers(snapshot)
         layer = spec.root._replace(lowers=lowers)
         spec = spec._replace(root=layer)
+    if attached and spec.process.terminal:
+        spec = spec._replace(process=spec.process._replace(terminal_size=terminal.size()))
     if not attached:
         spec = spec._replace(resources=spec.resources._replace(account=True))
     secrets = tuple(map(secret_file, one.record.secrets))
