@@ -87,7 +87,9 @@ def _stacked(layers: tuple[bytes, ...]) -> dict[str, list[Node]]:
                 gone = os.path.join(folder, last.removeprefix(_WHITEOUT))
                 _remove(tree, [path for path in below if f"{path}/".startswith(f"{gone}/")])
             elif member.islnk():
-                tree[name] = tree[_name(member.linkname)]
+                cell = tree[_name(member.linkname)]
+                _put(tree, name, cell[0])
+                tree[name] = cell
             else:
                 _put(tree, name, _node(member, content))
     return tree

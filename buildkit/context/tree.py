@@ -89,7 +89,7 @@ class Tree:
     """See the module. `root_fd` stays the caller's. `label` names the tree in messages.
 
     `place` says where it is, `ignore_file` where its patterns come from, both for hints.
-    `special`: devices, FIFOs are copied (snapshots), not passed over (contexts). `plain_modes`:
+    `special`: devices are copied (snapshots), not passed over (contexts). `plain_modes`:
     files are 0755 or 0644, directories 0755, whatever the disk says. `download`: what is in it came
     from a URL, so that ADD does not unpack it unasked.
     """

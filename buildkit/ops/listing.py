@@ -118,7 +118,7 @@ class Listing:
         if not self._is_copied(row):
             raise ContextError(
                 f"{self._tree.label}: {root.path!r} is neither a file nor a directory nor a link",
-                hint="sockets, and devices and FIFOs of a build context, are never copied",
+                hint="sockets, and devices of a build context, are never copied",
             )
         return row
 
@@ -129,7 +129,7 @@ class Listing:
     def _is_copied(self, row: Row) -> bool:
         """Say whether a COPY knows what to do with a file of this kind."""
         kind = _KINDS.get(stat.S_IFMT(row[1]))
-        if kind in ("file", "dir", "link"):
+        if kind in ("file", "dir", "link", "fifo"):
             return True
         # A 0/0 device is overlayfs's mark of a deletion and nothing that may be made (S18).
         return self._tree.special and kind is not None and not (kind == "char" and row[9] == 0)
