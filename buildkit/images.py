@@ -80,6 +80,7 @@ class ImageStore:
                 "INSERT OR REPLACE INTO image VALUES(?, ?, ?)",
                 [(name, digest, now) for name in wanted],
             )
+        self._root.write_back()
         return digest
 
     def tag(self, image: Digest, name: Reference) -> None:
@@ -92,6 +93,7 @@ class ImageStore:
                 "INSERT OR REPLACE INTO image VALUES(?, ?, ?)",
                 (str(_plain(name)), image, time.time()),
             )
+        self._root.write_back()
 
     def remove(self, text: str, *, force: bool = False) -> Removed:
         """Take away a name, or the image that an ID means, with its names when `force`.
@@ -112,6 +114,7 @@ class ImageStore:
             last = set(gone) == set(names)
             if last:
                 database.execute("DELETE FROM known_image WHERE config=?", (image,))
+        self._root.write_back()
         return Removed(gone, image if last else None)
 
     def find(self, text: str) -> ResolvedImage:

@@ -131,6 +131,15 @@ class StateRoot:
             connection.close()
         self._local = threading.local()
 
+    def write_back(self) -> None:
+        """Bring what the database's log holds into the database itself, and both to the disk.
+
+        After this the file stands for itself, and a power cut takes nothing of it away. What cannot
+        be written back now (a full disk) stays in the log, which counts as much.
+        """
+        with contextlib.suppress(sqlite3.OperationalError):
+            self.database().execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+
     def close(self) -> None:
         """Give the lease and the connections back. May be called twice."""
         self.forget_connections()

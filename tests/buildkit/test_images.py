@@ -1,4 +1,6 @@
+import contextlib
 import os
+import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -128,3 +130,20 @@ def test_adding_again_changes_nothing(images: ImageStore) -> None:
     images.add(config("a"), names("app"))
     assert images.manifest(digest) == manifest
     assert images.find(f"x@{manifest}").config_digest == digest
+
+
+def test_a_named_image_needs_nothing_of_the_databases_log(
+    images: ImageStore, tmp_path: Path
+) -> None:
+    image = images.add(config("one"), names("app"))
+    images.tag(image, Reference.parse("other"))
+    copy = tmp_path / "copy.db"
+    copy.write_bytes(Path(images._root.database_path).read_bytes())  # and no -wal beside it
+
+    with contextlib.closing(sqlite3.connect(copy)) as database:
+        found = database.execute("SELECT name FROM image ORDER BY name").fetchall()
+
+    assert [name for (name,) in found] == [
+        "docker.io/library/app:latest",
+        "docker.io/library/other:latest",
+    ]
