@@ -1,4 +1,7 @@
-"""`pybuild fsck`: is the store sound? Exit status 0 only when it is, or has been made so."""
+"""`pybuild fsck`: is the store sound? Exit status 0 only when it is, or has been made so.
+
+What a killed command has left half-made is told and no damage: the next command takes it away.
+"""
 
 import argparse
 import sys
@@ -24,7 +27,7 @@ def command(args: argparse.Namespace) -> int:
         from buildkit.fsck import fsck  # many modules, for this command only
 
         findings = fsck(root, full=args.full, repair=args.repair)
-    open_ones = [finding for finding in findings if not finding.repaired]
+    open_ones = [finding for finding in findings if finding.is_damage]
     if args.quiet:
         return 1 if open_ones else 0
     if args.format == "json":

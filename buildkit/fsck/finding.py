@@ -12,6 +12,11 @@ class Finding(NamedTuple):
     problem: str
     repaired: bool
 
+    @property
+    def is_damage(self) -> bool:
+        """Whether it needs a repair: what was half-made goes with the next command by itself."""
+        return not self.repaired and not self.what.startswith("tmp/")
+
 
 class Findings:
     """Collects findings, and repairs what they are about if that is wanted."""
