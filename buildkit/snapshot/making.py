@@ -86,7 +86,7 @@ class Maker:
         if found != diff_id:
             raise StoreError(
                 f"layer {diff_id} is damaged: its content is now {found}",
-                hint="pybuild fsck --full --repair drops it, then build again",
+                hint="pybuild fsck --repair drops it, then build again",
             )
         return hashing.size
 

@@ -330,6 +330,18 @@ def test_impossible_names_are_usage_errors(pybuild: Pybuild, name: str) -> None:
     assert pybuild("tag", "base:1", name).status == 2
 
 
+def test_fsck_reads_the_files_of_layers_unless_it_is_to_be_quick(pybuild: Pybuild) -> None:
+    pybuild("fsck").ok()
+    layers = [path for path in (pybuild.root / "layers").rglob("fs/**/*") if path.is_file()]
+    victim = max(layers, key=lambda path: path.stat().st_size)
+    data = bytearray(victim.read_bytes())
+    data[0] ^= 1
+    victim.write_bytes(bytes(data))
+
+    assert pybuild("fsck", "--quick").status == 0
+    assert pybuild("fsck").status == 1
+
+
 def test_fsck_finds_a_damaged_blob_and_repairs_it(pybuild: Pybuild, tmp_path: Path) -> None:
     pybuild("save", "--format", "oci-archive", "-o", tmp_path / "out", "base:1").ok()
     pybuild("fsck").ok()
