@@ -12,7 +12,7 @@ import sys
 from buildkit.build import BuildResult, build
 from buildkit.cli.interrupts import cancelling
 from buildkit.cli.options import open_root
-from buildkit.cli.request import add_call_options, add_options, notes_of, request_of
+from buildkit.cli.request import add_call_options, add_context, add_options, notes_of, request_of
 from buildkit.progress.events import Warned
 from buildkit.progress.table import display_for
 from buildkit.request import BuildRequest
@@ -22,10 +22,9 @@ from buildkit.worker import Worker
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of `build`; names and meaning are docker's."""
-    parser.usage = "pybuild [build] [OPTIONS] CONTEXT"
     add_options(parser)
     add_call_options(parser)
-    parser.add_argument("context", metavar="CONTEXT", help="a directory, a URL, or -")
+    add_context(parser, "[build]")
 
 
 def command(args: argparse.Namespace) -> int:

@@ -30,12 +30,11 @@ from grammar.source import Source
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the options: those of `build`; the context may be left out."""
+    """Declare the options: those of `build`."""
     build_request.add_options(parser)
     build_request.add_call_options(parser)
     parser.set_defaults(call="check")
-    parser.usage = "pybuild check [OPTIONS] [CONTEXT]"
-    parser.add_argument("context", nargs="?", default=".", metavar="CONTEXT", help="a directory")
+    build_request.add_context(parser, "check")
 
 
 def command(args: argparse.Namespace) -> int:

@@ -29,8 +29,7 @@ from grammar.source import Source
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options: those of `build`."""
     build_request.add_options(parser)
-    parser.add_argument("context", metavar="CONTEXT", help="a directory")
-    parser.usage = "pybuild lock [OPTIONS] CONTEXT"
+    build_request.add_context(parser, "lock")
 
 
 def command(args: argparse.Namespace) -> int:

@@ -144,7 +144,7 @@ def overview() -> str:
     width = max(map(len, COMMANDS))
     lines = [f"  {name:<{width}}  {command.summary}" for name, command in COMMANDS.items()]
     return (
-        "usage: pybuild [--root DIR] [build] [OPTIONS] CONTEXT\n"
+        "usage: pybuild [--root DIR] [build] [OPTIONS] [CONTEXT]\n"
         "       pybuild [--root DIR] COMMAND [OPTIONS] ...\n\n"
         "Builds Dockerfiles into OCI images and runs them: one command, no daemon.\n\n"
         "commands:\n" + "\n".join(lines) + "\n\n"

@@ -22,8 +22,7 @@ SOMETHING_WOULD_RUN = 10
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options: those of `build`, and how to print."""
     build_request.add_options(parser)
-    parser.add_argument("context", metavar="CONTEXT", help="a directory")
-    parser.usage = "pybuild plan [OPTIONS] CONTEXT"
+    build_request.add_context(parser, "plan")
     parser.add_argument("--format", choices=("text", "json"), default="text", help="how to print")
 
 

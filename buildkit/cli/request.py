@@ -41,6 +41,13 @@ if TYPE_CHECKING:
 _PROGRESS = ("PYBUILD_PROGRESS", "BUILDKIT_PROGRESS")
 
 
+def add_context(parser: argparse.ArgumentParser, name: str) -> None:
+    """Declare the context of the command `name`; it is the last argument, and may be left out."""
+    parser.usage = f"pybuild {name} [OPTIONS] [CONTEXT]"
+    add = parser.add_argument
+    add("context", nargs="?", default=".", metavar="CONTEXT", help="a directory (.), a URL, or -")
+
+
 def add_call_options(parser: argparse.ArgumentParser) -> None:
     """Declare the options for an answer about the Dockerfile in place of a build."""
     add = parser.add_argument

@@ -11,12 +11,11 @@ from buildkit.request import BuildRequest
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the options: those of `build`; the context may be left out."""
+    """Declare the options: those of `build`."""
     build_request.add_options(parser)
     build_request.add_call_options(parser)
     parser.set_defaults(call="targets")
-    parser.usage = "pybuild targets [OPTIONS] [CONTEXT]"
-    parser.add_argument("context", nargs="?", default=".", metavar="CONTEXT", help="a directory")
+    build_request.add_context(parser, "targets")
 
 
 def command(args: argparse.Namespace) -> int:

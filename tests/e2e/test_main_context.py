@@ -78,6 +78,13 @@ class TestDirectory:
         done = caller.pybuild("build", "--no-cache", *words, cwd=caller.top)
         shows(done, "inside")
 
+    def test_without_a_context_it_is_the_working_directory(self, caller: Caller) -> None:
+        context = caller.tree(caller.place(), "file a text=inside")
+        caller.write(context / "Dockerfile", DOCKERFILE)
+        for words in (["-f", "Dockerfile"], ["build"], ["-t", "named"]):
+            done = caller.pybuild(*words, "--no-cache", "--progress=plain", cwd=context)
+            shows(done, "inside")
+
     def test_it_comes_from_standard_input(self, caller: Caller) -> None:
         context = caller.tree(caller.place(), "file a text=inside")
         shows(built(caller, "-f", "-", context, stdin=DOCKERFILE), "inside")
