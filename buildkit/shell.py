@@ -23,8 +23,8 @@ from buildkit.progress.cancel import Cancel
 from buildkit.records.record import BuildRecord
 from buildkit.snapshot.snapshot import Active, Snapshot
 from buildkit.worker import Worker
+from runtime.attached import run_attached
 from runtime.spec import ExitStatus
-from runtime.terminal import run_attached
 from runtime.values import NamedTuple
 
 Side: TypeAlias = Literal["before", "after"]
@@ -104,7 +104,8 @@ def _attached(
             env = {"TERM": os.environ.get("TERM", "xterm"), **dict(spec.process.env)}
             process = spec.process._replace(env=tuple(sorted(env.items())))
             spec = spec._replace(process=process)
-        return run_attached(spec, tty=wish.tty, interactive=wish.interactive)
+        directory = worker.root.tmp()
+        return run_attached(spec, directory, tty=wish.tty, interactive=wish.interactive)
 
 
 def missing_grants(op: object, grants: Grants) -> list[str]:

@@ -20,24 +20,19 @@ from tests.runtime.conftest import Sandboxes
 PROGRAM = """
 import os, sys, tempfile
 sys.path.insert(0, {repository!r})
-from runtime import container, foreground, rootless, starting, terminal
-from runtime.container import Task
+from runtime import rootless
+from runtime.attached import run_attached
 from runtime.errors import SandboxError
-from runtime.foreground import Manner
 from runtime.spec import Process, RootFs, SandboxSpec
-tty, stdin = "t" in sys.argv[1], "i" in sys.argv[1]
 rootless.enter()
-process = Process(tuple(sys.argv[2:]), env=(("PATH", "/bin"),), user={user!r}, terminal=tty)
-process = process._replace(terminal_size=terminal.size())
+process = Process(tuple(sys.argv[2:]), env=(("PATH", "/bin"),), user={user!r})
 spec = SandboxSpec(root=RootFs(({root!r},)), process=process, network="none")
 with tempfile.TemporaryDirectory() as place:
-    task = Task("a" * 64, place, place, spec, interactive=stdin, attached=True)
-    connection, monitor = starting.start(task, container.hold(place))
     try:
-        status = foreground.stay(connection, Manner(tty=tty, stdin=stdin))
+        tty, interactive = "t" in sys.argv[1], "i" in sys.argv[1]
+        status = run_attached(spec, place, tty=tty, interactive=interactive)
     except SandboxError as error:
         sys.exit(error.message)
-    os.waitpid(monitor, 0)
 sys.exit(status.code)
 """
 
