@@ -11,6 +11,7 @@ from buildkit.oci.digest import Digest
 from buildkit.ops.http import Downloads
 from tests.buildkit.context.test_http import Handler, Server
 from tests.buildkit.context.test_http import server as server
+from tests.kernel import needs
 
 _TIME = "Tue, 01 Jan 2030 00:00:00 GMT"
 
@@ -57,6 +58,7 @@ def op(server: Server, checksum: bytes | None = None) -> HttpOp:
     return HttpOp(url=f"{server.url}/dir/file.bin", filename="file.bin", checksum=digest)
 
 
+@needs("root")
 def test_a_download_becomes_a_private_file_with_the_servers_time(
     steady: Server, builds: Builds, tmp_path: Path
 ) -> None:
@@ -78,6 +80,7 @@ def test_the_next_build_asks_only_whether_it_has_changed(steady: Server, builds:
     assert steady.asked[1][1]["If-None-Match"] == '"1"'
 
 
+@needs("root")
 def test_an_unchanged_file_is_fetched_again_when_its_layer_is_gone(
     steady: Server, builds: Builds, tmp_path: Path
 ) -> None:

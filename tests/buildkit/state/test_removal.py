@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 
 from buildkit.state.removal import remove_tree
+from tests.kernel import needs
 
 
 def test_a_tree_of_thousands_of_levels_goes(tmp_path: Path) -> None:
@@ -19,6 +20,7 @@ def test_a_tree_of_thousands_of_levels_goes(tmp_path: Path) -> None:
     assert os.listdir(tmp_path) == []
 
 
+@needs("root")
 def test_odd_names_closed_modes_and_links_go_and_what_they_point_to_stays(tmp_path: Path) -> None:
     outside = tmp_path / "outside"
     outside.mkdir()

@@ -7,8 +7,10 @@ import pytest
 
 from buildkit.errors import StoreError
 from buildkit.state.root import FORMAT, StateRoot
+from tests.kernel import needs
 
 
+@needs("root")
 def test_a_new_root_is_closed_to_others_whatever_the_umask(tmp_path: Path) -> None:
     before = os.umask(0o277)
     try:
