@@ -45,12 +45,12 @@ class State(NamedTuple):
 
 
 @contextlib.contextmanager
-def nothing_left(*programs: Pybuild) -> Iterator[None]:
+def nothing_left(*programs: Pybuild, patience: float = PATIENCE) -> Iterator[None]:
     """Check that a block leaves nothing behind, neither running nor in the stores of `programs`."""
     _adopt_orphans()
     before = look(programs)
     yield
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + patience
     while left := look(programs).beyond(before):
         assert time.monotonic() < deadline, "\n".join(left)
         time.sleep(0.05)
