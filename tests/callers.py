@@ -11,10 +11,12 @@ import pwd
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
+
+import pytest
 
 from tests import kernel
 from tests.program import PROGRAM, TOP, Pybuild, program
@@ -34,6 +36,21 @@ from runtime import rootless
 rootless.enter()
 shutil.rmtree(sys.argv[2])
 """
+
+
+def pairs(
+    cases: Sequence[Any], both: Container[str], name: Callable[[Any], str] = str
+) -> list[Any]:
+    """Return what to parametrize `("caller", "case")` with, indirectly for the first.
+
+    Every case is for root, and those called as in `both` for an ordinary user, too.
+    """
+    return [
+        pytest.param(kind, case, id=f"{kind}-{name(case)}")
+        for kind in ("root", "rootless")
+        for case in cases
+        if kind == "root" or name(case) in both
+    ]
 
 
 class Caller(NamedTuple):

@@ -42,7 +42,7 @@ def as_single() -> Iterator[Caller]:
 
 @pytest.fixture(params=["root", "rootless"])
 def caller(request: pytest.FixtureRequest) -> Caller:
-    """Root, then an ordinary user."""
+    """Root, then an ordinary user; `tests.callers.pairs` makes do with less."""
     found = request.getfixturevalue(f"as_{request.param}")
     assert isinstance(found, Caller)
     return found

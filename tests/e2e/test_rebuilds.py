@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from tests.callers import BASE, Caller
+from tests.callers import BASE, Caller, pairs
 from tests.program import TOP, Pybuild
 
 FOLDER = TOP / "fixtures/rebuilds"
@@ -36,7 +36,11 @@ class Built(NamedTuple):
     cached: list[str]
 
 
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize(
+    ("caller", "case"),
+    pairs(CASES, ("early-cutoff-in-a-stage", "no-cache", "not-in-the-key", "nothing-new")),
+    indirect=["caller"],
+)
 def test_only_what_has_to_run_runs(caller: Caller, case: str) -> None:
     folder = FOLDER / case
     lines = folder / "context.txt"
