@@ -168,7 +168,11 @@ class _Copier:
             os.lseek(fd, 0, os.SEEK_SET)
             if hashed(fd) != entry.content:
                 raise tree.moved(root.path) from error
-            raise
+            named = "" if repr(root.path) in error.message else f"{root.path!r} is damaged: "
+            raise StepError(
+                f"{named}{error.message}",
+                hint=error.hint or "ADD --unpack=false copies it as it is",
+            ) from error
         finally:
             os.close(fd)
         return True
