@@ -22,11 +22,12 @@ TOP = Path(__file__).resolve().parent.parent
 
 
 class Pairs(NamedTuple):
-    """Seconds of ours and theirs, run by run."""
+    """Seconds of ours and theirs, run by run; `peer` is who they are."""
 
     title: str
     ours: list[float]
     theirs: list[float]
+    peer: str = ""
 
     def ratios(self) -> list[float]:
         """Return ours / theirs, pair by pair."""
@@ -43,13 +44,25 @@ def pybuild() -> list[str]:
 
 def timed(command: Sequence[str], environment: dict[str, str], cwd: Path) -> float:
     """Run `command` quietly and return its wall-clock seconds. Raises on a status other than 0."""
-    started = time.perf_counter()
-    done = subprocess.run(command, env=environment, cwd=cwd, capture_output=True, check=False)
-    seconds = time.perf_counter() - started
-    if done.returncode:
-        sys.stderr.write(done.stderr.decode(errors="replace"))
-        raise SystemExit(f"{' '.join(command)}: exit status {done.returncode}")
-    return seconds
+    return weighed(command, environment, cwd)[0]
+
+
+def weighed(command: Sequence[str], environment: dict[str, str], cwd: Path) -> tuple[float, int]:
+    """Run `command` as `timed` does; return seconds and bytes of the largest process's peak."""
+    with tempfile.TemporaryFile() as errors:
+        started = time.perf_counter()
+        process = subprocess.Popen(
+            command, env=environment, cwd=cwd, stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL, stderr=errors,
+        )  # fmt: skip
+        _, status, usage = os.wait4(process.pid, 0)
+        seconds = time.perf_counter() - started
+        process.returncode = os.waitstatus_to_exitcode(status)
+        if process.returncode:
+            errors.seek(0)
+            sys.stderr.write(errors.read().decode(errors="replace"))
+            raise SystemExit(f"{' '.join(command)}: exit status {process.returncode}")
+    return seconds, usage.ru_maxrss << 10
 
 
 def measure(
@@ -57,27 +70,30 @@ def measure(
     ours: Callable[[int], float],
     theirs: Callable[[int], float],
     runs: int,
+    *,
+    peer: str = "",
 ) -> Pairs:
     """Call both with the number of the run (0 is the warm-up, not counted) in turn."""
     ours(0)
     theirs(0)
-    pairs = Pairs(title, [], [])
+    pairs = Pairs(title, [], [], peer)
     for run in range(1, runs + 1):
         pairs.ours.append(ours(run))
         pairs.theirs.append(theirs(run))
     return pairs
 
 
-def show(results: Sequence[Pairs], *, peer: str, as_json: bool) -> None:
-    """Print the medians and the median ratio of each result."""
+def show(results: Sequence[Pairs], *, peer: str = "", as_json: bool) -> None:
+    """Print the medians and the median ratio of each result; `peer` where a result names none."""
+    results = [pairs._replace(peer=pairs.peer or peer) for pairs in results]
     if as_json:
-        print(json.dumps([{**pairs._asdict(), "peer": peer} for pairs in results]))
+        print(json.dumps([pairs._asdict() for pairs in results]))
         return
     for pairs in results:
         ours, theirs = statistics.median(pairs.ours), statistics.median(pairs.theirs)
         ratio = statistics.median(pairs.ratios())
         print(
-            f"{pairs.title}: pybuild {ours * 1000:.0f} ms, {peer} {theirs * 1000:.0f} ms, "
+            f"{pairs.title}: pybuild {ours * 1000:.0f} ms, {pairs.peer} {theirs * 1000:.0f} ms, "
             f"ratio {ratio:.3f} (1/{1 / ratio:.0f}), {len(pairs.ours)} pairs"
         )
 

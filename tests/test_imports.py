@@ -63,7 +63,7 @@ DOORS = {
     "networkx": {"buildkit.llb.graph", "buildkit.llb.networkx_subset"},
     "tqdm": {"buildkit.progress.bars"},
     "xxhash": {"buildkit.tree.fingerprint"},
-    "isal": {"buildkit.snapshot.compression"},
+    "isal": {"buildkit.snapshot.blocks", "buildkit.snapshot.compression"},
     "zstandard": {"buildkit.snapshot.compression"},
     "ctypes": {"runtime.syscalls"},
     "urllib3": {"buildkit.registry.connections", "buildkit.registry.transport"},

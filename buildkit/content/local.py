@@ -14,6 +14,7 @@ from contextlib import AbstractContextManager
 
 from buildkit.content.store import Stored
 from buildkit.content.streams import CHUNK, Reader, Sink, VerifyingReader, copy
+from buildkit.content.writeback import SyncedFile
 from buildkit.errors import ImageError, StoreError
 from buildkit.oci.digest import Digest
 from buildkit.state.root import StateRoot
@@ -43,15 +44,17 @@ class LocalBlobStore:
         what = "blob" if expected is None else f"blob {expected}"
         checked = VerifyingReader(source, expected=expected, size=size, what=what)
         temporary, fd = self._temporary()
+        file = SyncedFile(fd)
         try:
             try:
                 # What reading raises is the source's affair; what writing raises is the disk's.
                 while data := checked.read(CHUNK):
                     with self._root.writing(_PLACE):
-                        _write(fd, data)
+                        file.write(data)
                 with self._root.writing(_PLACE):
-                    os.fsync(fd)
+                    file.finish()
             finally:
+                file.stop()
                 os.close(fd)
             digest = checked.digest()
             self._root.use("blob", digest)

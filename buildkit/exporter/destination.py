@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterator
 
 from buildkit.content.streams import Sink
+from buildkit.content.writeback import SyncedFile
 from buildkit.errors import BuildError, UsageError
 from buildkit.state.removal import remove_tree
 
@@ -42,8 +43,12 @@ def output_file(dest: str) -> Iterator[Sink]:
                 yield _writer(file.fileno())
             return
         with _beside(dest) as temporary, open(temporary, "xb", buffering=0) as file:
-            yield _writer(file.fileno())
-            os.fsync(file.fileno())
+            synced = SyncedFile(file.fileno())
+            try:
+                yield synced.write
+                synced.finish()
+            finally:
+                synced.stop()
 
 
 @contextlib.contextmanager

@@ -19,6 +19,9 @@ from buildkit.snapshot.store import SnapshotStore
 from buildkit.state.root import StateRoot
 from runtime.values import NamedTuple
 
+_LONG = 4 << 20
+"""Bytes from which on a second thread is worth its start."""
+
 FOREIGN = ""
 """The compressor of a blob that came from elsewhere: whoever it was."""
 
@@ -75,7 +78,11 @@ class Forms:
 
     def copy(self, form: Form, sink: Sink) -> None:
         """Pass the form's bytes to `sink`. Raises StoreError when they are not what they were."""
-        if form.stored:
+        if form.stored and form.size > _LONG:
+            # Read and hashed in one thread, written in the other.
+            with produced(lambda put: self._blobs.copy(form.digest, put)) as reader:
+                copy(reader, sink)
+        elif form.stored:
             self._blobs.copy(form.digest, sink)
         else:
             self.copy_tar(form.diff_id, sink)

@@ -7,6 +7,7 @@ digest is remembered. Decompression is strict: what is cut short or has somethin
 an error (docs/security.md, S19). Source: RFC 1952, RFC 8878.
 """
 
+import os
 import sys
 import zlib
 from typing import Any, Literal, TypeAlias
@@ -33,7 +34,7 @@ except ImportError:
     pass
 
 _WRITE = 1 << 20
-"""ISA-L's output depends on the sizes of the writes, so they are always these."""
+"""ISA-L's blocks are these, so its output does not depend on how the input was cut."""
 
 _READ = 1 << 16
 _ZSTD_READ = 1 << 10
@@ -44,6 +45,7 @@ _GZIP_CONTAINER = 31
 _ISAL_LEVEL = 1
 _ZLIB_LEVEL = 6
 _ZSTD_LEVEL = 3
+_ZSTD_THREADS = 4
 
 Format: TypeAlias = Literal["none", "gzip", "zstd", "bzip2", "xz"]
 
@@ -74,7 +76,9 @@ def compressor(compression: Compression, level: int | None = None) -> Compressor
             return Compressor("none", "none", 0)
         case "gzip":
             if level is None and _isal is not None:
-                return Compressor("gzip", f"isa-l {_isal_version} {_ISAL_LEVEL}", _ISAL_LEVEL)
+                return Compressor(
+                    "gzip", f"isa-l {_isal_version} {_ISAL_LEVEL} blocks", _ISAL_LEVEL
+                )
             chosen = _ZLIB_LEVEL if level is None else level
             return Compressor("gzip", f"zlib {chosen}", chosen)
         case "zstd":
@@ -204,11 +208,14 @@ def _compressing(how: Compressor) -> Any:  # noqa: ANN401 - three libraries, one
             return _Copying()
         case "gzip":
             if how.name.startswith("isa-l"):
-                return _isal.compressobj(how.level, wbits=_GZIP_CONTAINER)
+                from buildkit.snapshot.blocks import GzipBlocks  # a pool of threads, used here only
+
+                return GzipBlocks(how.level)
             return zlib.compressobj(how.level, wbits=_GZIP_CONTAINER)
         case "zstd":
             # Any number of threads but none gives the same bytes.
-            return _zstd.ZstdCompressor(level=how.level, threads=1).compressobj()
+            threads = min(_ZSTD_THREADS, len(os.sched_getaffinity(0)))
+            return _zstd.ZstdCompressor(level=how.level, threads=threads).compressobj()
 
 
 class _Copying:
