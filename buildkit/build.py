@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 class BuildResult(NamedTuple):
     """What came out: the image, what became of the outputs, the build's record, the findings.
 
-    `grown`: a step ran.
+    `grown`: a step ran. `provenance`: the predicate for --metadata-file, where one is wanted.
     """
 
     image: Image
@@ -47,6 +47,7 @@ class BuildResult(NamedTuple):
     record: str
     warnings: tuple[str, ...]
     grown: bool
+    provenance: "dict[str, object] | None" = None
 
 
 def build(request: BuildRequest, worker: Worker, emit: Emit, cancel: Cancel) -> BuildResult:
@@ -73,6 +74,9 @@ def build(request: BuildRequest, worker: Worker, emit: Emit, cancel: Cancel) -> 
                 image = caches.within(image)
             cancel.check()
             _keep(image, request, worker, emit)
+            provenance = _attested(
+                request, given.main, lowered, record, image, worker, emit, cancel
+            )
             if shared is not None:
                 shared.keep()
             exported = _exported(image, request, worker, emit, cancel)
@@ -88,7 +92,7 @@ def build(request: BuildRequest, worker: Worker, emit: Emit, cancel: Cancel) -> 
             raise told from error
     _save(worker, record, "done", "")
     grown = any(step.outcome == "run" for step in result.steps)
-    return BuildResult(image, exported, record.id, lowered.warnings, grown)
+    return BuildResult(image, exported, record.id, lowered.warnings, grown, provenance)
 
 
 def _solved(
@@ -166,6 +170,24 @@ def _keep(image: Image, request: BuildRequest, worker: Worker, emit: Emit) -> No
     emit(Note(f"image {image.digest}"))
     for tag in request.tags:
         emit(Note(f"named {tag.familiar}"))
+
+
+def _attested(
+    request: BuildRequest,
+    main: Main,
+    lowered: Lowered,
+    record: BuildRecord,
+    image: Image,
+    worker: Worker,
+    emit: Emit,
+    cancel: Cancel,
+) -> "dict[str, object] | None":
+    """Keep what is to be said about the image beside it; return what result files say of it."""
+    if request.attest is None:
+        return None
+    from buildkit.attested import attest  # for these options only
+
+    return attest(request.attest, request, main, lowered, record, image, worker, emit, cancel)
 
 
 def _linted(

@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
+from buildkit.attestation import kept as attestations
 from buildkit.cache.key import CacheKey
 from buildkit.cache.local import LocalCacheStore
 from buildkit.content.local import LocalBlobStore
@@ -264,6 +265,7 @@ class _Collection:
         kept.update(_digests(self._rows("SELECT digest FROM blob_form")))
         for manifest in _digests(self._rows("SELECT manifest FROM known_image")):
             kept |= named_by(self._blobs, manifest)
+        kept.update(self._attestations(set(live)))
         dropped = []
         size = 0
         for digest in self._blobs:
@@ -272,6 +274,14 @@ class _Collection:
                 self._blobs.remove(digest)
                 dropped.append(digest)
         return tuple(sorted(dropped)), size
+
+    def _attestations(self, live: set[Digest]) -> list[Digest]:
+        """Return the statements about images that stay; those about others are forgotten."""
+        known = attestations.kept(self._root)
+        gone = [one for one in known if one.image not in live]
+        if gone:
+            attestations.forget(self._root, gone)
+        return [one.statement for one in known if one.image in live]
 
     def _drop_caches(self) -> int:
         """Throw away directories of cache mounts, which are named by hex and perhaps `-N`."""

@@ -40,7 +40,7 @@ class Main(NamedTuple):
 
     `directory`: of the context. `kept`: it is the user's own, not one that was unpacked for this
     build, so it may have an ignore file. `dockerfile`: its path on this machine, None when only its
-    text came. `context_name`, `dockerfile_name`: what records call them.
+    text came. `context_name`, `dockerfile_name`: what records call them. `commit`: of a repository.
     """
 
     directory: str
@@ -49,6 +49,7 @@ class Main(NamedTuple):
     source: Source
     context_name: str
     dockerfile_name: str
+    commit: str = ""
 
 
 class Fetch(NamedTuple):
@@ -131,9 +132,9 @@ def _local(context: str, file: str | None, fetch: Fetch | None) -> Main:
 def _remote(context: str, file: str | None, fetch: Fetch) -> Main:
     """Bring the context here: into a directory, or, if it is no archive, as a Dockerfile."""
     directory = fetch.aside()
-    text = _filled(context, directory, fetch)
+    text, commit = _filled(context, directory, fetch)
     name = shown(context)
-    main = _directory(directory, name)._replace(kept=False)
+    main = _directory(directory, name)._replace(kept=False, commit=commit)
     if text is not None:
         if file is not None:
             raise UsageError(
@@ -147,8 +148,11 @@ def _remote(context: str, file: str | None, fetch: Fetch) -> Main:
     return _inside(main, file)
 
 
-def _filled(context: str, directory: str, fetch: Fetch) -> bytes | None:
-    """Fill `directory` with the context; return the bytes of what is no archive instead."""
+def _filled(context: str, directory: str, fetch: Fetch) -> tuple[bytes | None, str]:
+    """Fill `directory` with the context; return the bytes of what is no archive instead.
+
+    Also the commit of a repository, empty for anything else.
+    """
     check = fetch.cancel.check
     if is_git(context) or not context.startswith((STDIN, *_URL)):
         from buildkit.ops.remotes import repositories  # for such contexts only
@@ -159,17 +163,19 @@ def _filled(context: str, directory: str, fetch: Fetch) -> bytes | None:
         agent = os.environ.get("SSH_AUTH_SOCK", "")
         if fetch.agents is not None:
             agent = fetch.agents.socket() or agent
-        repositories(fetch.aside, fetch.secrets, agent).write(op, directory, check)
-        return None
+        found = repositories(fetch.aside, fetch.secrets, agent)
+        found.write(op, directory, check)
+        return None, str(found.identify(op)["commit"])
     from buildkit.ops.remote_context import fetch_context, unpack_stream  # for these two only
 
     if context == STDIN:
-        return unpack_stream(_Input(fetch.cancel), directory, name="the context", check=check)
+        stream = _Input(fetch.cancel)
+        return unpack_stream(stream, directory, name="the context", check=check), ""
     from buildkit.ops.remotes import http_credentials
 
     body = os.path.join(fetch.aside(), "body")
     credentials = http_credentials(fetch.secrets)
-    return fetch_context(context, directory, body, credentials=credentials, check=check)
+    return fetch_context(context, directory, body, credentials=credentials, check=check), ""
 
 
 def _named(main: Main, file: str, fetch: Fetch | None) -> Main:

@@ -28,6 +28,7 @@ from grammar.instructions import Dockerfile
 from runtime.values import NamedTuple
 
 if TYPE_CHECKING:
+    from buildkit.attestation.wanted import Wanted
     from buildkit.remotecache.attributes import CachePlace
     from buildkit.remotecache.load import Shared
     from runtime.spec import Resources
@@ -41,6 +42,7 @@ class BuildRequest(NamedTuple):
     `ssh`: paths of a socket or of keys by ID. `resources` None: no limits. `plain_modes`: files of
     contexts are 0755 or 0644, as git has them. `locked`: base images are those of the lock file.
     `pull`: when a registry is asked for a base image. `cache_from`, `cache_to`: shared caches.
+    `attest`: documents about the image that are to lie beside it.
     """
 
     context: str
@@ -59,6 +61,7 @@ class BuildRequest(NamedTuple):
     pull: PullPolicy = "missing"
     cache_from: "tuple[CachePlace, ...]" = ()
     cache_to: "tuple[CachePlace, ...]" = ()
+    attest: "Wanted | None" = None
 
 
 class Ready(NamedTuple):

@@ -40,9 +40,6 @@ _REFUSED = {
 }
 """Options with a value that would change what comes out."""
 
-_ATTESTATIONS = ("--provenance", "--sbom", "--attest")
-_OFF = ("false", "0", "disabled")
-
 _ENTITLEMENTS = (NETWORK_HOST, SECURITY_INSECURE)
 
 
@@ -55,8 +52,6 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     for option in (*_IGNORED, *_REFUSED):
         names = (option, "-v") if option == "--volume" else (option,)
         parser.add_argument(*names, action="append", default=[], help=argparse.SUPPRESS)
-    for option in _ATTESTATIONS:
-        parser.add_argument(option, action="append", default=[], help=argparse.SUPPRESS)
 
 
 def notes(args: argparse.Namespace) -> list[str]:
@@ -79,13 +74,6 @@ def refuse(args: argparse.Namespace) -> None:
             "--squash is not known here",
             hint="copy the result onto an empty image: FROM scratch, COPY --from=STAGE / /",
         )
-    for option in _ATTESTATIONS:
-        wanted = [text for text in getattr(args, _field(option)) if not _is_off(text)]
-        if wanted:
-            raise UsageError(
-                f"{option}={wanted[0]}: this version makes no attestations",
-                hint=f"leave it out, or say {option}=false",
-            )
 
 
 def entitlements(texts: Sequence[str]) -> frozenset[str]:
@@ -104,11 +92,6 @@ def entitlements(texts: Sequence[str]) -> frozenset[str]:
                 hint=f"there are: {', '.join(_ENTITLEMENTS)}",
             )
     return frozenset(found)
-
-
-def _is_off(text: str) -> bool:
-    fields = text.split(",")
-    return text in _OFF or "disabled=true" in fields
 
 
 def _field(option: str) -> str:

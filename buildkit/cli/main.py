@@ -54,6 +54,7 @@ COMMANDS: Mapping[str, Command] = {
     "stats": Command("stats", "show what containers use"),
     "events": Command("events", "show what happens to containers"),
     "volume": Command("volume", "create, list, show and remove volumes"),
+    "attest": Command("attest", "list or print what is attested about an image"),
     "base": Command("base", "make a base image from this machine or from Debian packages"),
     "images": Command("images", "list images"),
     "tag": Command("tag", "give an image a further name"),

@@ -16,7 +16,10 @@ def metadata(request: BuildRequest, result: BuildResult) -> str:
     Without any, `containerimage.digest` is the image's ID, as with docker's own image store.
     """
     image = result.image
-    document: dict[str, object] = {"buildx.build.ref": result.record}
+    document: dict[str, object] = {}
+    if result.provenance is not None:
+        document["buildx.build.provenance"] = result.provenance
+    document["buildx.build.ref"] = result.record
     if os.environ.get("BUILDX_METADATA_WARNINGS", "") in ("1", "true"):
         document["buildx.build.warnings"] = [
             {"short": text, "vertex": ""} for text in result.warnings

@@ -36,8 +36,10 @@ from buildkit.request import BuildRequest
 from buildkit.solver.policy import CachePolicy
 
 if TYPE_CHECKING:
+    from buildkit.attestation.wanted import Wanted
     from buildkit.remotecache.attributes import CachePlace
 
+_METADATA_PROVENANCE = "BUILDX_METADATA_PROVENANCE"
 _PROGRESS = ("PYBUILD_PROGRESS", "BUILDKIT_PROGRESS")
 
 
@@ -125,6 +127,9 @@ def _add_output(parser: argparse.ArgumentParser) -> None:
     add("-q", "--quiet", action="store_true", help="print the image's ID and nothing else")
     add("--iidfile", metavar="FILE", help="write the image's ID to FILE")
     add("--metadata-file", metavar="FILE", help="write digests and names to FILE, as JSON")
+    add("--sbom", action="append", default=[], metavar="true|false", help="list its packages")
+    add("--provenance", action="append", default=[], metavar="true|false|mode=min|max")
+    add("--attest", action="append", default=[], metavar="type=sbom|provenance[,KEY=VALUE]")
     epoch = "no time in the image is later (SOURCE_DATE_EPOCH)"
     add("--source-date-epoch", "--timestamp", metavar="SECONDS", help=epoch)
     switch(parser, "--rewrite-timestamp", help="accepted: with an epoch that is done anyway")
@@ -204,7 +209,19 @@ def request_of(args: argparse.Namespace) -> BuildRequest:
         pull=pull_policy(args.pull),
         cache_from=_caches(args.cache_from, "from"),
         cache_to=_caches(args.cache_to, "to") + _inline_cache(build_args),
+        attest=_attestations(args),
     )
+
+
+def _attestations(args: argparse.Namespace) -> "Wanted | None":
+    """Return what is to be said about the image; `--metadata-file` may want its provenance, too."""
+    detail = os.environ.get(_METADATA_PROVENANCE, "") if args.metadata_file else ""
+    if not (args.attest or args.sbom or args.provenance or detail):
+        return None
+    from buildkit.cli.attestations import parse_wanted, with_metadata  # for these options only
+
+    wanted = parse_wanted(args.attest, args.sbom, args.provenance)
+    return with_metadata(wanted, _METADATA_PROVENANCE, detail) if args.metadata_file else wanted
 
 
 def _caches(texts: Sequence[str], direction: Literal["from", "to"]) -> "tuple[CachePlace, ...]":

@@ -1,6 +1,7 @@
 """`pybuild save`: images into an archive that docker, podman, skopeo and umoci read."""
 
 import argparse
+from functools import partial
 from typing import TYPE_CHECKING
 
 from buildkit.cli.interrupts import cancellable
@@ -37,6 +38,7 @@ def command(args: argparse.Namespace) -> int:
     with cancellable(), open_root(args) as root:
         # What follows imports compression libraries; only commands that move layers need them.
         from buildkit.content.local import LocalBlobStore
+        from buildkit.exporter.attached import artifacts_of
         from buildkit.exporter.docker import write_docker
         from buildkit.exporter.forms import Forms
         from buildkit.exporter.layout import open_layout
@@ -51,7 +53,8 @@ def command(args: argparse.Namespace) -> int:
             if args.format == "docker-archive":
                 write_docker(layout, images, forms, compressor("gzip" if args.compress else "none"))
             else:
-                write_oci(layout, images, forms, blobs, compressor("gzip"))
+                attached = partial(artifacts_of, root, blobs)
+                write_oci(layout, images, forms, blobs, compressor("gzip"), attached=attached)
     return 0
 
 

@@ -24,7 +24,8 @@ class Output(NamedTuple):
     `dest` is a path, `-` for standard output, or empty: the local store. `names` are those of
     the attribute alone, without `-t`. `compression` None means the output's usual one;
     `level` None the compressor's. `annotations` go into the manifest. `on_failure`: what is at
-    `path` after a step that failed, and nothing else.
+    `path` after a step that failed, and nothing else. `attestation_prefix`: before the names of
+    attestations, which are written beside the files; None: they are not.
     """
 
     kind: OutputKind
@@ -44,6 +45,7 @@ class Output(NamedTuple):
     platform_split: bool | None = None
     on_failure: bool = False
     path: str = ""
+    attestation_prefix: str | None = None
 
 
 _COMPRESSIONS: Mapping[str, Compression] = {
@@ -203,6 +205,12 @@ def _set_path(output: Output, key: str, value: str) -> Output:
     return output._replace(path=value)
 
 
+def _set_attestation_prefix(output: Output, key: str, value: str) -> Output:
+    if "/" in value or not value.isprintable():
+        raise UsageError(f"output attribute {key}: {value!r} is no beginning of a file's name")
+    return output._replace(attestation_prefix=value)
+
+
 def _set_unpack(output: Output, key: str, value: str) -> Output:
     """Change nothing: layers are kept unpacked whatever is said."""
     _truth(key, value)
@@ -247,13 +255,13 @@ _SETTERS: Mapping[str, tuple[frozenset[str], _Setter]] = {
     "mode": (frozenset({"local"}), _set_mode),
     "on": (frozenset({"local"}), _set_on),
     "path": (frozenset({"local"}), _set_path),
+    "attestation-prefix": (_TREES, _set_attestation_prefix),
     "platform-split": (_TREES, _flag("platform_split")),
 }
 
 _NOT_DONE: Mapping[str, str] = {
-    "oci-artifact": "attestations are not made",
-    "attestation-prefix": "attestations are not made",
-    "attestation-inline": "attestations are not made",
+    "oci-artifact": "attestations are always artifacts, which refer to the image",
+    "attestation-inline": "attestations are always artifacts, which refer to the image",
     "name-canonical": "give the names as they shall be",
     "dangling-name-prefix": "images without a name are found by their ID",
     "context": "write a file with dest= and load it there",

@@ -6,8 +6,10 @@ Source: image-spec image-layout.md; names in the annotations that containerd, Bu
 podman read.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TypeAlias
 
+from buildkit.attestation.statement import Artifact
 from buildkit.content.store import BlobStore
 from buildkit.exporter.forms import Form, Forms
 from buildkit.exporter.layout import Layout
@@ -54,6 +56,10 @@ class Ready(NamedTuple):
     written: Descriptor
 
 
+Attached: TypeAlias = Callable[[NamedImage, Descriptor], Sequence[Artifact]]
+"""Returns the artifacts about an image and its manifest."""
+
+
 def write_oci(
     layout: Layout,
     images: Sequence[NamedImage],
@@ -63,19 +69,30 @@ def write_oci(
     *,
     force: bool = False,
     annotations: tuple[tuple[str, str], ...] = (),
+    attached: Attached | None = None,
 ) -> tuple[Descriptor, ...]:
-    """Write `images` to `layout`; `annotations` go into each manifest."""
+    """Write `images` to `layout`; `annotations` go into each manifest.
+
+    `attached`: what there is to be said about an image, and goes along.
+    """
     ready = [
         (None if annotations else as_it_came(image, blobs, how, _OCI, force=force))
         or _prepared(image, forms.of(image.config.diff_ids, how, force=force), annotations)
         for image in images
     ]
     layout.add("oci-layout", encode({"imageLayoutVersion": "1.0.0"}))
-    layout.add("index.json", index_of([(item.image, item.written) for item in ready]))
+    artifacts = (
+        []
+        if attached is None
+        else [one for item in ready for one in attached(item.image, item.written)]
+    )
+    layout.add("index.json", index_of([(item.image, item.written) for item in ready], artifacts))
     layout.directory("blobs")
     layout.directory("blobs/sha256")
     small = {item.written.digest: item.manifest for item in ready}
     small.update({item.image.digest: item.image.data for item in ready})
+    for artifact in artifacts:
+        small.update({Digest.of(data): data for data in (artifact.manifest, *artifact.blobs)})
     layers = {form.digest: form for item in ready for form in item.layers}
     for digest in sorted({*small, *layers}):
         name = f"blobs/sha256/{digest.hex}"
@@ -105,8 +122,13 @@ def manifest_of(
     ).encode()
 
 
-def index_of(images: Sequence[tuple[NamedImage, Descriptor]]) -> bytes:
-    """Return the index.json: an entry for each name, or one for an image without."""
+def index_of(
+    images: Sequence[tuple[NamedImage, Descriptor]], artifacts: Sequence[Artifact] = ()
+) -> bytes:
+    """Return the index.json: an entry for each name, or one for an image without.
+
+    Artifacts come last, since readers that know of no artifacts take the first entry.
+    """
     entries = []
     for image, written in images:
         created = ((CREATED, image.config.created),) if image.config.created else ()
@@ -115,6 +137,7 @@ def index_of(images: Sequence[tuple[NamedImage, Descriptor]]) -> bytes:
             entries.append(
                 written._replace(annotations=(*named, *created), platform=image.config.platform)
             )
+    entries += [artifact.descriptor for artifact in artifacts]
     return Index(manifests=tuple(entries)).encode()
 
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 
 from buildkit.archive.remembered import Remembered, elsewhere, remember
+from buildkit.attestation.kept import kept
 from buildkit.content.store import BlobStore
 from buildkit.content.streams import CHUNK
 from buildkit.errors import UsageError
@@ -150,6 +151,7 @@ def push_image(
     if manner.docker and manner.annotations:
         raise UsageError("Docker's manifests have no annotations", hint="use OCI's media types")
     sender = _Sender(image, manner, root, forms, blobs, registry.check, emit)
+    has_remarks = bool(kept(root, image.digest))
     for names in _by_repository(image.names):
         repository = registry.home(names[0])
         push_blobs(registry, repository, sender.makers(repository, names[0].domain), emit)
@@ -161,6 +163,11 @@ def push_image(
             known = Remembered(written.digest, image.digest, blobs_of)
             remember(root, name, image.config.platform, known)
             emit(Note(f"pushed {name._replace(digest=None).familiar}@{written.digest}"))
+        if has_remarks:
+            from buildkit.exporter.attached import artifacts_of, push_artifacts  # for few images
+
+            artifacts = artifacts_of(root, blobs, image._replace(names=tuple(names)), written)
+            push_artifacts(repository, artifacts, written.digest, emit)
     blobs.put_bytes(data)
     return written
 

@@ -6,8 +6,10 @@ output type is a module here and a row in `EXPORTERS`.
 
 import os
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Protocol, TypeAlias
 
+from buildkit.attestation.kept import kept
 from buildkit.content.store import BlobStore
 from buildkit.errors import UsageError
 from buildkit.exporter.assemble import Image
@@ -17,7 +19,7 @@ from buildkit.exporter.docker import write_docker
 from buildkit.exporter.forms import Forms
 from buildkit.exporter.layout import open_layout
 from buildkit.exporter.local import export_local
-from buildkit.exporter.oci import NamedImage, write_oci
+from buildkit.exporter.oci import Attached, NamedImage, write_oci
 from buildkit.exporter.tar import export_tar
 from buildkit.images import ImageStore
 from buildkit.oci.descriptor import Descriptor
@@ -125,9 +127,19 @@ def _oci(job: _Job) -> Descriptor | None:
             _how(output, "gzip"),
             force=output.force_compression,
             annotations=output.annotations,
+            attached=_attached(job),
         )
     _tell(job)
     return written
+
+
+def _attached(job: _Job) -> Attached | None:
+    """Return what gives the artifacts about an image, None where there are none."""
+    if not kept(job.stores.root, job.image.digest):
+        return None
+    from buildkit.exporter.attached import artifacts_of  # for few images
+
+    return partial(artifacts_of, job.stores.root, job.blobs)
 
 
 def _docker(job: _Job) -> Descriptor | None:
@@ -150,15 +162,29 @@ def _local(job: _Job) -> Descriptor | None:
         dest = os.path.join(dest, str(job.image.config.platform).replace("/", "_"))
         os.makedirs(job.output.dest, exist_ok=True)
     _with_tree(job, lambda fd: export_local(fd, dest, lambda message: job.emit(Warned(message))))
+    if files := _remarks(job):
+        from buildkit.exporter.attached import write_files  # for this attribute only
+
+        write_files(dest, files)
     _tell(job)
     return None
 
 
 def _tar(job: _Job) -> Descriptor | None:
     with output_file(job.output.dest) as sink:
-        _with_tree(job, lambda fd: export_tar(fd, sink))
+        _with_tree(job, lambda fd: export_tar(fd, sink, _remarks(job)))
     _tell(job)
     return None
+
+
+def _remarks(job: _Job) -> Mapping[str, bytes]:
+    """Return the attestations that are to lie beside the files, by name."""
+    prefix = job.output.attestation_prefix
+    if prefix is None:
+        return {}
+    from buildkit.exporter.attached import files_of  # for this attribute only
+
+    return files_of(job.stores.root, job.blobs, job.image.digest, prefix)
 
 
 def _nothing(_job: _Job) -> Descriptor | None:

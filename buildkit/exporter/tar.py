@@ -3,19 +3,41 @@
 In: a descriptor of the merged tree. Out: a stream; owners, modes, times and links are the image's.
 """
 
+import os
+import stat
+from collections.abc import Mapping
+from types import MappingProxyType
+
 from buildkit.content.streams import Sink
 from buildkit.exporter.tar_writer import BLOCK
 from buildkit.snapshot.layer import LayerWriter
+from buildkit.tree.entry import Entry
 from buildkit.tree.walk import walk
 
+_NOTHING: Mapping[str, bytes] = MappingProxyType({})
 
-def export_tar(root_fd: int | None, sink: Sink) -> None:
-    """Write the tar of the tree in `root_fd` (None: an empty one)."""
-    if root_fd is None:
+
+def export_tar(root_fd: int | None, sink: Sink, besides: Mapping[str, bytes] = _NOTHING) -> None:
+    """Write the tar of the tree in `root_fd` (None: an empty one), and of files `besides`."""
+    if root_fd is None and not besides:
         sink(bytes(2 * BLOCK))
         return
     writer = LayerWriter(sink)
-    for entry, fd in walk(root_fd):
-        if entry.path:
-            writer.add(entry, fd)
+    if root_fd is not None:
+        for entry, fd in walk(root_fd):
+            if entry.path:
+                writer.add(entry, fd)
+    for name, data in besides.items():
+        _add(writer, name, data)
     writer.finish()
+
+
+def _add(writer: LayerWriter, name: str, data: bytes) -> None:
+    memory = os.memfd_create(name, os.MFD_CLOEXEC)
+    with open(memory, "r+b") as file:
+        file.write(data)
+        file.seek(0)
+        mode = stat.S_IFREG | 0o644
+        writer.add(
+            Entry(os.fsencode(name), mode, 0, 0, len(data), 0, 0, None, b"", ()), file.fileno()
+        )

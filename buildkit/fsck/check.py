@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
+from buildkit.attestation import kept as attestations
 from buildkit.errors import BuildError, StoreError
 from buildkit.fsck.finding import Finding, Findings
 from buildkit.fsck.rebuild import rebuild
@@ -82,6 +83,7 @@ class _Check:
         self._layers()
         self._steps()
         self._images()
+        self._attestations()
 
     def _blobs(self) -> None:
         for name in sorted(os.listdir(self._root.path("blobs", "sha256"))):
@@ -205,6 +207,15 @@ class _Check:
                 f"stands for image {image}, which is not there",
                 self._deleter("DELETE FROM image WHERE name=?", name),
             )
+
+    def _attestations(self) -> None:
+        for one in attestations.kept(self._root):
+            if not os.path.exists(self._blob(one.statement)):
+                self._findings.add(
+                    f"image {one.image}",
+                    f"has lost its {one.kind} {one.statement}",
+                    partial(attestations.forget, self._root, (one,)),
+                )
 
     def _image_problem(self, image: str, layers: set[str]) -> str:
         try:

@@ -73,6 +73,8 @@ class Index(NamedTuple):
 
 def is_attestation(descriptor: Descriptor) -> bool:
     """Say whether a descriptor in an index is a remark on another one and no image."""
+    if descriptor.artifact_type:
+        return True
     return any(key == _ATTESTATION for key, _ in descriptor.annotations)
 
 

@@ -96,6 +96,24 @@ class Repository:
 
     def put_manifest(self, name: str, data: bytes, media_type: str) -> Digest:
         """Store a manifest under a tag, or under its digest. Raises RegistryError."""
+        return self._put_manifest(name, data, media_type)[0]
+
+    def put_referrer(self, data: bytes, descriptor: Descriptor, subject: Digest) -> bool:
+        """Store a manifest that has a subject; say whether the registry lists its referrers."""
+        noted = self._put_manifest(descriptor.digest, data, descriptor.media_type)[1]
+        return noted == subject
+
+    def referrers(self, subject: Digest) -> bytes | None:
+        """Return the index of what refers to a manifest; None: the registry keeps no such lists."""
+        what = f"referrers of {self.name}@{subject}"
+        call = self._asking("GET", f"referrers/{subject}", what, headers=(("Accept", INDEX),))
+        try:
+            return self._session.fetch(call, MAX_MANIFEST, what)[1]
+        except NotFoundError:
+            return None
+
+    def _put_manifest(self, name: str, data: bytes, media_type: str) -> tuple[Digest, str]:
+        """Store a manifest; return its digest and the subject that the registry has noted."""
         what = f"pushing {self.name}{_joined(name)}"
         digest = Digest.of(data)
         answer = self._call(
@@ -108,10 +126,11 @@ class Repository:
             data=data,
         )
         stored = answer.headers.get("Docker-Content-Digest", "")
+        noted = answer.headers.get("OCI-Subject", "")
         answer.finish()
         if stored.startswith("sha256:") and stored != digest:
             raise RegistryError(f"{what}: the registry has stored {stored} instead of {digest}")
-        return digest
+        return digest, noted
 
     def delete_manifest(self, name: str) -> None:
         """Remove a manifest (by digest) or a tag. Raises NotFoundError, RegistryError."""

@@ -153,8 +153,14 @@ def test_what_is_as_it_is_anyway_needs_no_word(words: list[str]) -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--provenance", "true"], "--provenance=true: this version makes no attestations"),
-        (["--sbom=true"], "--sbom=true: this version makes no attestations"),
+        (["--provenance", "mode=x"], "--provenance=mode=x: mode 'x' is neither min nor max"),
+        (["--provenance", "version=v0.2"], "provenance is written in version v1 of SLSA only"),
+        (["--provenance", "x=y"], "--provenance=x=y: there is no attribute x"),
+        (["--provenance", "x"], "--provenance x: 'x' has no value"),
+        (["--sbom", "generator=scanner"], "--sbom=generator=scanner: no scanner image is run"),
+        (["--attest", "type=seal"], "--attest type=seal: no attestation is of type 'seal'"),
+        (["--attest", "type=sbom,disabled=x"], "disabled='x' is neither true nor false"),
+        (["-o", "type=tar,attestation-prefix=a/b"], "'a/b' is no beginning of a file's name"),
         (["--squash"], "--squash is not known here"),
         (["--security-opt", "seccomp=unconfined"], "--security-opt is not known here"),
         (["-v", "/a:/b"], "--volume is not known here"),

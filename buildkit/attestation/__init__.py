@@ -1,0 +1,1 @@
+"""Documents about an image that lie beside it: what is in it (SBOM), how it was made (SLSA)."""

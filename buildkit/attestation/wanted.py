@@ -1,0 +1,19 @@
+"""Which attestations a build is to have, as a value."""
+
+from typing import Literal, TypeAlias
+
+from runtime.values import NamedTuple
+
+Detail: TypeAlias = Literal["min", "max"]
+
+
+class Wanted(NamedTuple):
+    """`provenance`: how much of it, None for none. `builder`: its `builder.id`, a URI.
+
+    `metadata`: how much of a provenance stands in the metadata file, None for none.
+    """
+
+    sbom: bool = False
+    provenance: Detail | None = None
+    builder: str = ""
+    metadata: Detail | None = None

@@ -1,0 +1,99 @@
+"""`pybuild attest ls|show`: what is attested about an image, here or in a registry.
+
+Exit status: 0; 1 there is no such image or attestation; 2 the command line is at fault.
+"""
+
+import argparse
+import json
+import sys
+from typing import Any, get_args
+
+from buildkit.attestation.kept import kept
+from buildkit.attestation.statement import (
+    IN_TOTO,
+    MAX_STATEMENT,
+    PREDICATES,
+    AttestationKind,
+    parsed,
+)
+from buildkit.cli.access import access_of, add_access, reference_of
+from buildkit.cli.interrupts import cancelling
+from buildkit.cli.listing import print_json, print_table, size_text
+from buildkit.cli.options import open_root
+from buildkit.errors import ImageError
+from buildkit.progress.cancel import Cancel
+from buildkit.registry.client import Registry
+from buildkit.registry.statements import statements_of
+from buildkit.worker import Worker
+from runtime.values import NamedTuple
+
+
+class _Found(NamedTuple):
+    """`digest`: of the artifact where it is one, else of the statement."""
+
+    digest: str
+    size: int
+    statement: dict[str, Any]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments."""
+    parser.usage = "pybuild attest [OPTIONS] ls|show IMAGE"
+    add = parser.add_argument
+    add("--remote", action="store_true", help="ask the registry that the name means")
+    add("--type", choices=get_args(AttestationKind), help="show this kind (all)")
+    add("--predicate", action="store_true", help="show what is said without the statement around")
+    add("--format", choices=("table", "json"), default="table", help="of the list")
+    add_access(parser)
+    add("action", choices=("ls", "show"))
+    add("image", metavar="IMAGE", help="a name or an ID; with --remote a name")
+
+
+def command(args: argparse.Namespace) -> int:
+    """List or show."""
+    with cancelling() as cancel:
+        found = _remote(args, cancel) if args.remote else _local(args)
+    if args.type:
+        wanted = PREDICATES[args.type]
+        found = [one for one in found if one.statement["predicateType"] == wanted]
+    if args.action == "ls":
+        _list(found, args.format)
+        return 0
+    if not found:
+        what = args.type or "attestation"
+        raise ImageError(
+            f"{args.image} has no {what}", hint="build it with --sbom=true or --provenance=true"
+        )
+    for one in found:
+        print_json(one.statement.get("predicate") if args.predicate else one.statement)
+    return 0
+
+
+def _local(args: argparse.Namespace) -> list[_Found]:
+    with open_root(args) as root, Worker(root) as worker:
+        image = worker.images.find(args.image)
+        found = []
+        for one in kept(root, image.config_digest):
+            data = worker.blobs.read(one.statement, MAX_STATEMENT)
+            found.append(_Found(one.statement, len(data), parsed(data, f"blob {one.statement}")))
+        return found
+
+
+def _remote(args: argparse.Namespace, cancel: Cancel) -> list[_Found]:
+    reference = reference_of(args.image)
+    with Registry(cancel, access_of(args)) as registry:
+        return [
+            _Found(digest, len(data), parsed(data, f"attestation {digest}"))
+            for digest, data in statements_of(registry, reference, IN_TOTO, MAX_STATEMENT)
+        ]
+
+
+def _list(found: list[_Found], form: str) -> None:
+    rows = [(str(one.statement["predicateType"]), one.digest, one.size) for one in found]
+    if form == "json":
+        keys = ("predicateType", "digest", "size")
+        sys.stdout.write("".join(json.dumps(dict(zip(keys, r, strict=True))) + "\n" for r in rows))
+        return
+    print_table(
+        ("PREDICATE TYPE", "DIGEST", "SIZE"), [(kind, at, size_text(n)) for kind, at, n in rows]
+    )

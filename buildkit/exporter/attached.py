@@ -1,0 +1,68 @@
+"""What is kept about an image goes along with it: into layouts, to registries, beside files.
+
+In: an image and its manifest as it leaves. Out: artifacts whose subject that manifest is. The
+image is the same with and without them.
+"""
+
+import os
+from collections.abc import Iterator, Mapping
+from functools import partial
+
+from buildkit.attestation.kept import kept
+from buildkit.attestation.purl import purl_of
+from buildkit.attestation.statement import FILES, MAX_STATEMENT, Artifact, artifact_of
+from buildkit.content.store import BlobStore
+from buildkit.exporter.destination import output_file
+from buildkit.exporter.oci import NamedImage
+from buildkit.oci.descriptor import Descriptor
+from buildkit.oci.digest import Digest
+from buildkit.progress.events import Emit, Note
+from buildkit.registry.referrers import attach
+from buildkit.registry.repository import Repository
+from buildkit.registry.uploads import Source
+from buildkit.state.root import StateRoot
+
+
+def artifacts_of(
+    root: StateRoot, blobs: BlobStore, image: NamedImage, written: Descriptor
+) -> tuple[Artifact, ...]:
+    """Return the artifacts about `image`, the manifest of which is `written`; mostly none."""
+    platform = str(image.config.platform)
+    names = [purl_of(str(name), platform) for name in image.names]
+    return tuple(
+        artifact_of(blobs.read(one.statement, MAX_STATEMENT), written, names, image.config.created)
+        for one in kept(root, image.digest)
+    )
+
+
+def push_artifacts(
+    repository: Repository, artifacts: tuple[Artifact, ...], subject: Digest, emit: Emit
+) -> None:
+    """Push artifacts about the manifest `subject`, which is there. Raises RegistryError."""
+    for artifact in artifacts:
+        for data in artifact.blobs:
+            digest = Digest.of(data)
+            if not repository.has_blob(digest):
+                what = f"pushing attestation {digest.hex[:12]}"
+                repository.put_blob(Source(digest, len(data), partial(_from, data), what))
+        attach(repository, artifact.manifest, artifact.descriptor, subject)
+        emit(Note(f"pushed attestation {artifact.descriptor.digest}"))
+
+
+def files_of(root: StateRoot, blobs: BlobStore, image: Digest, prefix: str) -> dict[str, bytes]:
+    """Return the statements about an image as files by name, for outputs of files."""
+    return {
+        f"{prefix}{FILES[one.kind]}": blobs.read(one.statement, MAX_STATEMENT)
+        for one in kept(root, image)
+    }
+
+
+def write_files(directory: str, files: Mapping[str, bytes]) -> None:
+    """Write files into a directory of the user's, each whole. Raises OutputError."""
+    for name, data in files.items():
+        with output_file(os.path.join(directory, name)) as sink:
+            sink(data)
+
+
+def _from(data: bytes, offset: int) -> Iterator[bytes]:
+    yield data[offset:]

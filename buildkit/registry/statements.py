@@ -1,0 +1,58 @@
+"""Statements about an image that lie in its registry as artifacts.
+
+In: the name of an image. Out: for each artifact of the wanted type its digest and its statement,
+verified and bounded. Those about the index come first, then those about this platform's manifest.
+"""
+
+from collections.abc import Iterator
+
+from buildkit.errors import ImageError
+from buildkit.oci.descriptor import Descriptor
+from buildkit.oci.digest import Digest
+from buildkit.oci.index import Index
+from buildkit.oci.manifest import Manifest
+from buildkit.oci.media_types import INDEXES
+from buildkit.oci.platforms import Platform
+from buildkit.oci.reference import Reference
+from buildkit.registry.client import Registry
+from buildkit.registry.referrers import referrers
+from buildkit.registry.repository import Repository
+
+_BLOCK = 1 << 16
+
+
+def statements_of(
+    registry: Registry, reference: Reference, artifact_type: str, limit: int
+) -> Iterator[tuple[Digest, bytes]]:
+    """Yield digests of artifacts and what they carry, at most `limit` bytes each.
+
+    Raises NotFoundError for an image that is not there, RegistryError, ImageError.
+    """
+    repository = registry.home(reference)
+    found = repository.manifest(str(reference.digest or reference.tag))
+    subjects = [found.descriptor.digest]
+    if found.descriptor.media_type in INDEXES:
+        chosen = Index.parse(found.data, f"index of {reference}").choose(Platform.host())
+        subjects += [] if chosen is None else [chosen.digest]
+    for subject in subjects:
+        for descriptor in referrers(repository, subject):
+            if descriptor.artifact_type == artifact_type:
+                yield descriptor.digest, _carried(repository, descriptor, limit)
+
+
+def _carried(repository: Repository, descriptor: Descriptor, limit: int) -> bytes:
+    found = repository.manifest(descriptor.digest, media_type=descriptor.media_type)
+    manifest = Manifest.parse(found.data, f"artifact {descriptor.digest}")
+    if len(manifest.layers) != 1 or manifest.layers[0].size > limit:
+        raise ImageError(f"artifact {descriptor.digest}: not one statement of a bounded size")
+    (layer,) = manifest.layers
+    reader = repository.blob(layer)
+    try:
+        data = b""
+        while len(data) <= layer.size and (block := reader.read(_BLOCK)):
+            data += block
+    finally:
+        reader.close()
+    if Digest.of(data) != layer.digest:
+        raise ImageError(f"artifact {descriptor.digest}: its statement is not {layer.digest}")
+    return data

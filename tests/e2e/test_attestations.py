@@ -1,0 +1,126 @@
+"""Attestations from the command line to the registry and back."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.callers import Caller
+from tests.e2e.docker_registry import DockerRegistry, docker_registry
+from tests.e2e.tools import needs_tool
+
+DOCKERFILE = """FROM busybox AS build
+ARG TOKEN
+RUN --mount=type=secret,id=s cat /run/secrets/s >/dev/null && echo made > /made
+FROM busybox
+COPY --from=build /made /made
+COPY status /var/lib/dpkg/status
+"""
+SECRET = "hunter2-and-more"
+EPOCH = "--source-date-epoch=1700000000"
+INSECURE = "--tls-verify=false"
+
+
+@pytest.fixture
+def registry(tmp_path: Path) -> Iterator[DockerRegistry]:
+    with docker_registry(tmp_path / "registry") as found:
+        yield found
+
+
+def context_of(caller: Caller) -> Path:
+    context = caller.context(DOCKERFILE)
+    caller.write(context / "status", "Package: libc6\nVersion: 2.36-9\nArchitecture: amd64\n")
+    caller.write(context / "secret", SECRET)
+    caller.write(context / ".dockerignore", "secret\n")
+    return context
+
+
+def documents(path: Path) -> dict[str, Any]:
+    """Return the JSON documents among the blobs of a layout, by digest."""
+    found = {}
+    for blob in (path / "blobs/sha256").iterdir():
+        data = blob.read_bytes()
+        if data.startswith(b"{"):
+            found[f"sha256:{blob.name}"] = json.loads(data)
+    return found
+
+
+@needs_tool("docker-registry")
+def test_attestations_lie_beside_an_image_that_stays_as_it_is(
+    as_root: Caller, registry: DockerRegistry
+) -> None:
+    context, place = context_of(as_root), as_root.place()
+    name = f"{registry.host}/app:1"
+    secret = f"--secret=id=s,src={context}/secret"
+    build = ("--build-arg", f"TOKEN={SECRET}", secret, EPOCH)
+    plain, attested = as_root.fresh(), as_root.fresh()
+
+    plain.build(context, *build, "-o", f"type=oci,tar=false,dest={place}/plain", name=name).ok()
+    done = attested.build(
+        context,
+        *(*build, "--sbom=true", "--provenance=mode=max", "--push", "--metadata-file"),
+        *(f"{place}/m.json", "-o", f"type=oci,tar=false,dest={place}/attested"),
+        *("-o", f"type=local,dest={place}/files,attestation-prefix=about."),
+        name=name,
+    ).ok()
+    assert "attested 1 package\n" in done.errors
+
+    image = plain.inspect(name)["Id"]
+    assert attested.inspect(name)["Id"] == image
+    before, after = documents(place / "plain"), documents(place / "attested")
+    top = json.loads((place / "plain/index.json").read_text())["manifests"]
+    entries = json.loads((place / "attested/index.json").read_text())["manifests"]
+    assert entries[0] == top[0]
+    assert len(entries) == 3
+    assert before.items() <= after.items()
+    for entry in entries[1:]:
+        artifact = after[entry["digest"]]
+        assert artifact["subject"]["digest"] == top[0]["digest"]
+        assert entry["artifactType"] == artifact["artifactType"] == "application/vnd.in-toto+json"
+        statement = after[artifact["layers"][0]["digest"]]
+        assert statement["subject"][0]["digest"] == {"sha256": top[0]["digest"][7:]}
+
+    kinds = {"sbom": "https://cyclonedx.org/bom", "provenance": "https://slsa.dev/provenance/v1"}
+    for kind, predicate in kinds.items():
+        shown = [
+            json.loads(attested("attest", *options, "show", "--type", kind, name).ok().output)
+            for options in ((), ("--remote", INSECURE))
+        ]
+        assert [one["predicateType"] for one in shown] == [predicate] * 2
+        assert shown[0]["predicate"] == shown[1]["predicate"]
+    files = {path.name for path in (place / "files").iterdir() if path.name.startswith("about.")}
+    assert files == {"about.sbom.cdx.json", "about.provenance.json"}
+    metadata = json.loads((place / "m.json").read_text())
+    request = metadata["buildx.build.provenance"]["buildDefinition"]["externalParameters"]
+    assert request["request"]["secrets"] == [{"id": "s"}]
+    assert metadata["containerimage.digest"] == top[0]["digest"]
+    # It was given as a build argument, too, and keys have those: state.db is left out.
+    for path in (place, attested.root / "blobs"):
+        assert not [one for one in path.rglob("*") if one.is_file() and holds(one, SECRET)]
+
+    elsewhere = as_root.empty()
+    elsewhere("load", "-i", place / "attested").ok()
+    assert elsewhere.inspect(name)["Id"] == image
+    attested("rmi", name).ok()
+    attested("prune", "-f").ok()
+    attested("fsck").ok()
+
+
+def holds(path: Path, text: str) -> bool:
+    return text.encode() in path.read_bytes()
+
+
+def test_an_ordinary_user_has_them_too_and_none_without_asking(as_rootless: Caller) -> None:
+    pybuild = as_rootless.fresh()
+    context = context_of(as_rootless)
+    secret = f"--secret=id=s,src={context}/secret"
+    pybuild.build(context, secret).ok()
+    assert pybuild("attest", "ls", "--format", "json", "test").ok().output == ""
+    missing = pybuild("attest", "show", "test")
+    assert missing.status == 1
+    assert "test has no attestation" in missing.errors
+    pybuild.build(context, secret, "--attest", "type=provenance,builder-id=https://ci/1").ok()
+    shown = json.loads(pybuild("attest", "show", "--predicate", "test").ok().output)
+    assert shown["runDetails"]["builder"]["id"] == "https://ci/1"
