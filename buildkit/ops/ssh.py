@@ -215,13 +215,15 @@ class _Relay:
                 client, _ = self._listener.accept()
             except OSError:
                 return
+            with self._lock:  # before its thread runs, for `close` may come first
+                self._open.add(client)
             threading.Thread(target=self._serve, args=[client], name="ssh", daemon=True).start()
 
     def _serve(self, client: socket.socket) -> None:
         """Pass requests on until one side has enough."""
         with client, socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as agent:
             with self._lock:
-                self._open |= {client, agent}
+                self._open.add(agent)
             try:
                 _connect(agent, self._agent)
                 while (request := _message(client)) is not None:
