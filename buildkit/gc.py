@@ -102,6 +102,7 @@ class _Collection:
         self._now = time.time()
         self._images = ImageStore(root)
         self._blobs = LocalBlobStore(root)
+        self._indexes = self._images.indexes()
         marks = in_use(root.top)
         self._marked = {
             kind: {name for found, name in marks if found == kind}
@@ -143,7 +144,11 @@ class _Collection:
             " AND config NOT IN (SELECT config FROM image)",
             self._now - self._policy.older_than,
         )
-        return tuple(digest for digest in _digests(rows) if digest not in self._marked["image"])
+        found = {digest for digest in _digests(rows) if digest not in self._marked["image"]}
+        for index, parts in self._indexes.items():
+            if index not in found:
+                found.difference_update(part.image for part in parts)
+        return tuple(sorted(found))
 
     def _live(self, gone: Iterable[Digest]) -> dict[Digest, ImageConfig | None]:
         """Return the images that stay; None for a config that cannot be read any more."""
@@ -151,6 +156,9 @@ class _Collection:
         known = set(_digests(self._rows("SELECT config FROM known_image")))
         known.update(_digests((name,) for name in self._marked["image"]))
         for image in known.difference(gone):
+            if image in self._indexes:
+                found[image] = None  # no layers of its own
+                continue
             try:
                 # Under the locks nothing has to be marked; on a full disk nothing could be, and all
                 # images would seem to be damaged.

@@ -1,23 +1,29 @@
 """The images of the local store: their names, and how to find one.
 
 In: config blobs, names. Out: images by name or ID. An image is its config digest (the image ID);
-a name is a canonical reference that points to one. An image is listed only when all of it is
-there to be trusted, so a power cut leaves none that is torn (docs/security.md, R1).
+a name is a canonical reference that points to one, or to an index of several. In the database an
+index is an image whose manifest is itself (`oci/index_parts.py`). An image is listed only when all
+of it is there to be trusted, so a power cut leaves none that is torn (docs/security.md, R1).
 """
 
 import re
 import sqlite3
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from buildkit.content.local import LocalBlobStore
 from buildkit.errors import ImageError, StoreError
 from buildkit.oci.config import ImageConfig, ResolvedImage
 from buildkit.oci.digest import Digest
+from buildkit.oci.platforms import Platform
 from buildkit.oci.reference import Reference
 from buildkit.snapshot.layers import Layers
 from buildkit.state.root import StateRoot
 from runtime.values import NamedTuple
+
+if TYPE_CHECKING:
+    from buildkit.oci.index_parts import Part
 
 _ID = re.compile(r"(?:sha256:)?([0-9a-f]{1,64})")
 
@@ -25,7 +31,9 @@ _ID = re.compile(r"(?:sha256:)?([0-9a-f]{1,64})")
 class ListedImage(NamedTuple):
     """An image of the store. `names` in canonical form, sorted; `size` in bytes, of all layers.
 
-    `added`: seconds since the epoch. `manifest`: of the image as it came from elsewhere.
+    `added`: seconds since the epoch. `manifest`: of the image as it came from elsewhere. Of an
+    index, `platforms` are those of its images, `config` is that of one of them, and the manifest is
+    the index. `within`: it has no name, but an index has it.
     """
 
     digest: Digest
@@ -34,6 +42,8 @@ class ListedImage(NamedTuple):
     size: int
     added: float
     manifest: Digest | None
+    platforms: tuple[str, ...] = ()
+    within: bool = False
 
 
 class Removed(NamedTuple):
@@ -83,8 +93,33 @@ class ImageStore:
         self._root.write_back()
         return digest
 
+    def add_index(self, data: bytes, names: Iterable[Reference] = ()) -> Digest:
+        """Keep the index `data`, durably, and give it `names`.
+
+        Its manifests and images must be there. Raises ImageError, StoreError.
+        """
+        digest = Digest.of(data)
+        self._root.use("image", digest)
+        self._blobs.write(data)
+        for part in self.parts(digest):
+            self._root.use("image", part.image)
+            if not self._layers.has(self.config(part.image).diff_ids):
+                raise StoreError(f"image {part.image} of index {digest} is not in the store")
+        self._layers.sync(also_blobs=True)
+        now = time.time()
+        with self._root.transaction() as database:
+            database.execute(
+                "INSERT OR IGNORE INTO known_image VALUES(?, ?, ?)", (digest, digest, now)
+            )
+            database.executemany(
+                "INSERT OR REPLACE INTO image VALUES(?, ?, ?)",
+                [(str(_plain(name)), digest, now) for name in names],
+            )
+        self._root.write_back()
+        return digest
+
     def tag(self, image: Digest, name: Reference) -> None:
-        """Give the image one more name, which another may lose."""
+        """Give the image or index one more name, which another may lose."""
         self._root.use("image", image)
         with self._root.transaction() as database:
             if _one(database, "SELECT 1 FROM known_image WHERE config=?", image) is None:
@@ -98,9 +133,15 @@ class ImageStore:
     def remove(self, text: str, *, force: bool = False) -> Removed:
         """Take away a name, or the image that an ID means, with its names when `force`.
 
-        The image goes with its last name; layers and blobs stay until they are collected.
+        The image goes with its last name, an index with those of its images that nothing else
+        has; layers and blobs stay until they are collected.
         """
         image, name = self._resolve(text)
+        indexes = self.indexes()
+        within = _having(image, indexes)
+        if name is None and within is not None:
+            raise ImageError(f"image {text} belongs to an index", hint=f"remove {within} instead")
+        orphans = self._orphans(image, indexes)
         with self._root.transaction() as database:
             rows = database.execute("SELECT name FROM image WHERE config=?", (image,)).fetchall()
             names = tuple(sorted(row[0] for row in rows))
@@ -113,15 +154,73 @@ class ImageStore:
             database.executemany("DELETE FROM image WHERE name=?", [(one,) for one in gone])
             last = set(gone) == set(names)
             if last:
-                database.execute("DELETE FROM known_image WHERE config=?", (image,))
+                database.executemany(
+                    "DELETE FROM known_image WHERE config=?",
+                    # What an index has stays, without a name.
+                    [(one,) for one in (*orphans, *(image,) * (within is None))],
+                )
         self._root.write_back()
-        return Removed(gone, image if last else None)
+        return Removed(gone, image if last and within is None else None)
 
-    def find(self, text: str) -> ResolvedImage:
-        """Return the image that a name, an ID, or the beginning of one means. Raises ImageError."""
+    def _orphans(
+        self, index: Digest, indexes: "Mapping[Digest, Sequence[Part]]"
+    ) -> tuple[Digest, ...]:
+        """Return the images of `index` that nothing has besides: no name, no other index."""
+        others = {digest: parts for digest, parts in indexes.items() if digest != index}
+        return tuple(
+            part.image
+            for part in indexes.get(index, ())
+            if not self.names(part.image) and _having(part.image, others) is None
+        )
+
+    def find(self, text: str, platform: Platform | None = None) -> ResolvedImage:
+        """Return the image that a name, an ID, or the beginning of one means. Raises ImageError.
+
+        `platform` says which one of an index is meant, None this machine's.
+        """
         image, name = self._resolve(text)
         self._root.use("image", image)
+        if self.is_index(image):
+            from buildkit.oci.index_parts import chosen  # for indexes only
+
+            image = chosen(self.parts(image), platform, text).image
+            self._root.use("image", image)
         return ResolvedImage(name or image, image, self.config(image))
+
+    def identify(self, text: str) -> Digest:
+        """Return the image or index that `text` means. Raises ImageError."""
+        found, _ = self._resolve(text)
+        self._root.use("image", found)
+        return found
+
+    def is_index(self, digest: Digest) -> bool:
+        """Say whether `digest` is an index of the store."""
+        return (
+            self._one("SELECT 1 FROM known_image WHERE config=? AND manifest=config", digest)
+            is not None
+        )
+
+    def parts(self, index: Digest) -> "tuple[Part, ...]":
+        """Return the images of an index that are here. Raises ImageError, StoreError."""
+        from buildkit.oci.index_parts import parts_of  # for indexes only
+
+        return parts_of(index, self._blobs.glance)
+
+    def indexes(self) -> "dict[Digest, tuple[Part, ...]]":
+        """Return all indexes with the images they have here; one that is damaged has none."""
+        with self._root.reading():
+            rows = (
+                self._root.database()
+                .execute("SELECT config FROM known_image WHERE manifest=config")
+                .fetchall()
+            )
+        found: dict[Digest, tuple[Part, ...]] = {}
+        for (text,) in rows:
+            try:
+                found[Digest.parse(text)] = self.parts(Digest.parse(text))
+            except (StoreError, ImageError):
+                found[Digest.parse(text)] = ()
+        return found
 
     def config(self, image: Digest) -> ImageConfig:
         """Return the config of an image."""
@@ -157,22 +256,50 @@ class ImageStore:
                 .fetchall()
             )
             sizes = dict(self._root.database().execute("SELECT diff_id, size FROM layer"))
+        indexes = self.indexes()
         for text, manifest, added in rows:
-            image = Digest.parse(text)
+            digest = Digest.parse(text)
             try:
-                config = self.glance(image)
+                listed = self._listed(digest, manifest, added, sizes, indexes)
             except (StoreError, ImageError):
                 continue
-            if not self._layers.are_trusted(config.diff_ids):
-                continue
-            yield ListedImage(
-                digest=image,
-                names=self.names(image),
-                config=config,
-                size=sum(sizes.get(diff_id, 0) for diff_id in config.diff_ids),
-                added=added,
-                manifest=None if manifest is None else Digest.parse(manifest),
-            )
+            if listed is not None:
+                yield listed
+
+    def _listed(
+        self,
+        digest: Digest,
+        manifest: str | None,
+        added: float,
+        sizes: dict[str, int],
+        indexes: "Mapping[Digest, Sequence[Part]]",
+    ) -> ListedImage | None:
+        """Return what is listed of an image or index, None for one that is not whole."""
+        parts = indexes.get(digest)
+        platforms: tuple[str, ...] = ()
+        images = [digest]
+        if parts is not None:
+            from buildkit.oci.index_parts import chosen, names_of  # for indexes only
+
+            first = chosen(parts, None, digest, strict=False)
+            images = [first.image, *(part.image for part in parts if part is not first)]
+            platforms = names_of(parts)
+        configs = [self.glance(image) for image in images]
+        layers = dict.fromkeys(diff_id for config in configs for diff_id in config.diff_ids)
+        if not self._layers.are_trusted(tuple(layers)):
+            return None
+        names = self.names(digest)
+        counted = layers if parts is not None else configs[0].diff_ids
+        return ListedImage(
+            digest=digest,
+            names=names,
+            config=configs[0],
+            size=sum(sizes.get(diff_id, 0) for diff_id in counted),
+            added=added,
+            manifest=None if manifest is None else Digest.parse(manifest),
+            platforms=platforms,
+            within=not names and _having(digest, indexes) is not None,
+        )
 
     def _resolve(self, text: str) -> tuple[Digest, str | None]:
         """Return the image that `text` means, and the name if it is one."""
@@ -255,6 +382,11 @@ def _one(database: sqlite3.Connection, query: str, *values: str) -> str | None:
     """Return the first column of the first row, None where there is none or it is NULL."""
     row = database.execute(query, values).fetchone()
     return None if row is None else row[0]
+
+
+def _having(image: Digest, indexes: "Mapping[Digest, Sequence[Part]]") -> Digest | None:
+    """Return an index that has `image`, None when there is none."""
+    return next((i for i, parts in indexes.items() if any(p.image == image for p in parts)), None)
 
 
 def _plain(name: Reference) -> Reference:

@@ -77,6 +77,8 @@ class _Looking:
     def _images(self) -> tuple[tuple[list[Entry], set[str]], tuple[list[Entry], set[str]]]:
         """Return the images with and without a name, each with the layers they need."""
         images = ImageStore(self._root)
+        indexes = images.indexes()
+        within = {part.image for parts in indexes.values() for part in parts}
         named: tuple[list[Entry], set[str]] = ([], set())
         untagged: tuple[list[Entry], set[str]] = ([], set())
         for digest, created in self._rows("SELECT config, created FROM known_image"):
@@ -87,7 +89,7 @@ class _Looking:
             names = images.names(Digest.parse(digest))
             size = sum(self._sizes.get(layer, 0) for layer in layers)
             active = ("image", digest) in self._marks
-            into = named if names else untagged
+            into = named if names or digest in within else untagged
             into[0].append(Entry(digest, size, created or 0.0, active, ", ".join(names)))
             into[1].update(layers)
         return named, untagged

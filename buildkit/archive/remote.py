@@ -93,7 +93,7 @@ def local_image(text: str, platform: Platform, stores: Stores) -> ResolvedImage 
     """Return the image if it is in the store, with its layers and for `platform`."""
     found: ResolvedImage | None = None
     try:
-        found = stores.images.find(text)
+        found = stores.images.find(text, platform)
     except ImageError:
         pass
     try:

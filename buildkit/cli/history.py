@@ -4,7 +4,7 @@ import argparse
 import sys
 import time
 
-from buildkit.cli.inspect import layer_sizes
+from buildkit.cli.inspect import image_platform_of, layer_sizes
 from buildkit.cli.listing import age_text, print_json, print_table, short_id, size_text
 from buildkit.cli.options import open_root
 from buildkit.images import ImageStore
@@ -21,13 +21,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("-q", "--quiet", action="store_true", help="print IDs only")
     add("-H", "--human", default="true", metavar="true|false", help="sizes and ages for people")
     add("--format", choices=("table", "json"), default="table", help="how to print")
+    add(
+        "--platform", default="", metavar="OS/ARCH", help="which image of an index (this machine's)"
+    )
     add("image", metavar="IMAGE", help="a name or an ID")
 
 
 def command(args: argparse.Namespace) -> int:
     """Print the history."""
     with open_root(args) as root:
-        found = ImageStore(root).find(args.image)
+        found = ImageStore(root).find(args.image, image_platform_of(args.platform))
         sizes = layer_sizes(root, found.config.diff_ids)
     layers = iter(found.config.diff_ids)
     lines = []

@@ -20,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     add = parser.add_argument
     add("-q", "--quiet", action="store_true", help="print IDs only")
-    add("-a", "--all", action="store_true", help="accepted: all images are shown anyway")
+    add("-a", "--all", action="store_true", help="also images that are listed as part of an index")
     add("--no-trunc", action="store_true", help="print IDs in full")
     add("--digests", action="store_true", help="print the manifest's digest, where there is one")
     add("--format", choices=("table", "json"), default="table", help="how to print")
@@ -33,7 +33,8 @@ def command(args: argparse.Namespace) -> int:
     with open_root(args) as root:
         store = ImageStore(root)
         found = list(_filtered(store.list(), args.filter, store))
-    rows = [row for image in found for row in _rows(image) if _fits(row[0], args.name)]
+    shown_images = [image for image in found if args.all or not image.within]
+    rows = [row for image in shown_images for row in _rows(image) if _fits(row[0], args.name)]
     if args.format == "json":
         shown = {image.digest: image for _, _, image in rows}
         print_json([_document(image) for image in shown.values()])
@@ -113,7 +114,7 @@ def _parsed(text: str) -> tuple[str, str]:
 
 
 def _added(images: list[ListedImage], store: ImageStore, name: str) -> float:
-    digest = store.find(name).config_digest
+    digest = store.identify(name)
     return next((image.added for image in images if image.digest == digest), 0.0)
 
 
@@ -141,7 +142,7 @@ def _matches(name: str, pattern: str) -> bool:
 
 
 def _document(image: ListedImage) -> dict[str, object]:
-    return {
+    document: dict[str, object] = {
         "Id": image.digest,
         "RepoTags": [Reference.parse(name).familiar for name in image.names],
         "Digest": image.manifest or "",
@@ -151,3 +152,6 @@ def _document(image: ListedImage) -> dict[str, object]:
         "Os": image.config.platform.os,
         "Labels": dict(image.config.config.labels),
     }
+    if image.platforms:
+        document["Platforms"] = list(image.platforms)
+    return document

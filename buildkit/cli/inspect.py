@@ -11,6 +11,7 @@ from buildkit.cli.template import render
 from buildkit.errors import UsageError
 from buildkit.images import ImageStore
 from buildkit.oci.digest import Digest
+from buildkit.oci.platforms import Platform
 from buildkit.oci.reference import Reference
 from buildkit.state.root import StateRoot
 
@@ -20,6 +21,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("-f", "--format", metavar="TEMPLATE", help="json, or for example '{{.Id}}'")
     add("-s", "--size", action="store_true", help="accepted: sizes are shown anyway")
+    add(
+        "--platform", default="", metavar="OS/ARCH", help="which image of an index (this machine's)"
+    )
     add("-t", "--type", choices=("container", "image"), help="what to look for")
     add("images", nargs="+", metavar="NAME", help="a name or an ID of a container or an image")
 
@@ -31,7 +35,9 @@ def command(args: argparse.Namespace) -> int:
     """
     with open_root(args) as root:
         store = ImageStore(root)
-        documents = [_described(root, store, text, args.type) for text in args.images]
+        platform = image_platform_of(args.platform)
+        kind = "image" if args.platform else args.type
+        documents = [_described(root, store, text, kind, platform) for text in args.images]
     if args.format in (None, "json"):
         print_json(documents)
         return 0
@@ -43,7 +49,9 @@ def command(args: argparse.Namespace) -> int:
     return 0
 
 
-def _described(root: StateRoot, store: ImageStore, text: str, kind: str | None) -> dict[str, Any]:
+def _described(
+    root: StateRoot, store: ImageStore, text: str, kind: str | None, platform: Platform | None
+) -> dict[str, Any]:
     if kind != "image":
         from buildkit.containers.inspection import inspection  # not for images
         from buildkit.containers.store import ContainerStore
@@ -53,16 +61,27 @@ def _described(root: StateRoot, store: ImageStore, text: str, kind: str | None) 
         except UsageError:
             if kind == "container":
                 raise
-    return describe_image(root, store, text)
+    return describe_image(root, store, text, platform)
 
 
-def describe_image(root: StateRoot, store: ImageStore, text: str) -> dict[str, Any]:
+def image_platform_of(text: str) -> Platform | None:
+    """Return the platform that says which image of an index is meant, None where none does."""
+    try:
+        return Platform.parse(text) if text else None
+    except ValueError as error:
+        raise UsageError(f"--platform: {error}", hint="as in linux/amd64") from error
+
+
+def describe_image(
+    root: StateRoot, store: ImageStore, text: str, platform: Platform | None = None
+) -> dict[str, Any]:
     """Return what docker tells of an image. Raises ImageError when there is none."""
-    found = store.find(text)
+    found = store.find(text, platform)
     digest = found.config_digest
     config = found.config
-    manifest = store.manifest(digest)
-    names = [Reference.parse(name) for name in store.names(digest)]
+    named = store.identify(text)
+    manifest = store.manifest(named)
+    names = [Reference.parse(name) for name in store.names(named)]
     # The blob as it is: what another tool put there and pybuild does not know is shown too.
     document = json.loads(store.config_blob(digest))
     return {

@@ -28,7 +28,8 @@ def command(args: argparse.Namespace) -> int:
     status = 0
     with open_root(args) as root:
         store = ImageStore(root)
-        wanted = [image.digest for image in store.list()] if args.all else args.images
+        # What an index has goes with it.
+        wanted = [one.digest for one in store.list() if not one.within] if args.all else args.images
         for text in wanted:
             try:
                 _remove(store, text, force=args.force or args.all)

@@ -24,7 +24,7 @@ def image_of(root: StateRoot, text: str, *, policy: str, platform: str) -> Resol
     images = ImageStore(root)
     if policy in ("always", "newer") or platform:
         _pull(root, text, policy, platform)
-        found = images.find(text)
+        found = images.find(text, Platform.parse(platform) if platform else None)
     else:
         try:
             found = images.find(text)

@@ -19,7 +19,7 @@ def command(args: argparse.Namespace) -> int:
     names = [parse_name(text) for text in args.names]
     with open_root(args) as root:
         store = ImageStore(root)
-        image = store.find(args.source).config_digest
+        image = store.identify(args.source)
         for name in names:
             store.tag(image, name)
     return 0

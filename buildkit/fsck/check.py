@@ -16,11 +16,14 @@ from functools import partial
 from typing import Any
 
 from buildkit.attestation import kept as attestations
+from buildkit.content.local import LocalBlobStore
 from buildkit.errors import BuildError, StoreError
 from buildkit.fsck.finding import Finding, Findings
 from buildkit.fsck.rebuild import rebuild
 from buildkit.fsck.trees import BlobTar, compare_with_blob, digest_of_tree
 from buildkit.oci.config import ImageConfig
+from buildkit.oci.digest import Digest
+from buildkit.oci.index_parts import parts_of
 from buildkit.snapshot.foreign import unpack_foreign
 from buildkit.state.lease import Lease, collect_stale, stale
 from buildkit.state.locks import exclusive
@@ -190,7 +193,10 @@ class _Check:
     def _images(self) -> None:
         layers = {row[0] for row in self._rows("SELECT diff_id FROM layer")}
         for image, manifest in self._rows("SELECT config, manifest FROM known_image"):
-            problem = self._image_problem(image, layers)
+            if image == manifest:
+                problem = self._index_problem(image)
+            else:
+                problem = self._image_problem(image, layers)
             if problem:
                 self._findings.add(f"image {image}", problem, partial(self._drop_image, image))
             elif manifest is not None and not os.path.exists(self._blob(manifest)):
@@ -227,6 +233,17 @@ class _Check:
             return f"has a config that is none: {error}"
         missing = [diff_id for diff_id in config.diff_ids if diff_id not in layers]
         return f"lacks layer {missing[0]}" if missing else ""
+
+    def _index_problem(self, index: str) -> str:
+        try:
+            parts = parts_of(Digest.parse(index), LocalBlobStore(self._root).glance)
+        except BuildError as error:
+            return f"is an index that cannot be read: {error}"
+        known = {row[0] for row in self._rows("SELECT config FROM known_image")}
+        missing = [part.image for part in parts if part.image not in known]
+        if missing:
+            return f"is an index that has lost image {missing[0]}"
+        return "" if parts else "is an index that has lost its images"
 
     def _drop_image(self, image: str) -> None:
         self._execute("DELETE FROM image WHERE config=?", image)
