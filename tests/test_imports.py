@@ -23,7 +23,7 @@ SHARED = {"runtime", "runtime.values", "runtime.values.NamedTuple"}
 
 LAYERS = (
     {"cli"},
-    {"containers"},
+    {"containers", "repro"},
     {"build", "check", "launch", "plan", "shell", "verify"},
     {"attested"},
     {"request"},

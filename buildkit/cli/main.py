@@ -78,6 +78,7 @@ COMMANDS: Mapping[str, Command] = {
     "explain": Command("explain", "say why steps of the last build ran: what is different"),
     "records": Command("records", "list builds, show their steps and print their logs"),
     "verify": Command("verify", "run some cached steps again and compare what they give"),
+    "repro": Command("repro", "build twice under varied conditions and say what differs, and why"),
     "shell": Command("shell", "open a shell in a step of the last build, failed or cached"),
     "du": Command("du", "say what the store is full of, by type"),
     "prune": Command("prune", "remove what nothing uses"),

@@ -1,0 +1,1 @@
+"""Builds the same thing twice under varied conditions and compares: `pybuild repro`."""
