@@ -60,6 +60,7 @@ def build(request: BuildRequest, worker: Worker, emit: Emit, cancel: Cancel) -> 
         try:
             dockerfile = parse(given.main.source)
             lowered = graph_for(request, dockerfile, given.main, worker, emit, cancel, shared)
+            _searched(lowered, request)
             notes = _linted(lowered, dockerfile, request, worker, emit)
             result = _solved(
                 lowered, dockerfile, request, given, record, shared, worker, emit, cancel
@@ -188,6 +189,14 @@ def _attested(
     from buildkit.attested import attest  # for these options only
 
     return attest(request.attest, request, main, lowered, record, image, worker, emit, cancel)
+
+
+def _searched(lowered: Lowered, request: BuildRequest) -> None:
+    """Raise BuildError when a secret would be written down with a step or the config."""
+    if request.secrets and request.search_secrets:
+        from buildkit.leaks import search_definition  # for builds with secrets only
+
+        search_definition(lowered, request.secrets)
 
 
 def _linted(

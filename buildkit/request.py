@@ -42,7 +42,8 @@ class BuildRequest(NamedTuple):
     `ssh`: paths of a socket or of keys by ID. `resources` None: no limits. `plain_modes`: files of
     contexts are 0755 or 0644, as git has them. `locked`: base images are those of the lock file.
     `pull`: when a registry is asked for a base image. `cache_from`, `cache_to`: shared caches.
-    `attest`: documents about the image that are to lie beside it.
+    `attest`: documents about the image that are to lie beside it. `search_secrets`: fail where the
+    value of a secret is in a new layer or in the config.
     """
 
     context: str
@@ -62,6 +63,7 @@ class BuildRequest(NamedTuple):
     cache_from: "tuple[CachePlace, ...]" = ()
     cache_to: "tuple[CachePlace, ...]" = ()
     attest: "Wanted | None" = None
+    search_secrets: bool = True
 
 
 class Ready(NamedTuple):
@@ -91,7 +93,8 @@ def ready(request: BuildRequest, worker: Worker, cancel: Cancel) -> Iterator[Rea
             worker.root, main, request.context_sources, plain_modes=request.plain_modes
         )
         stack.callback(contexts.close)
-        yield Ready(main, contexts, Grants(request.secrets, agents, request.resources))
+        grants = Grants(request.secrets, agents, request.resources, request.search_secrets)
+        yield Ready(main, contexts, grants)
 
 
 def graph_for(

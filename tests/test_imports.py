@@ -32,6 +32,7 @@ LAYERS = (
         "contexts",
         "definition",
         "findings",
+        "leaks",
         "lock",
         "fsck",
         "gc",

@@ -138,6 +138,7 @@ def _add_output(parser: argparse.ArgumentParser) -> None:
 def _add_steps(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--secret", action="append", default=[], metavar=SECRET_FORM, help="for RUN --mount")
+    switch(parser, "--no-secret-search", help="build even where a secret got into the image")
     add("--ssh", action="append", default=[], metavar="ID[=SOCKET|KEY]", help="agent for steps")
     add("--network", default="default", metavar="default|none|host", help="of RUN steps")
     add("--allow", action="append", default=[], metavar=f"{NETWORK_HOST}|{SECURITY_INSECURE}")
@@ -210,6 +211,7 @@ def request_of(args: argparse.Namespace) -> BuildRequest:
         cache_from=_caches(args.cache_from, "from"),
         cache_to=_caches(args.cache_to, "to") + _inline_cache(build_args),
         attest=_attestations(args),
+        search_secrets=not args.no_secret_search,
     )
 
 

@@ -10,6 +10,7 @@ import select as polling
 from contextlib import AbstractContextManager, ExitStack
 
 from buildkit.cache.result import Usage
+from buildkit.content.streams import Sink
 from buildkit.errors import StepError
 from buildkit.llb.op import ExecOp
 from buildkit.ops.grants import Grants
@@ -50,9 +51,11 @@ def execute(op: ExecOp, setting: Setting, reporter: StepReporter, cancel: Cancel
         mounting = Mounting(
             setting.root, setting.origins, setting.grants, stack, cancel, setting.looking
         )
-        spec = sandbox_of(op, setting, mounting.all(op.mounts))
+        mounted = mounting.all(op.mounts)
+        spec = sandbox_of(op, setting, mounted)
+        log = _log(mounted, reporter, stack)
         try:
-            status = _run(spec, setting.sandboxes, reporter, cancel)
+            status = _run(spec, setting.sandboxes, log, cancel)
         except SandboxError as error:
             cancel.check()
             raise StepError(str(error), hint=error.hint) from error
@@ -65,6 +68,17 @@ def execute(op: ExecOp, setting: Setting, reporter: StepReporter, cancel: Cancel
         read=status.read_bytes,
         written=status.written_bytes,
     )
+
+
+def _log(mounted: Mounted, reporter: StepReporter, stack: ExitStack) -> Sink:
+    """Return what takes the output of the step; values of its secrets are masked."""
+    if not mounted.secrets:
+        return reporter.log
+    from buildkit.ops.masking import Masking  # for such steps only
+
+    masking = Masking(mounted.secrets, reporter.log)
+    stack.callback(masking.finish)
+    return masking.feed
 
 
 def sandbox_of(op: ExecOp, setting: Setting, mounted: Mounted) -> SandboxSpec:
@@ -96,16 +110,14 @@ def sandbox_of(op: ExecOp, setting: Setting, mounted: Mounted) -> SandboxSpec:
     )
 
 
-def _run(
-    spec: SandboxSpec, sandboxes: Sandboxes, reporter: StepReporter, cancel: Cancel
-) -> ExitStatus:
+def _run(spec: SandboxSpec, sandboxes: Sandboxes, log: Sink, cancel: Cancel) -> ExitStatus:
     reading, writing = os.pipe2(os.O_CLOEXEC)
     try:
         try:
             step = sandboxes.begin(spec, stdout=writing)
         finally:
             os.close(writing)
-        killed = _relay(step, reading, reporter, cancel)
+        killed = _relay(step, reading, log, cancel)
         # Its first word is that it is made; the next tells its end, and closes the channel.
         step.terminal()
         if not killed and step.fileno() >= 0:
@@ -115,7 +127,7 @@ def _run(
         os.close(reading)
 
 
-def _relay(step: Step, reading: int, reporter: StepReporter, cancel: Cancel) -> bool:
+def _relay(step: Step, reading: int, log: Sink, cancel: Cancel) -> bool:
     """Pass output on until nobody can write any more; kill the step when asked to stop.
 
     Return whether it was killed. The end of the pipe means that every process of the step is gone
@@ -136,7 +148,7 @@ def _relay(step: Step, reading: int, reporter: StepReporter, cancel: Cancel) -> 
                 data = os.read(reading, _PIPE)
                 if not data:
                     return killed
-                reporter.log(data)
+                log(data)
     except BaseException:
         # A full disk under the log file, say: nothing of the step may outlive it.
         step.kill()

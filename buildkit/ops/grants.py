@@ -15,8 +15,12 @@ if TYPE_CHECKING:
 
 
 class Grants(NamedTuple):
-    """`secrets` by ID; `agents` None: no ssh; `resources` None: no limits."""
+    """`secrets` by ID; `agents` None: no ssh; `resources` None: no limits.
+
+    `search`: new layers are searched for the values of secrets.
+    """
 
     secrets: Mapping[str, SecretSource]
     agents: "Agents | None" = None
     resources: "Resources | None" = None
+    search: bool = True

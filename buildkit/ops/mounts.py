@@ -37,12 +37,13 @@ from runtime.values import NamedTuple
 class Mounted(NamedTuple):
     """What the mounts of a RUN come to: mounts, and variables with the values of secrets.
 
-    `agent`: where the first ssh agent is, empty for none.
+    `agent`: where the first ssh agent is, empty for none. `secrets`: the values of secrets.
     """
 
     mounts: tuple[Mount, ...]
     env: tuple[tuple[str, str], ...]
     agent: str
+    secrets: tuple[bytes, ...] = ()
 
 
 class Mounting:
@@ -69,6 +70,7 @@ class Mounting:
         found: list[Mount] = []
         env: list[tuple[str, str]] = []
         agent = ""
+        values: list[bytes] = []
         # In one order for all steps, so that two that lock the same directories cannot wait for
         # each other.
         caches = sorted({mount for mount in wanted if isinstance(mount, CacheMount)}, key=str)
@@ -82,13 +84,13 @@ class Mounting:
                 case TmpfsMount(target=target, size=size):
                     found.append(Tmpfs(target, size=size))
                 case SecretMount():
-                    self._secret(mount, found, env)
+                    values += self._secret(mount, found, env)
                 case SshMount():
                     if self._agent(mount, found):
                         agent = agent or mount.target
                 case _:
                     assert_never(mount)
-        return Mounted(tuple(found), tuple(env), agent)
+        return Mounted(tuple(found), tuple(env), agent, tuple(values))
 
     def _bind(self, mount: BindMount) -> Mount:
         with self._looking:
@@ -172,14 +174,17 @@ class Mounting:
             trees = self._origins.trees({origin})
             copy_into(op, select(op, trees), trees, None, directory, check=self._cancel.check)
 
-    def _secret(self, mount: SecretMount, found: list[Mount], env: list[tuple[str, str]]) -> None:
+    def _secret(
+        self, mount: SecretMount, found: list[Mount], env: list[tuple[str, str]]
+    ) -> tuple[bytes, ...]:
+        """Add what shows a secret; return its value, nothing where there is none."""
         source = self._grants.secrets.get(mount.id)
         if source is None:
             if mount.required:
                 raise StepError(
                     f"secret {mount.id}: not found", hint=f"give it with --secret id={mount.id}"
                 )
-            return
+            return ()
         value = secrets.read(mount.id, source)
         if mount.target:
             found.append(File(mount.target, value, mode=mount.mode, uid=mount.uid, gid=mount.gid))
@@ -187,6 +192,7 @@ class Mounting:
             if b"\0" in value:
                 raise UsageError(f"secret {mount.id} holds a NUL byte: it cannot be a variable")
             env.append((mount.env, os.fsdecode(value)))
+        return (value,)
 
     def _agent(self, mount: SshMount, found: list[Mount]) -> bool:
         """Add the socket of an agent; False when none was given and none is required."""

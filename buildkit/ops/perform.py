@@ -18,6 +18,7 @@ from buildkit.ops.copy import LinkFrom, copy_into
 from buildkit.ops.earlier import WORTHWHILE, EarlierLayer, last_result
 from buildkit.ops.execute import Setting, execute
 from buildkit.ops.grants import Grants
+from buildkit.ops.leaks import LeakWatch, values_of
 from buildkit.ops.mkdir import make_directory
 from buildkit.ops.origins import Origins
 from buildkit.ops.remotes import Remotes
@@ -56,6 +57,8 @@ class Performer:
         self._looking = looking
         self._clamp = clamp
         self._salvage = salvage
+        # Read when the first layer is made: what is cached was searched then.
+        self._values = values_of(grants.secrets) if grants.search and grants.secrets else {}
 
     def copy(
         self,
@@ -170,6 +173,7 @@ class Performer:
             active,
             candidates=lambda found: self._stores.cache.candidates(chain, found),
             clamp=self._clamp,
+            watch=LeakWatch(self._values) if self._values else None,
         )
 
 

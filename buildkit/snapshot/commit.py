@@ -6,6 +6,7 @@ is an earlier layer but for its times (decision 1 of the architecture: early cut
 """
 
 import os
+from collections.abc import Callable
 
 from buildkit.errors import StoreError
 from buildkit.oci.digest import Digest, Fingerprint
@@ -14,6 +15,7 @@ from buildkit.snapshot.hashing import HashingSink
 from buildkit.snapshot.layer import LayerWriter, pack_directory
 from buildkit.snapshot.listing import change_of
 from buildkit.snapshot.snapshot import Change
+from buildkit.snapshot.store import Watch
 from buildkit.tree.entry import make, read_xattrs
 from buildkit.tree.fingerprint import Fingerprinter
 from runtime.values import NamedTuple
@@ -36,22 +38,23 @@ def pack_upper(
     seed: int,
     clamp: int | None,
     with_root: bool,
+    watch: Watch | None = None,
 ) -> Packed:
     """Settle the upper directory and return what its layer is.
 
     `seed` of the fingerprint; `clamp`: no time later than that, in seconds; `with_root`: the
-    root's own attributes are a change.
+    root's own attributes are a change; `watch` sees what goes in, and may raise.
     """
     fingerprinter = Fingerprinter(seed)
     changes: list[Change] = []
     with HashingSink() as hashing:
-        writer = LayerWriter(hashing, fingerprinter.update)
+        writer = LayerWriter(hashing, _tap(fingerprinter, watch))
         if with_root:
             root = _root(upper_fd, clamp)
-            _add(root, writer, fingerprinter)
+            _add(root, writer, fingerprinter, watch)
             changes.append(change_of(root))
         for found in Settling(upper_fd, lower_fd, clamp):
-            _add(found, writer, fingerprinter)
+            _add(found, writer, fingerprinter, watch)
             changes.append(change_of(found))
         writer.finish()
         return Packed(
@@ -85,10 +88,26 @@ def _root(fd: int, clamp: int | None) -> Present:
     return Present(make(b"", found, xattrs=read_xattrs(fd)), fd, is_new=False)
 
 
-def _add(found: Found, writer: LayerWriter, fingerprinter: Fingerprinter) -> None:
+def _tap(fingerprinter: Fingerprinter, watch: Watch | None) -> Callable[[bytes], object]:
+    """Return what takes the content of files."""
+    if watch is None:
+        return fingerprinter.update
+
+    def both(data: bytes) -> None:
+        watch.content(data)
+        fingerprinter.update(data)
+
+    return both
+
+
+def _add(
+    found: Found, writer: LayerWriter, fingerprinter: Fingerprinter, watch: Watch | None
+) -> None:
     """Give one change to the tar and to the fingerprint."""
     if isinstance(found, Present):
         entry = found.entry
+        if watch is not None:
+            watch.entry(entry)
         fingerprinter.add(b"+", entry, writer.link_of(entry) or b"")
         writer.add(entry, found.fd)
     elif isinstance(found, Deleted):

@@ -21,7 +21,7 @@ from buildkit.snapshot.layers import LayerRecord, Layers, make_sign
 from buildkit.snapshot.listing import listing
 from buildkit.snapshot.snapshot import Active, Change, Committed, Snapshot
 from buildkit.snapshot.stacks import Stacks
-from buildkit.snapshot.store import Candidates
+from buildkit.snapshot.store import Candidates, Watch
 from buildkit.state.root import StateRoot
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -36,13 +36,24 @@ class Maker:
         self._stacks = stacks
         self._seed: int | None = None
 
-    def commit(self, active: Active, candidates: Candidates | None, clamp: int | None) -> Committed:
+    def commit(
+        self,
+        active: Active,
+        candidates: Candidates | None,
+        clamp: int | None,
+        watch: Watch | None = None,
+    ) -> Committed:
         """Turn the upper of `active` into a layer, or find that it is an earlier one."""
         with _opened(active.upper) as fd:
             with_root = rootdir.read(fd) != self._stacks.root_of(active.parent)
             with self._below(fd, active.parent) as lower_fd:
                 packed = pack_upper(
-                    fd, lower_fd, seed=self._store_seed(), clamp=clamp, with_root=with_root
+                    fd,
+                    lower_fd,
+                    seed=self._store_seed(),
+                    clamp=clamp,
+                    with_root=with_root,
+                    watch=watch,
                 )
             for earlier, created in () if candidates is None else candidates(packed.fingerprint):
                 if self._is_layer(fd, packed, earlier, with_root=with_root):

@@ -18,7 +18,7 @@ from buildkit.snapshot.layers import Layers
 from buildkit.snapshot.snapshot import Active, Change, Committed, Snapshot
 from buildkit.snapshot.source import LayerSource
 from buildkit.snapshot.stacks import Stacks
-from buildkit.snapshot.store import Candidates
+from buildkit.snapshot.store import Candidates, Watch
 from buildkit.state.removal import remove_tree
 from buildkit.state.root import StateRoot
 
@@ -81,11 +81,12 @@ class OverlayStore:
         *,
         candidates: Candidates | None = None,
         clamp: int | None = None,
+        watch: Watch | None = None,
     ) -> Committed:
         """See `SnapshotStore`."""
         try:
             with self._root.writing("tmp"):
-                return self._maker().commit(active, candidates, clamp)
+                return self._maker().commit(active, candidates, clamp, watch)
         finally:
             self.discard(active)
 

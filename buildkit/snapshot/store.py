@@ -14,9 +14,22 @@ from typing import Protocol, TypeAlias
 from buildkit.content.streams import Reader, Sink
 from buildkit.oci.digest import Digest, Fingerprint
 from buildkit.snapshot.snapshot import Active, Change, Committed, Snapshot
+from buildkit.tree.entry import Entry
 
 Candidates: TypeAlias = Callable[[Fingerprint], Sequence[tuple[Digest, str]]]
 """Earlier results on the same parent with this fingerprint: diff ID and RFC 3339 time of each."""
+
+
+class Watch(Protocol):
+    """Sees what goes into a new layer, as it is packed; raises to have nothing of it kept."""
+
+    def entry(self, entry: Entry) -> None:
+        """Take the next entry; its content, if it has any, follows."""
+        ...
+
+    def content(self, data: bytes, /) -> None:
+        """Take the next bytes of the file that was the last entry, in order."""
+        ...
 
 
 class SnapshotStore(Protocol):
@@ -56,12 +69,14 @@ class SnapshotStore(Protocol):
         *,
         candidates: Candidates | None = None,
         clamp: int | None = None,
+        watch: Watch | None = None,
     ) -> Committed:
         """Turn the upper directory into a layer; `active` is used up, also on failure.
 
         What did not really change is dropped. If one of `candidates` has the same content in
         all but times, the earlier layer is taken (`reused`). `clamp`: no time in the layer is
-        later than that (seconds since the epoch). Nothing may be running or mounted on it.
+        later than that (seconds since the epoch). `watch` sees all that goes into the layer.
+        Nothing may be running or mounted on it.
         """
         ...
 

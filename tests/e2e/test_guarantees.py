@@ -75,6 +75,37 @@ def test_s26_a_secret_is_in_its_step_and_nowhere_else(caller: Caller) -> None:
     assert SECRET.encode() not in archive.read_bytes()
 
 
+def test_s26_a_secret_in_a_layer_a_config_or_an_output_is_kept_back(caller: Caller) -> None:
+    pybuild = caller.fresh()
+    path = caller.place("secret") / "value"
+    caller.write(path, SECRET)
+    mount = "RUN --mount=type=secret,id=one"
+    ways = (
+        (
+            f"{mount} cat /run/secrets/one; cat /run/secrets/one > /kept",
+            1,
+            "layer of this step: /kept",
+        ),
+        ("COPY copied /", 1, "layer of this step: /copied"),
+        ("ARG X\nENV TOKEN=$X", 1, "variable TOKEN"),
+        (f"LABEL token={SECRET}", 1, "label token"),
+        (f"RUN echo {SECRET}", 1, "RUN, line 2"),
+        (f"{mount} cat /run/secrets/one", 0, "***"),
+    )
+    for way, status, told in ways:
+        context = caller.context(f"FROM {BASE}\n{way}\n", f"file copied text={SECRET}")
+        done = pybuild.build(
+            context, "--secret", f"id=one,src={path}", "--build-arg", f"X={SECRET}"
+        )
+        assert done.status == status, way
+        assert told in done.errors, way
+        assert SECRET not in done.output + done.errors, way
+    assert _holders(caller, pybuild.root, SECRET) == []
+    # The last context: what is in it may be built when that is wanted.
+    caller.write(context / "Dockerfile", f"FROM {BASE}\nCOPY copied /\n")
+    pybuild.build(context, "--secret", f"id=one,src={path}", "--no-secret-search").ok()
+
+
 def test_s31_modules_beside_the_caller_or_in_the_context_are_not_imported(caller: Caller) -> None:
     trap = "raise SystemExit('imported from outside')\n"
     names = ("json", "sqlite3", "marshal", "socket", "buildkit", "grammar", "runtime", "lark")

@@ -168,6 +168,7 @@ def outputs_for(caller: Caller) -> Outputs:
     caller.pybuild(
         "build",
         *("--secret", f"id=token,src={token}", "--secret", "id=fromenv"),
+        "--no-secret-search",
         *("--build-context", f"more={more}", "-o", f"type=local,dest={target}", context),
         environment={"fromenv": "of the environment"},
     ).ok()

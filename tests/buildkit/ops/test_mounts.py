@@ -147,7 +147,7 @@ def test_a_secret_is_a_file_in_memory_or_a_variable(
         (SECRET._replace(env="E"), (file,), (("E", "v\udcff"),)),
     ]
     for mount, mounts, env in cases:
-        assert step.mounted(mount, secrets=known) == Mounted(mounts, env, "")
+        assert step.mounted(mount, secrets=known) == Mounted(mounts, env, "", (b"v\xff",))
 
 
 def test_what_nobody_gave_is_left_out(step: Step) -> None:
