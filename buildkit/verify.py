@@ -5,11 +5,9 @@ Times are not compared. The cache is left as it is; directories of cache mounts 
 build.
 """
 
-import hashlib
 import os
 import random
-import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import Literal, TypeAlias
 
@@ -26,6 +24,9 @@ from buildkit.progress.events import Event
 from buildkit.progress.reporter import StepReporter
 from buildkit.records.record import BuildRecord, StepRecord
 from buildkit.snapshot.layers import Layers
+from buildkit.snapshot.marks import is_opaque
+from buildkit.tree.compare import compare
+from buildkit.tree.entry import text
 from buildkit.worker import Worker
 from runtime.values import NamedTuple
 
@@ -119,30 +120,15 @@ def _compared(build: BuildRecord, step: StepRecord, outcome: Outcome, worker: Wo
 
 
 def differing(old: str, new: str) -> list[str]:
-    """Return the paths at which two trees differ in anything but times."""
-    before, after = dict(_entries(old, "")), dict(_entries(new, ""))
-    return sorted(path or "/" for path in {*before, *after} if before.get(path) != after.get(path))
-
-
-def _entries(top: str, path: str) -> Iterator[tuple[str, tuple[object, ...]]]:
-    """Yield path and all that counts of each entry of a tree."""
-    full = f"{top}{path}"
-    found = os.lstat(full)
-    content = ""
-    if stat.S_ISLNK(found.st_mode):
-        content = os.readlink(full)
-    elif stat.S_ISREG(found.st_mode):
-        with open(full, "rb") as file:
-            content = hashlib.file_digest(file, "sha256").hexdigest()
-    attributes = tuple(
-        (name, os.getxattr(full, name, follow_symlinks=False))
-        for name in sorted(os.listxattr(full, follow_symlinks=False))
-        if ".overlay." not in name or name.endswith(".opaque")  # the rest says where it came from
-    )
-    yield path, (found.st_mode, found.st_uid, found.st_gid, found.st_rdev, content, attributes)
-    if stat.S_ISDIR(found.st_mode):
-        for name in os.listdir(full):
-            yield from _entries(top, f"{path}/{name}")
+    """Return the paths at which two trees of layers differ in anything but times."""
+    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+    old_fd, new_fd = os.open(old, flags), os.open(new, flags)
+    try:
+        found = compare(old_fd, new_fd, times=False, mark=is_opaque)
+        return sorted(f"/{text(one.path)}" for one in found)
+    finally:
+        os.close(old_fd)
+        os.close(new_fd)
 
 
 def _silent(_event: Event) -> None:

@@ -7,12 +7,14 @@ differ, with the files and the likely causes, and the differences of the two ima
 import json
 import os
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 from buildkit.oci.digest import Digest
 from buildkit.records.record import BuildRecord, StepRecord
 from buildkit.repro.causes import Cause, Sides, Varied, cause_of_content, shown
+from buildkit.snapshot.layers import Layers
+from buildkit.snapshot.marks import is_opaque
 from buildkit.tree.compare import Difference, compare
 from buildkit.tree.entry import Entry, text
 from runtime.safepath import open_beneath
@@ -60,12 +62,11 @@ class ConfigDifference(NamedTuple):
     advice: str
 
 
-Fs = Callable[[Digest], str]
-"""Returns the tree of a layer."""
-
-
 def differing_steps(
-    records: tuple[BuildRecord, BuildRecord], fs: tuple[Fs, Fs], varied: Varied, epoch: int | None
+    records: tuple[BuildRecord, BuildRecord],
+    stores: tuple[Layers, Layers],
+    varied: Varied,
+    epoch: int | None,
 ) -> Iterator[StepDifference]:
     """Yield the steps that gave different layers, in order."""
     differs: set[int] = set()
@@ -75,26 +76,30 @@ def differing_steps(
         differs.add(at)
         origins = [source for source in one.inputs if isinstance(source, int)]
         follows = tuple(records[0].steps[n].number for n in origins if n in differs)
-        yield _compared(one, (one.diff_id, two.diff_id), follows, fs, varied, epoch)
+        yield _compared(one, (one.diff_id, two.diff_id), follows, stores, varied, epoch)
 
 
 def _compared(
     step: StepRecord,
     layers: tuple[str, str],
     follows: tuple[int, ...],
-    fs: tuple[Fs, Fs],
+    stores: tuple[Layers, Layers],
     varied: Varied,
     epoch: int | None,
 ) -> StepDifference:
+    ids = [Digest.parse(layer) for layer in layers]
+    has_root = any(one.has_sign(of, "root") for one, of in zip(stores, ids, strict=True))
     roots = [
-        os.open(of(Digest.parse(layer)), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        for of, layer in zip(fs, layers, strict=True)
+        os.open(one.fs(of), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        for one, of in zip(stores, ids, strict=True)
     ]
     try:
         heavy: list[Difference] = []
         light: list[Difference] = []
         files = times = 0
-        for found in compare(roots[0], roots[1]):
+        for found in compare(roots[0], roots[1], mark=is_opaque):
+            if not found.path and not has_root:
+                continue  # where the layer is kept, no part of it
             files += 1
             only_time = found.kinds == ("time",)
             times += only_time

@@ -169,14 +169,14 @@ def _compared(
 ) -> Compared:
     first, second = (_record(root, name) for root, name in zip(roots, ids, strict=True))
     images = (Digest.parse(first.image), Digest.parse(second.image))
-    fs = (Layers(roots[0]).fs, Layers(roots[1]).fs)
+    layers = (Layers(roots[0]), Layers(roots[1]))
     configs = [
         ImageStore(root).config_blob(image) for root, image in zip(roots, images, strict=True)
     ]
     return Compared(
         images=images,
         epoch=epoch,
-        steps=tuple(differing_steps((first, second), fs, varied, epoch)),
+        steps=tuple(differing_steps((first, second), layers, varied, epoch)),
         config=tuple(differing_configs(configs[0], configs[1], epoch)),
     )
 

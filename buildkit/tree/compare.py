@@ -1,13 +1,12 @@
 """Two trees held against each other, file by file.
 
 In: descriptors of two directories. Out: what differs, in the order of a layer: sorted by names, a
-directory before what is in it. Contents are compared by reading them; the two roots themselves
-are not compared.
+directory before what is in it, the root (empty path) first. Contents are compared by reading them.
 """
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Literal, TypeAlias
 
 from buildkit.tree.entry import Entry
@@ -41,9 +40,21 @@ class Difference(NamedTuple):
     offset: int = -1
 
 
-def compare(first_fd: int, second_fd: int, *, times: bool = True) -> Iterator[Difference]:
-    """Yield what differs; without `times` those do not count."""
-    first, second = _entries(first_fd), _entries(second_fd)
+Mark: TypeAlias = Callable[[int], object]
+
+
+def _no_mark(_fd: int) -> object:
+    return None
+
+
+def compare(
+    first_fd: int, second_fd: int, *, times: bool = True, mark: Mark = _no_mark
+) -> Iterator[Difference]:
+    """Yield what differs; without `times` those do not count.
+
+    `mark` returns what else there is to compare about an open directory.
+    """
+    first, second = walk(first_fd), walk(second_fd)
     one, two = next(first, None), next(second, None)
     while one is not None or two is not None:
         if two is None or (one is not None and _key(one[0]) < _key(two[0])):
@@ -54,21 +65,19 @@ def compare(first_fd: int, second_fd: int, *, times: bool = True) -> Iterator[Di
             yield Difference(two[0].path, ("only in the second",), None, two[0])
             two = next(second, None)
         else:
-            found = _compared(one, two, times=times)
+            found = _compared(one, two, times=times, mark=mark)
             if found.kinds:
                 yield found
             one, two = next(first, None), next(second, None)
 
 
-def _entries(root_fd: int) -> Iterator[tuple[Entry, int]]:
-    return (found for found in walk(root_fd) if found[0].path)
-
-
 def _key(entry: Entry) -> list[bytes]:
-    return entry.path.split(b"/")
+    return entry.path.split(b"/") if entry.path else []
 
 
-def _compared(one: tuple[Entry, int], two: tuple[Entry, int], *, times: bool) -> Difference:
+def _compared(
+    one: tuple[Entry, int], two: tuple[Entry, int], *, times: bool, mark: Mark
+) -> Difference:
     (first, first_fd), (second, second_fd) = one, two
     kinds: list[Kind] = []
     offset = -1
@@ -79,6 +88,12 @@ def _compared(one: tuple[Entry, int], two: tuple[Entry, int], *, times: bool) ->
         if offset >= 0:
             kinds.append("content")
     kinds += _attributes(first, second)
+    if (
+        "attributes" not in kinds
+        and stat.S_ISDIR(first.mode & second.mode)
+        and mark(first_fd) != mark(second_fd)
+    ):
+        kinds.append("attributes")
     if times and first.mtime_ns != second.mtime_ns:
         kinds.append("time")
     return Difference(first.path, tuple(kinds), first, second, offset)

@@ -19,6 +19,7 @@ TREE = ("file a 0644 text=a", "file d/b 0755 text=b", "link l -> a")
         ((TREE[0], "file d/b 0755 text=b", "link l -> d"), ["/l"]),
         ((*TREE, "file d/new 0644"), ["/d/new"]),
         (TREE[:1], ["/d", "/d/b", "/l"]),
+        ((*TREE, "dir . 0700"), ["/"]),
     ],
 )
 def test_trees_are_compared_but_for_times(

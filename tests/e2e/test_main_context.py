@@ -1,6 +1,7 @@
 """Where context and Dockerfile come from (docs/dockerfile.md, chapter 1)."""
 
 import io
+import json
 import signal
 import subprocess
 import tarfile
@@ -213,6 +214,20 @@ class TestRepository:
         shows(built(caller, *words, stdin=text), "none")
         keep = "--build-arg=BUILDKIT_CONTEXT_KEEP_GIT_DIR=1"
         shows(built(caller, keep, *words, stdin=text), "/c/.git")
+
+    def test_its_commit_stands_in_the_provenance_and_no_password(
+        self, as_root: Caller, web: Web, repository: str
+    ) -> None:
+        url = f"{web.url}/{repository}".replace("//", "//joe:sesame@")
+        built(as_root, "--provenance=mode=max", "-t", "test", url).ok()
+        shown = as_root.pybuild("attest", "show", "--predicate", "test").ok().output
+        definition = json.loads(shown)["buildDefinition"]
+        head = (web.root / repository / "refs/heads/main").read_text().strip()
+        source = definition["externalParameters"]["configSource"]
+        assert source["digest"] == {"gitCommit": head}
+        assert source["uri"] == url.replace("joe:sesame@", "***@")
+        assert "sesame" not in shown
+        assert source["uri"] in [one["uri"] for one in definition["resolvedDependencies"]]
 
     def test_a_branch_that_is_not_there_is_told(
         self, caller: Caller, web: Web, repository: str

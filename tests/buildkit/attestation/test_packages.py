@@ -2,6 +2,7 @@ import json
 import os
 import sqlite3
 import struct
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -11,8 +12,9 @@ from buildkit.attestation.files import ImageFiles
 from buildkit.attestation.language_packages import installed
 from buildkit.attestation.package import Distribution, Package, sound
 from buildkit.attestation.rpm import rpm
-from buildkit.attestation.sbom import packages_of, sbom_of
+from buildkit.attestation.sbom import check_library, packages_of, sbom_of
 from buildkit.attestation.system_packages import apk, distribution, dpkg
+from buildkit.errors import UsageError
 from buildkit.oci.config import ImageConfig
 from buildkit.oci.digest import Digest
 from buildkit.oci.platforms import Platform
@@ -186,6 +188,13 @@ def test_the_distribution_is_that_of_os_release(tmp_path: Path) -> None:
     (tmp_path / "etc").mkdir()
     (tmp_path / "etc/os-release").symlink_to("../usr/lib/os-release")
     assert distribution(files(tmp_path)) == Distribution("debian", "12")
+
+
+def test_a_missing_library_is_told_with_how_to_have_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "cyclonedx", None)
+    with pytest.raises(UsageError, match="needs the library cyclonedx-python-lib") as raised:
+        check_library()
+    assert raised.value.hint == "pip install 'pybuild[sbom]'"
 
 
 def test_the_document_of_an_image_is_always_the_same(tmp_path: Path) -> None:

@@ -57,10 +57,21 @@ def test_what_only_one_has_comes_in_the_order_of_a_layer(tmp_path: Path) -> None
         ["file a/x mtime=1", "file b mtime=1", "dir a 0755 mtime=1"],
         ["file a-b mtime=1", "file c mtime=1"],
     )
-    assert [(one.path, one.kinds) for one in found] == [
+    assert [(one.path, one.kinds) for one in found if one.path] == [
         (b"a", ("only in the first",)),
         (b"a/x", ("only in the first",)),
         (b"a-b", ("only in the second",)),
         (b"b", ("only in the first",)),
         (b"c", ("only in the second",)),
+    ]
+
+
+def test_a_mark_of_directories_counts_as_an_attribute(tmp_path: Path) -> None:
+    fd = os.open(make_tree(tmp_path, "dir a", "file b"), os.O_RDONLY)
+    number = iter(range(100))
+    found = list(compare(fd, fd, mark=lambda _: next(number)))
+    os.close(fd)
+    assert [(one.path, one.kinds) for one in found] == [
+        (b"", ("attributes",)),
+        (b"a", ("attributes",)),
     ]
