@@ -1,12 +1,15 @@
 """What must not be read in a document that leaves the machine is masked.
 
-In: a JSON document, values of secrets. Out: the same document, with `***` in their place and in
-that of names and passwords in URLs. Guarantee S26.
+In: a JSON document, values of secrets. Out: the same document, with `***` in their place, also
+where they are in base64 or percent-encoded, and in that of names and passwords in URLs.
+Guarantee S26.
 """
 
 import re
 from collections.abc import Iterable
 from typing import Any
+
+from buildkit.ops.secret_forms import needles
 
 MASK = "***"
 
@@ -17,7 +20,11 @@ _SHORTEST = 4
 
 def masked(document: Any, secrets: Iterable[bytes] = ()) -> Any:  # noqa: ANN401 - JSON
     """Return `document` without what is secret, keys of objects included."""
-    values = {value.decode("utf-8", "surrogateescape").strip() for value in secrets}
+    values = {
+        form.decode("utf-8", "surrogateescape").strip()
+        for value in secrets
+        for form in (value, *needles(value))
+    }
     # The longest first: one may hold another.
     words = sorted((value for value in values if len(value) >= _SHORTEST), key=len, reverse=True)
     return _masked(document, words)

@@ -91,15 +91,31 @@ def _text(found: Compared) -> list[str]:
         if found.steps:
             lines.append("what differs is not in the image")
         return [*lines, f"REPRODUCIBLE: both builds gave {first}"]
-    return [*lines, f"NOT REPRODUCIBLE: {first} / {second}"]
+    lines.append(f"NOT REPRODUCIBLE: {first} / {second}")
+    origin = _first(found)
+    if origin is not None:
+        step, told = origin
+        lines.append(
+            f"first to differ: /{told.path} ({', '.join(told.kinds)}) in"
+            f" #{step.step.number}{_place(step)}: {told.cause}"
+        )
+    return lines
+
+
+def _first(found: Compared) -> tuple[StepDifference, Told] | None:
+    """Return the first file of the first step that differs, None when no file does."""
+    return next(((step, step.told[0]) for step in found.steps if step.told), None)
+
+
+def _place(found: StepDifference) -> str:
+    return f" (line {found.step.lines[0]})" if found.step.lines else ""
 
 
 def _step(found: StepDifference) -> list[str]:
     step = found.step
-    place = f" (line {step.lines[0]})" if step.lines else ""
     after = ", ".join(f"#{number}" for number in dict.fromkeys(found.follows))
     follows = f", made from {after}, which differs" if after else ""
-    lines = [f"#{step.number} {step.name}{place}{follows}"]
+    lines = [f"#{step.number} {step.name}{_place(found)}{follows}"]
     lines.append(f"  layers {found.layers[0]} / {found.layers[1]}")
     for one in found.told:
         detail = f": {one.detail}" if one.detail else ""
@@ -120,9 +136,11 @@ def _why(one: Told | ConfigDifference, indent: str = "  ") -> list[str]:
 
 
 def _document(found: Compared, varied: frozenset[str]) -> dict[str, object]:
+    origin = _first(found)
     return {
         "reproducible": found.reproducible,
         "images": found.images,
+        "first": None if origin is None else {"step": origin[0].step.number, **origin[1]._asdict()},
         "source_date_epoch": found.epoch,
         "varied": sorted(varied),
         "steps": [

@@ -12,7 +12,6 @@ from tests.e2e.docker_registry import DockerRegistry, docker_registry
 from tests.e2e.tools import needs_tool
 
 DOCKERFILE = """FROM busybox AS build
-ARG TOKEN
 RUN --mount=type=secret,id=s cat /run/secrets/s >/dev/null && echo made > /made
 FROM busybox
 COPY --from=build /made /made
@@ -54,7 +53,8 @@ def test_attestations_lie_beside_an_image_that_stays_as_it_is(
     context, place = context_of(as_root), as_root.place()
     name = f"{registry.host}/app:1"
     secret = f"--secret=id=s,src={context}/secret"
-    build = ("--build-arg", f"TOKEN={SECRET}", secret, EPOCH)
+    # Nobody declares it, so it reaches no step and no key; a provenance has all that was asked for.
+    build = ("--build-arg", f"TOKEN=x{SECRET}", secret, EPOCH)
     plain, attested = as_root.fresh(), as_root.fresh()
 
     plain.build(context, *build, "-o", f"type=oci,tar=false,dest={place}/plain", name=name).ok()
@@ -96,8 +96,7 @@ def test_attestations_lie_beside_an_image_that_stays_as_it_is(
     request = metadata["buildx.build.provenance"]["buildDefinition"]["externalParameters"]
     assert request["request"]["secrets"] == [{"id": "s"}]
     assert metadata["containerimage.digest"] == top[0]["digest"]
-    # It was given as a build argument, too, and keys have those: state.db is left out.
-    for path in (place, attested.root / "blobs"):
+    for path in (place, attested.root):
         assert not [one for one in path.rglob("*") if one.is_file() and holds(one, SECRET)]
 
     elsewhere = as_root.empty()

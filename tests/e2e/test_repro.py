@@ -42,6 +42,7 @@ def test_what_differs_is_named_with_its_line_and_cause(as_root: Caller) -> None:
     assert done.status == 1
     found = json.loads(done.output)
     assert found["reproducible"] is False
+    assert (found["first"]["step"], found["first"]["path"]) == (2, "id")
     assert found["images"][0] != found["images"][1]
     told = {
         (step["number"], tuple(step["lines"]), one["path"]): one["cause"]
@@ -64,6 +65,8 @@ def test_without_an_epoch_the_times_are_what_differs(as_root: Caller) -> None:
     assert "/a: time: " in done.output
     assert "cause: no SOURCE_DATE_EPOCH: times are those of the build" in done.output
     assert "config: created: " in done.output
+    last = done.output.splitlines()[-1]
+    assert last.startswith("first to differ: /a (time) in #2 (line 2): no SOURCE_DATE_EPOCH")
 
 
 def test_a_build_that_fails_says_so_once(as_root: Caller) -> None:

@@ -60,6 +60,7 @@ def test_an_image_has_a_purl(reference: str, platform: str, purl: str) -> None:
         ({"hunter22": True}, {"***": True}),
         ("hunter2 is a part", "*** is a part"),
         ("abc", "abc"),
+        ("basic aHVudGVyMjI=", "basic ***I="),
     ],
 )
 def test_what_is_secret_is_masked(document: object, shown: object) -> None:
