@@ -1,4 +1,4 @@
-"""Packages of Python and of npm, which lie where they were put: the tree is searched for them.
+"""Packages of Python, npm and Go, which lie where they were put: the tree is searched for them.
 
 In: files of an image. Out: packages. Source: PyPA "Core metadata specifications" and "Recording
 installed projects"; npm's docs, package.json and folders.
@@ -8,6 +8,7 @@ import json
 import re
 from collections.abc import Iterator
 
+from buildkit.attestation import go_modules
 from buildkit.attestation.files import ImageFiles
 from buildkit.attestation.package import Package, stanzas
 from buildkit.tree.walk import outline
@@ -22,10 +23,12 @@ _MOST = 100_000
 
 
 def installed(files: ImageFiles) -> Iterator[Package]:
-    """Yield the packages of Python and of npm, in the order of the tree."""
+    """Yield the packages of Python, npm and Go, in the order of the tree."""
     found = 0
     for entry, fd in outline(files.root_fd):
         path = entry.path
+        if go_modules.may_hold(entry):
+            yield from go_modules.modules(files, path)
         is_python = fd < 0 and path.endswith(_ENDS) and _PYTHON.search(path) is not None
         if not is_python and (fd >= 0 or not _NPM.search(path)):
             continue

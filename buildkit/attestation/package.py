@@ -5,7 +5,7 @@ from typing import Literal, TypeAlias
 
 from runtime.values import NamedTuple
 
-PackageKind: TypeAlias = Literal["deb", "apk", "rpm", "pypi", "npm"]
+PackageKind: TypeAlias = Literal["deb", "apk", "rpm", "pypi", "npm", "golang"]
 """Types of purl-spec, PURL-TYPES.rst."""
 
 _LONGEST = 512

@@ -117,6 +117,9 @@ def _named(package: Package, system: Distribution) -> tuple[str | None, str]:
     """Return namespace and name as purl has them."""
     if package.kind in _NAMESPACES:
         return system.id or _NAMESPACES[package.kind], package.name
+    if package.kind == "golang" and "/" in package.name:
+        place, _, name = package.name.rpartition("/")
+        return place, name
     if package.kind == "npm" and package.name.startswith("@") and "/" in package.name:
         scope, _, name = package.name.partition("/")
         return scope, name

@@ -117,9 +117,13 @@ def _step(found: StepDifference) -> list[str]:
     follows = f", made from {after}, which differs" if after else ""
     lines = [f"#{step.number} {step.name}{_place(found)}{follows}"]
     lines.append(f"  layers {found.layers[0]} / {found.layers[1]}")
+    told = ""
     for one in found.told:
         detail = f": {one.detail}" if one.detail else ""
-        lines += [f"  /{one.path}: {', '.join(one.kinds)}{detail}", *_why(one, "    ")]
+        lines.append(f"  /{one.path}: {', '.join(one.kinds)}{detail}")
+        # One cause has often many files.
+        lines += _why(one, "    ") if one.cause != told else ["    cause: the same"]
+        told = one.cause
     if not found.files:
         lines.append("  no file differs: what the layers delete, or their roots")
     elif found.files > len(found.told):

@@ -37,12 +37,14 @@ def statements_of(
     for subject in subjects:
         for descriptor in referrers(repository, subject):
             if descriptor.artifact_type == artifact_type:
-                yield descriptor.digest, _carried(repository, descriptor, limit)
+                yield descriptor.digest, _carried(repository, descriptor, subject, limit)
 
 
-def _carried(repository: Repository, descriptor: Descriptor, limit: int) -> bytes:
+def _carried(repository: Repository, descriptor: Descriptor, subject: Digest, limit: int) -> bytes:
     found = repository.manifest(descriptor.digest, media_type=descriptor.media_type)
     manifest = Manifest.parse(found.data, f"artifact {descriptor.digest}")
+    if manifest.subject is None or manifest.subject.digest != subject:
+        raise ImageError(f"artifact {descriptor.digest} is listed and is about something else")
     if len(manifest.layers) != 1 or manifest.layers[0].size > limit:
         raise ImageError(f"artifact {descriptor.digest}: not one statement of a bounded size")
     (layer,) = manifest.layers

@@ -7,11 +7,13 @@ look like. Source: reproducible-builds.org, docs; PEP 552; RFC 1952; APPNOTE.TXT
 
 import re
 import struct
+import zlib
 from collections.abc import Callable, Sequence
 
 from runtime.values import NamedTuple
 
 DAY = 86_400
+_LARGEST = 16 << 20
 _NEAR = 40
 """Bytes around the first difference that are looked at and shown."""
 
@@ -92,7 +94,8 @@ _DATES = re.compile(
     rb"|(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec) [ \d]\d"
     rb"|\d{1,2} (?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)|\b20\d{6}"
 )
-_COMPRESSED = (b"\x1f\x8b", b"PK\3\4", b"\xfd7zXZ\0", b"BZh", b"\x28\xb5\x2f\xfd")
+_GZIP = b"\x1f\x8b"
+_COMPRESSED = (_GZIP, b"PK\3\4", b"\xfd7zXZ\0", b"BZh", b"\x28\xb5\x2f\xfd")
 _UUID = re.compile(rb"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _HEX = re.compile(rb"[0-9a-fA-F]{16,}|[A-Za-z0-9+/_-]{20,}={0,2}")
 _NUMBER = re.compile(rb"\d+(?:\.\d+)?")
@@ -135,7 +138,7 @@ def _by_format(sides: Sides, varied: Varied) -> Cause | None:
             ),
         ),
         (
-            first.startswith(b"\x1f\x8b"),
+            first.startswith(_GZIP),
             lambda: 4 <= at < 8,
             Cause("the header of gzip holds a time", "gzip -n"),
         ),
@@ -180,7 +183,8 @@ def _by_order(sides: Sides, _varied: Varied) -> Cause | None:
         if len(one) > 2 and sorted(one) == sorted(two):
             return Cause(
                 "the order: both have the same parts",
-                "sort what a directory, a hash table or parallel work gives: sort, LC_ALL=C",
+                "sort what a directory, a hash table or parallel work gives: sort, LC_ALL=C,"
+                " PYTHONHASHSEED=0",
             )
     return None
 
@@ -235,8 +239,10 @@ def _by_number(sides: Sides, varied: Varied) -> Cause | None:
     return None
 
 
-def _by_mixture(sides: Sides, _varied: Varied) -> Cause | None:
+def _by_mixture(sides: Sides, varied: Varied) -> Cause | None:
     """Recognize bytes that have nothing in common, and formats that make such."""
+    if sides.first.startswith(_GZIP) and sides.second.startswith(_GZIP):
+        return _inside(sides, varied)
     if sides.first.startswith(_COMPRESSED) and sides.second.startswith(_COMPRESSED):
         return Cause("what was compressed differs", "compare what went into it")
     one, two = (data[sides.offset : sides.offset + _NEAR] for data in (sides.first, sides.second))
@@ -246,6 +252,25 @@ def _by_mixture(sides: Sides, _varied: Varied) -> Cause | None:
     if size < 8 or is_text or alike * 8 > size:
         return None
     return Cause("random, or encrypted or compressed: the bytes have nothing in common")
+
+
+def _inside(sides: Sides, varied: Varied) -> Cause:
+    """Return the cause of what differs inside of two gzip files."""
+    one, two = _unzipped(sides.first), _unzipped(sides.second)
+    parts = zip(one, two, strict=False)
+    offset = next((n for n, (a, b) in enumerate(parts) if a != b), min(len(one), len(two)))
+    if one == two:
+        return Cause("the same content, compressed in two ways", "one processor, one version")
+    inner = cause_of_content(Sides(sides.path.removesuffix(".gz"), one, two, offset), varied)
+    return Cause(f"in what was compressed: {inner.what}", inner.advice)
+
+
+def _unzipped(data: bytes) -> bytes:
+    """Return what is in a gzip file, bounded, as far as it is sound."""
+    try:
+        return zlib.decompressobj(wbits=31).decompress(data, _LARGEST)
+    except zlib.error:
+        return b""
 
 
 def _covers(pattern: re.Pattern[bytes], sides: Sides) -> bool:

@@ -7,6 +7,7 @@ differ, with the files and the likely causes, and the differences of the two ima
 import json
 import os
 import stat
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -151,11 +152,16 @@ def _detail(kind: str, first: Entry, second: Entry) -> str:
         case "owner":
             return f"{first.uid}:{first.gid} / {second.uid}:{second.gid}"
         case "time":
-            return f"{first.mtime_ns / 1e9:.9f} / {second.mtime_ns / 1e9:.9f}"
+            return f"{_time(first.mtime_ns)} / {_time(second.mtime_ns)}"
         case "target":
             return f"{text(first.target)} / {text(second.target)}"
         case _:
             return ""
+
+
+def _time(nanoseconds: int) -> str:
+    seconds, rest = divmod(nanoseconds, 1_000_000_000)
+    return f"{time.strftime('%Y-%m-%d %H:%M:%S', time.gmtime(seconds))}.{rest:09d}"
 
 
 def _of_one(path: str) -> Cause:

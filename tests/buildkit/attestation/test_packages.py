@@ -225,3 +225,35 @@ def test_the_document_of_an_image_is_always_the_same(tmp_path: Path) -> None:
     metadata = made["metadata"]
     assert isinstance(metadata, dict)
     assert metadata["timestamp"] == "2024-01-02T03:04:05+00:00"
+
+
+def go_program(modules: str, flags: int = 2) -> bytes:
+    """Return what counts of a program made by Go."""
+    parts = [b"go1.22.1", bytes(16) + modules.encode() + bytes(16)]
+    texts = b"".join(bytes((len(one) & 0x7F | 0x80, len(one) >> 7)) + one for one in parts)
+    header = (b"\xff Go buildinf:\x08" + bytes((flags,))).ljust(32, b"\0")
+    return b"\x7fELF".ljust(8192, b"\0") + header + texts
+
+
+GO = (
+    "path\tapp\nmod\texample.org/app\t(devel)\t\ndep\tgithub.com/a/b\tv1.2.3\th1:x=\n"
+    "dep\tgolang.org/x/sys\tv0.1.0\n=>\texample.org/fork\tv0.1.1\th1:y=\nbuild\t-compiler=gc\n"
+)
+
+
+def test_modules_of_a_go_program_are_read(tmp_path: Path) -> None:
+    put(tmp_path, "bin/app", go_program(GO)).chmod(0o755)
+    put(tmp_path, "bin/data", go_program(GO))
+    found = [(one.name, one.version, one.place) for one in sound(installed(files(tmp_path)))]
+    assert found == [
+        ("github.com/a/b", "v1.2.3", "bin/app"),
+        ("example.org/fork", "v0.1.1", "bin/app"),
+    ]
+
+
+@pytest.mark.parametrize("cut", [8192 + 10, 8192 + 33, 8192 + 60])
+def test_a_damaged_list_of_modules_is_none(tmp_path: Path, cut: int) -> None:
+    put(tmp_path, "bin/cut", go_program(GO)[:cut]).chmod(0o755)
+    put(tmp_path, "bin/old", go_program(GO, flags=0)).chmod(0o755)
+    put(tmp_path, "bin/empty", b"\x7fELF".ljust(8000, b"\0")).chmod(0o755)
+    assert list(installed(files(tmp_path))) == []

@@ -3,6 +3,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from buildkit.attestation.statement import artifact_of, statement_of
+from buildkit.errors import ImageError
 from buildkit.oci.descriptor import Descriptor
 from buildkit.oci.digest import Digest
 from buildkit.oci.index import Index
@@ -12,6 +14,7 @@ from buildkit.progress.cancel import Cancel
 from buildkit.registry.client import Registry
 from buildkit.registry.referrers import attach, referrers, tag_of
 from buildkit.registry.repository import Repository
+from buildkit.registry.statements import statements_of
 from tests.registry import Exchange
 from tests.registry import Registry as Server
 
@@ -61,3 +64,20 @@ def test_a_registry_that_lists_them_itself_gets_no_tag(
     attach(repository, data, descriptor, SUBJECT)
     assert referrers(repository, SUBJECT) == (descriptor,)
     assert not any(tag_of(SUBJECT) in line for line in server.lines())
+
+
+def test_an_artifact_about_something_else_is_refused(server: Server) -> None:
+    image = server.image()
+    kind = "application/vnd.in-toto+json"
+    statement = statement_of("sbom", {}, SUBJECT)
+    made = artifact_of(statement, Descriptor(MANIFEST, SUBJECT, 5))
+    server.manifest(made.manifest, tag="other")
+    tag = tag_of(Digest.parse(image))
+    server.manifest(Index((made.descriptor,)).encode(), tag=tag, media_type=INDEX)
+    reference = Reference.parse(f"{server.host}/app:1")
+    with (
+        Cancel() as cancel,
+        Registry(cancel, None, {}) as registry,
+        pytest.raises(ImageError, match="is listed and is about something else"),
+    ):
+        list(statements_of(registry, reference, kind, 1 << 20))

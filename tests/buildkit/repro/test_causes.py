@@ -1,5 +1,6 @@
 import gzip
 import io
+import lzma
 import struct
 import tarfile
 import zipfile
@@ -49,7 +50,13 @@ def packed(form: str, number: int) -> bytes:
     [
         ("usr/a.pyc", pyc(BEGAN), pyc(BEGAN + 3), "the header of the .pyc"),
         ("a.gz", gzip.compress(b"x", mtime=1), gzip.compress(b"x", mtime=2), "the header of gzip"),
-        ("a.gz", gzip.compress(b"x" * 9, mtime=0), gzip.compress(b"y" * 9, mtime=0), "what was co"),
+        (
+            "a.tgz",
+            gzip.compress(tar(BEGAN), mtime=0),
+            gzip.compress(tar(BEGAN + 3), mtime=0),
+            "in what was compressed: a member of the tar",
+        ),
+        ("a.xz", lzma.compress(b"x" * 90), lzma.compress(b"y" * 90), "what was compressed differs"),
         ("a.jar", zipped(2), zipped(4), "an entry of the zip"),
         ("a.tar", tar(BEGAN), tar(BEGAN + 3), "a member of the tar"),
         (
