@@ -6,7 +6,7 @@ local store and in the outputs. Whatever becomes of a build, it leaves a record.
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from buildkit.definition import arguments, placed
@@ -15,12 +15,21 @@ from buildkit.exporter.assemble import Entry, Image, assemble
 from buildkit.findings import CHECK_ARG, Told, tell
 from buildkit.frontend.lower import Lowered
 from buildkit.main_context import Main
+from buildkit.oci.digest import Digest
 from buildkit.ops.stores import Stores
 from buildkit.ops.table import BuildOps
 from buildkit.progress.cancel import Cancel
 from buildkit.progress.events import Emit, Note, Warned
 from buildkit.records.record import BuildOutcome, BuildRecord, new_build_id
-from buildkit.request import BuildRequest, Ready, graph_for, identity_of, ready, sharing_for
+from buildkit.request import (
+    BuildRequest,
+    Ready,
+    graphs_for,
+    identity_of,
+    ready,
+    sharing_for,
+    whole_of,
+)
 from buildkit.snapshot.snapshot import Snapshot
 from buildkit.solver.causes import Past
 from buildkit.solver.solve import Result, solve
@@ -32,6 +41,7 @@ from runtime.values import NamedTuple
 
 if TYPE_CHECKING:
     from buildkit.exporter.table import Exported
+    from buildkit.oci.descriptor import Descriptor
     from buildkit.remotecache.export import CacheExport
     from buildkit.remotecache.load import Shared
 
@@ -39,7 +49,9 @@ if TYPE_CHECKING:
 class BuildResult(NamedTuple):
     """What came out: the image, what became of the outputs, the build's record, the findings.
 
-    `grown`: a step ran. `provenance`: the predicate for --metadata-file, where one is wanted.
+    `digest`: the image's ID, of several platforms that of their index in the store,
+    `index_written`; `image` is that of the first platform then. `grown`: a step ran. `provenance`:
+    the predicate for --metadata-file, where one is wanted.
     """
 
     image: Image
@@ -48,6 +60,12 @@ class BuildResult(NamedTuple):
     warnings: tuple[str, ...]
     grown: bool
     provenance: "dict[str, object] | None" = None
+    index_written: "Descriptor | None" = None
+
+    @property
+    def digest(self) -> Digest:
+        """See above."""
+        return self.image.digest if self.index_written is None else self.index_written.digest
 
 
 def build(request: BuildRequest, worker: Worker, emit: Emit, cancel: Cancel) -> BuildResult:
@@ -59,8 +77,10 @@ def build(request: BuildRequest, worker: Worker, emit: Emit, cancel: Cancel) -> 
         record = _begun(request, given.main)
         try:
             dockerfile = parse(given.main.source)
-            lowered = graph_for(request, dockerfile, given.main, worker, emit, cancel, shared)
-            _searched(lowered, request)
+            several = graphs_for(request, dockerfile, given.main, worker, emit, cancel, shared)
+            lowered = whole_of(several)
+            for one in several:
+                _searched(one, request)
             notes = _linted(lowered, dockerfile, request, worker, emit)
             result = _solved(
                 lowered, dockerfile, request, given, record, shared, worker, emit, cancel
@@ -69,21 +89,22 @@ def build(request: BuildRequest, worker: Worker, emit: Emit, cancel: Cancel) -> 
             record = record._replace(steps=result.steps)
             if result.error is not None:
                 raise result.error
-            image = _assembled(lowered, result)
-            caches = _caches(lowered, request, result, shared, worker, emit, cancel)
+            images = [_assembled(one, result) for one in several]
+            caches = _caches(lowered, several, request, result, shared, worker, emit, cancel)
             if caches is not None:
-                image = caches.within(image)
+                pairs = zip(images, several, strict=True)
+                images = [caches.within(image, _layered(one)) for image, one in pairs]
             cancel.check()
-            _keep(image, request, worker, emit)
+            index = _keep(images, request, worker, emit)
             provenance = _attested(
-                request, given.main, lowered, record, image, worker, emit, cancel
+                request, given.main, several, record, images, worker, emit, cancel
             )
             if shared is not None:
                 shared.keep()
-            exported = _exported(image, request, worker, emit, cancel)
+            exported = _exported(images, request, worker, emit, cancel)
             if caches is not None:
                 caches.write()
-            record = record._replace(image=image.digest)
+            record = record._replace(image=images[0].digest if index is None else index.digest)
         except BaseException as error:
             told = placed(error, given.main.source)
             outcome: BuildOutcome = "cancelled" if isinstance(told, Cancelled) else "failed"
@@ -93,7 +114,7 @@ def build(request: BuildRequest, worker: Worker, emit: Emit, cancel: Cancel) -> 
             raise told from error
     _save(worker, record, "done", "")
     grown = any(step.outcome == "run" for step in result.steps)
-    return BuildResult(image, exported, record.id, lowered.warnings, grown, provenance)
+    return BuildResult(images[0], exported, record.id, lowered.warnings, grown, provenance, index)
 
 
 def _solved(
@@ -165,30 +186,57 @@ def _assembled(lowered: Lowered, result: Result) -> Image:
     )
 
 
-def _keep(image: Image, request: BuildRequest, worker: Worker, emit: Emit) -> None:
-    """Put the image into the local store, durably, and name it."""
-    worker.images.add(image.data, request.tags)
-    emit(Note(f"image {image.digest}"))
+def _keep(
+    images: Sequence[Image], request: BuildRequest, worker: Worker, emit: Emit
+) -> "Descriptor | None":
+    """Put the image into the local store, durably, and name it; return the index of several."""
+    index = None
+    if request.platforms:
+        # Compression: an index names manifests, and those compressed layers.
+        from buildkit.exporter.forms import Forms
+        from buildkit.exporter.index import keep_index
+        from buildkit.exporter.oci import NamedImage
+
+        named = [NamedImage(image.config, image.data, image.digest) for image in images]
+        forms = Forms(worker.root, worker.stores().snapshots, worker.blobs)
+        index = keep_index(
+            named, request.tags, request.annotations, worker.images, worker.blobs, forms, emit
+        )
+    else:
+        worker.images.add(images[0].data, request.tags)
+        emit(Note(f"image {images[0].digest}"))
     for tag in request.tags:
         emit(Note(f"named {tag.familiar}"))
+    return index
 
 
 def _attested(
     request: BuildRequest,
     main: Main,
-    lowered: Lowered,
+    several: Sequence[Lowered],
     record: BuildRecord,
-    image: Image,
+    images: Sequence[Image],
     worker: Worker,
     emit: Emit,
     cancel: Cancel,
 ) -> "dict[str, object] | None":
-    """Keep what is to be said about the image beside it; return what result files say of it."""
+    """Keep what is to be said about each image beside it; return what result files say of it.
+
+    Of several platforms that is by platform, as docker has it.
+    """
     if request.attest is None:
         return None
     from buildkit.attested import attest  # for these options only
 
-    return attest(request.attest, request, main, lowered, record, image, worker, emit, cancel)
+    found: dict[str, object] = {}
+    for lowered, image in zip(several, images, strict=True):
+        own = request.single(lowered.platform) if request.platforms else request
+        said = attest(request.attest, own, main, lowered, record, image, worker, emit, cancel)
+        if not request.platforms:
+            return said
+        if said is not None:
+            found[str(lowered.platform)] = said
+    return found or None
 
 
 def _searched(lowered: Lowered, request: BuildRequest) -> None:
@@ -222,18 +270,25 @@ def _warn(told: Told, emit: Emit) -> None:
 
 
 def _exported(
-    image: Image, request: BuildRequest, worker: Worker, emit: Emit, cancel: Cancel
+    images: Sequence[Image], request: BuildRequest, worker: Worker, emit: Emit, cancel: Cancel
 ) -> tuple["Exported", ...]:
     """Write the outputs."""
     outputs = [output for output in request.outputs if not output.on_failure]
     if not outputs:
         return ()
+    stores, tags = worker.stores(), request.tags
+    if request.platforms:
+        from buildkit.exporter.several import export_several
+
+        return tuple(
+            export_several(output, images, tags, stores, worker.blobs, emit, cancel)
+            for output in outputs
+        )
     # Compression and archives: a build for the store needs none of it.
     from buildkit.exporter.table import export
 
-    stores, tags = worker.stores(), request.tags
     return tuple(
-        export(output, image, tags, stores, worker.blobs, emit, cancel) for output in outputs
+        export(output, images[0], tags, stores, worker.blobs, emit, cancel) for output in outputs
     )
 
 
@@ -248,6 +303,7 @@ def _salvage(request: BuildRequest, emit: Emit) -> Callable[[int], None] | None:
 
 def _caches(
     lowered: Lowered,
+    several: Sequence[Lowered],
     request: BuildRequest,
     result: Result,
     shared: "Shared | None",
@@ -262,10 +318,15 @@ def _caches(
     from buildkit.remotecache.export import CacheExport
     from buildkit.remotecache.own import Solved
 
-    image = frozenset(item.vertex for item in lowered.history if item.vertex is not None)
+    image = frozenset(vertex for one in several for vertex in _layered(one))
     solved = Solved(lowered.graph, lowered.target, result.refs, result.keys, image)
     platform = request.options.target_platform
     return CacheExport(request.cache_to, solved, worker, shared, platform, emit, cancel)
+
+
+def _layered(lowered: Lowered) -> frozenset[str]:
+    """Return the vertices that have a layer in the image."""
+    return frozenset(item.vertex for item in lowered.history if item.vertex is not None)
 
 
 def _begun(request: BuildRequest, main: Main) -> BuildRecord:
@@ -275,7 +336,7 @@ def _begun(request: BuildRequest, main: Main) -> BuildRecord:
         dockerfile=main.dockerfile_name,
         context=main.context_name,
         target=request.options.target,
-        platform=str(request.options.target_platform),
+        platform=request.platform_text,
         started=time.time(),
         ended=0.0,
         outcome="failed",

@@ -156,7 +156,7 @@ def pinned(lowered: Lowered, lock: Lock) -> Lowered:
         names[vertex.id] = graph.add(vertex._replace(id=name, op=op, inputs=inputs)).id
     return lowered._replace(
         graph=graph,
-        target=names[lowered.target],
+        target=None if lowered.target is None else names[str(lowered.target)],
         history=tuple(item._replace(vertex=names[item.vertex]) for item in lowered.history),
         steps=tuple(vertex for vertex in graph if vertex.number),
     )

@@ -8,7 +8,7 @@ from buildkit.definition import arguments, placed
 from buildkit.ops.table import BuildOps
 from buildkit.progress.cancel import Cancel
 from buildkit.progress.events import Emit
-from buildkit.request import BuildRequest, graph_for, identity_of, ready, sharing_for
+from buildkit.request import BuildRequest, graphs_for, identity_of, ready, sharing_for, whole_of
 from buildkit.solver.causes import Past
 from buildkit.solver.plan import Planned
 from buildkit.solver.plan import plan as plan_graph
@@ -26,7 +26,8 @@ def plan(request: BuildRequest, worker: Worker, emit: Emit) -> tuple[Planned, ..
         stores = worker.stores() if shared is None else shared.stores()
         try:
             dockerfile = parse(given.main.source)
-            lowered = graph_for(request, dockerfile, given.main, worker, emit, cancel, shared)
+            several = graphs_for(request, dockerfile, given.main, worker, emit, cancel, shared)
+            lowered = whole_of(several)
             identity = identity_of(request, given.main)
             past = Past(lambda: worker.records.last(identity), arguments(dockerfile))
             ops = BuildOps(stores, given.contexts, given.grants, clamp=lowered.epoch)

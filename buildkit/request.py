@@ -5,7 +5,7 @@ for the time of a block, what goes to the steps, and a way to base images. Share
 `plan`.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
@@ -16,6 +16,7 @@ from buildkit.exporter.attributes import Output
 from buildkit.frontend.lower import Lowered
 from buildkit.frontend.options import LowerOptions
 from buildkit.main_context import Fetch, Main, find_main, is_at_hand
+from buildkit.oci.platforms import Platform
 from buildkit.oci.reference import Reference
 from buildkit.ops.grants import Grants
 from buildkit.ops.secrets import SecretSource
@@ -29,6 +30,7 @@ from runtime.values import NamedTuple
 
 if TYPE_CHECKING:
     from buildkit.attestation.wanted import Wanted
+    from buildkit.exporter.annotations import Annotation
     from buildkit.remotecache.attributes import CachePlace
     from buildkit.remotecache.load import Shared
     from runtime.spec import Resources
@@ -43,7 +45,8 @@ class BuildRequest(NamedTuple):
     contexts are 0755 or 0644, as git has them. `locked`: base images are those of the lock file.
     `pull`: when a registry is asked for a base image. `cache_from`, `cache_to`: shared caches.
     `attest`: documents about the image that are to lie beside it. `search_secrets`: fail where the
-    value of a secret is in a new layer or in the config.
+    value of a secret is in a new layer or in the config. `platforms`: what an index is made for,
+    empty for one image and no index; `annotations` are for the index in the store.
     """
 
     context: str
@@ -64,6 +67,17 @@ class BuildRequest(NamedTuple):
     cache_to: "tuple[CachePlace, ...]" = ()
     attest: "Wanted | None" = None
     search_secrets: bool = True
+    platforms: tuple[Platform, ...] = ()
+    annotations: "tuple[Annotation, ...]" = ()
+
+    def single(self, platform: Platform) -> "BuildRequest":
+        """Return the request for one of several platforms."""
+        return self._replace(options=self.options._replace(platform=platform, several=True))
+
+    @property
+    def platform_text(self) -> str:
+        """What is built for, as records have it."""
+        return ",".join(map(str, self.platforms or (self.options.target_platform,)))
 
 
 class Ready(NamedTuple):
@@ -124,6 +138,29 @@ def graph_for(
     return lowered
 
 
+def graphs_for(
+    request: BuildRequest,
+    dockerfile: Dockerfile,
+    main: Main,
+    worker: Worker,
+    emit: Emit,
+    cancel: Cancel,
+    shared: "Shared | None" = None,
+) -> tuple[Lowered, ...]:
+    """Return the graph for each platform that is asked for."""
+    requests = [request.single(platform) for platform in request.platforms] or [request]
+    return tuple(graph_for(one, dockerfile, main, worker, emit, cancel, shared) for one in requests)
+
+
+def whole_of(several: Sequence[Lowered]) -> Lowered:
+    """Return the graph of all platforms."""
+    if len(several) == 1:
+        return several[0]
+    from buildkit.frontend.joined import joined  # for several platforms only
+
+    return joined(several)
+
+
 def sharing_for(
     request: BuildRequest, worker: Worker, emit: Emit, cancel: Cancel
 ) -> "AbstractContextManager[Shared | None]":
@@ -132,13 +169,12 @@ def sharing_for(
         return nullcontext()
     from buildkit.remotecache.load import sharing  # threads, compression: for this option only
 
-    platform = request.options.target_platform
-    return sharing(request.cache_from, worker.root, platform, emit, cancel)
+    platforms = request.platforms or (request.options.target_platform,)
+    return sharing(request.cache_from, worker.root, platforms, emit, cancel)
 
 
 def identity_of(request: BuildRequest, main: Main) -> str:
     """Return what the records of this and of other builds of the same thing have in common."""
-    options = request.options
     return build_identity(
-        main.dockerfile_name, main.context_name, options.target, str(options.target_platform)
+        main.dockerfile_name, main.context_name, request.options.target, request.platform_text
     )

@@ -2,7 +2,8 @@
 
 Exit status: 0; 1 a step or the build failed; 2 the command line or the Dockerfile is at fault; 4
 the image is there and an output could not be written; 128+n when signal n ended it. The image's
-ID (its config digest) goes to standard output with `--quiet`, progress to standard error.
+ID (its config digest, of several platforms that of the index) goes to standard output with
+`--quiet`, progress to standard error.
 """
 
 import argparse
@@ -43,13 +44,13 @@ def command(args: argparse.Namespace) -> int:
             keep_up(root, display.emit, grown=result.grown)
     _write_results(args, request, result)
     if args.quiet:
-        sys.stdout.write(f"{result.image.digest}\n")
+        sys.stdout.write(f"{result.digest}\n")
     return 0
 
 
 def _write_results(args: argparse.Namespace, request: BuildRequest, result: BuildResult) -> None:
     if args.iidfile:
-        _write_whole(args.iidfile, result.image.digest)
+        _write_whole(args.iidfile, result.digest)
     if args.metadata_file:
         from buildkit.cli.metadata import metadata  # for this option only
 

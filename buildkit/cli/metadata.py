@@ -24,9 +24,14 @@ def metadata(request: BuildRequest, result: BuildResult) -> str:
         document["buildx.build.warnings"] = [
             {"short": text, "vertex": ""} for text in result.warnings
         ]
-    document["containerimage.config.digest"] = image.digest
+    if result.index_written is None:
+        document["containerimage.config.digest"] = image.digest
     written = next((one.manifest for one in result.exported if one.manifest is not None), None)
-    if written is None:
+    if result.index_written is not None:
+        described = written or result.index_written
+        document["containerimage.descriptor"] = described.document()
+        document["containerimage.digest"] = described.digest
+    elif written is None:
         document["containerimage.digest"] = image.digest
     else:
         described = written._replace(platform=image.config.platform)

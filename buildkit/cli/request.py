@@ -21,14 +21,13 @@ from buildkit.cli.values import (
     network_of,
     pair_of,
     parse_size,
-    platform_of,
+    platforms_of,
     resources_of,
     split_secret,
     tag_of,
-    with_annotations,
 )
 from buildkit.errors import UsageError
-from buildkit.exporter.attributes import parse_output
+from buildkit.exporter.attributes import Output, parse_output
 from buildkit.frontend.options import NETWORK_HOST, SECURITY_INSECURE, LowerOptions
 from buildkit.oci.platforms import Platform
 from buildkit.progress.table import MODES
@@ -37,6 +36,7 @@ from buildkit.solver.policy import CachePolicy
 
 if TYPE_CHECKING:
     from buildkit.attestation.wanted import Wanted
+    from buildkit.exporter.annotations import Annotation
     from buildkit.remotecache.attributes import CachePlace
 
 _METADATA_PROVENANCE = "BUILDX_METADATA_PROVENANCE"
@@ -81,7 +81,7 @@ def _add_input(parser: argparse.ArgumentParser) -> None:
         metavar="NAME=SOURCE",
         help="a further context: a directory, a URL, docker-image://REF, oci-layout://DIR",
     )
-    add("--platform", default="", metavar="OS/ARCH", help="what to build for")
+    add("--platform", action="append", default=[], metavar="OS/ARCH,…", help="what to build for")
     add("--pull", default="missing", metavar="always|missing|never|newer", help=PULL_HELP)
     bare(parser, "--pull", "--pull=always")
     add("--locked", action="store_true", help="base images as the lock file has them")
@@ -158,7 +158,13 @@ def _add_steps(parser: argparse.ArgumentParser) -> None:
 def notes_of(args: argparse.Namespace) -> list[str]:
     """Return what the user should know about options that do nothing here."""
     notes = foreign.notes(args)
-    if args.annotation and not any("type=oci" in text for text in args.output) and not args.push:
+    several = sum(text.count(",") + 1 for text in args.platform) > 1
+    if (
+        not several
+        and args.annotation
+        and not any("type=oci" in text for text in args.output)
+        and not args.push
+    ):
         notes.append("--annotation: the local store keeps no manifest; outputs have annotations")
     return notes
 
@@ -175,13 +181,20 @@ def request_of(args: argparse.Namespace) -> BuildRequest:
     sources, contexts = context_of(args.build_context)
     outputs = [*args.output, *["type=registry"] * args.push]
     build_args = _build_args(args.build_arg, args.build_arg_file)
+    platforms = platforms_of(args.platform)
+    platform = platforms[0] if platforms else None
+    if len(platforms) < 2 and not _is_true(build_args.get("BUILDKIT_MULTI_PLATFORM", "")):
+        platforms = ()
+    else:
+        platforms = platforms or (Platform.host(),)
+    annotations = _annotations(args.annotation)
     return BuildRequest(
         context=args.context,
         dockerfile=args.file,
         tags=tuple(map(tag_of, args.tag)),
         options=LowerOptions(
             build_platform=Platform.host(),
-            platform=platform_of(args.platform),
+            platform=platform,
             target=args.target,
             build_args=build_args,
             labels=tuple(pair_of("--label", text, bare=True) for text in args.label),
@@ -200,7 +213,7 @@ def request_of(args: argparse.Namespace) -> BuildRequest:
             frozenset(name for text in args.no_cache_filter for name in text.split(",") if name),
             tuple(args.no_cache_step),
         ),
-        outputs=with_annotations(tuple(map(parse_output, outputs)), args.annotation),
+        outputs=_outputs(outputs, annotations, platforms),
         secrets=dict(map(split_secret, args.secret)),
         ssh=_ssh(args.ssh),
         jobs=args.jobs or max(2, len(os.sched_getaffinity(0))),
@@ -212,7 +225,35 @@ def request_of(args: argparse.Namespace) -> BuildRequest:
         cache_to=_caches(args.cache_to, "to") + _inline_cache(build_args),
         attest=_attestations(args),
         search_secrets=not args.no_secret_search,
+        platforms=platforms,
+        annotations=annotations,
     )
+
+
+def _outputs(
+    texts: Sequence[str], annotations: "tuple[Annotation, ...]", platforms: Sequence[Platform]
+) -> tuple[Output, ...]:
+    """Return the outputs, with the annotations of `--annotation` where they have a place."""
+    found = tuple(map(parse_output, texts))
+    if annotations or any(output.annotated for output in found):
+        from buildkit.exporter.annotations import with_annotations  # for these only
+
+        found = with_annotations(found, annotations, platforms)
+    for output in found:
+        if platforms and output.kind == "docker" and output.dest:
+            raise UsageError(
+                "output type docker does not support exporting manifest lists",
+                hint="use type=oci for several platforms",
+            )
+    return found
+
+
+def _annotations(texts: Sequence[str]) -> "tuple[Annotation, ...]":
+    if not texts:
+        return ()
+    from buildkit.exporter.annotations import parse_annotation  # for this option only
+
+    return tuple(one for text in texts for one in parse_annotation(text))
 
 
 def _attestations(args: argparse.Namespace) -> "Wanted | None":
@@ -236,9 +277,13 @@ def _caches(texts: Sequence[str], direction: Literal["from", "to"]) -> "tuple[Ca
 
 def _inline_cache(build_args: Mapping[str, str]) -> "tuple[CachePlace, ...]":
     """Return the cache that the build argument of Moby BuildKit asks for."""
-    if build_args.get("BUILDKIT_INLINE_CACHE", "").lower() not in ("1", "t", "true"):
+    if not _is_true(build_args.get("BUILDKIT_INLINE_CACHE", "")):
         return ()
     return _caches(["type=inline"], "to")
+
+
+def _is_true(text: str) -> bool:
+    return text.lower() in ("1", "t", "true")
 
 
 def _progress(args: argparse.Namespace) -> str:

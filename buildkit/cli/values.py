@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from buildkit.errors import UsageError
-from buildkit.exporter.attributes import Output, split_fields
+from buildkit.exporter.attributes import split_fields
 from buildkit.frontend.options import NamedContext
 from buildkit.frontend.remote import is_git
 from buildkit.llb.op import NetworkMode
@@ -72,15 +72,13 @@ def tag_of(text: str) -> Reference:
     return found
 
 
-def platform_of(text: str) -> Platform | None:
-    """Parse `--platform`; None when nobody asks for one."""
-    if not text:
-        return None
-    if "," in text:
-        raise UsageError(
-            f"--platform {text}: one build is for one platform here",
-            hint="build once for each, with a name each",
-        )
+def platforms_of(texts: Sequence[str]) -> tuple[Platform, ...]:
+    """Parse `--platform`: what is built for, each once; nothing when nobody asks for any."""
+    words = [word.strip() for text in texts for word in text.split(",")]
+    return tuple(dict.fromkeys(_platform(word) for word in words if word))
+
+
+def _platform(text: str) -> Platform:
     try:
         found = Platform.parse(text)
     except ValueError as error:
@@ -197,35 +195,6 @@ def _number(option: str, text: str) -> float | None:
     if not 0 < number < 1e9:
         raise UsageError(f"invalid value for {option}: {text}", hint="a number above 0")
     return number
-
-
-def with_annotations(outputs: tuple[Output, ...], texts: Sequence[str]) -> tuple[Output, ...]:
-    """Return the outputs that have a manifest with the annotations of `--annotation`."""
-    if not texts:
-        return outputs
-    pairs = tuple(_annotation(text) for text in texts)
-    return tuple(
-        output._replace(annotations=(*output.annotations, *pairs))
-        if output.kind in ("oci", "registry", "image")
-        else output
-        for output in outputs
-    )
-
-
-def _annotation(text: str) -> tuple[str, str]:
-    """Parse `[TYPE[PLATFORM]:]NAME=VALUE`; the type is `manifest`, there being no index."""
-    name, value = pair_of("--annotation", text)
-    kind, colon, rest = name.partition(":")
-    kind = kind.partition("[")[0]
-    known = set(kind.split(","))
-    if not colon or not known & {"manifest", "index", "manifest-descriptor", "index-descriptor"}:
-        return name, value
-    if known != {"manifest"}:
-        raise UsageError(
-            f"--annotation {text}: only manifests have annotations here",
-            hint=f"write {rest}={value}",
-        )
-    return rest, value
 
 
 def split_secret(text: str) -> tuple[str, SecretSource]:

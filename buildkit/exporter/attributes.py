@@ -6,12 +6,15 @@ and not done here is refused by name, never ignored.
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Literal, TypeAlias, get_args
+from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 
 from buildkit.errors import UsageError
 from buildkit.oci.media_types import Compression
 from buildkit.oci.reference import Reference
 from runtime.values import NamedTuple
+
+if TYPE_CHECKING:
+    from buildkit.exporter.annotations import Annotation
 
 OutputKind: TypeAlias = Literal["image", "registry", "oci", "docker", "local", "tar", "cacheonly"]
 
@@ -23,9 +26,10 @@ class Output(NamedTuple):
 
     `dest` is a path, `-` for standard output, or empty: the local store. `names` are those of
     the attribute alone, without `-t`. `compression` None means the output's usual one;
-    `level` None the compressor's. `annotations` go into the manifest. `on_failure`: what is at
-    `path` after a step that failed, and nothing else. `attestation_prefix`: before the names of
-    attestations, which are written beside the files; None: they are not.
+    `level` None the compressor's. `annotations` go into each manifest, `annotated` where they say.
+    `on_failure`: what is at `path` after a step that failed, and nothing else.
+    `attestation_prefix`: before the names of attestations, which are written beside the files;
+    None: they are not.
     """
 
     kind: OutputKind
@@ -40,6 +44,7 @@ class Output(NamedTuple):
     force_compression: bool = False
     rewrite_timestamp: bool = False
     annotations: tuple[tuple[str, str], ...] = ()
+    annotated: "tuple[Annotation, ...]" = ()
     as_tar: bool = True
     store: bool = True
     platform_split: bool | None = None
@@ -130,10 +135,14 @@ def _kind(name: str) -> OutputKind:
 def _with(output: Output, name: str, value: str) -> Output:
     """Return `output` with one more attribute."""
     key = name.lower()
-    if key.startswith(("annotation.", "annotation-manifest.")):
+    if key.startswith(("annotation.", "annotation-", "annotation[")):
         _require(output, key, _IMAGES)
-        annotation = (name.partition(".")[2], value)
-        return output._replace(annotations=(*output.annotations, annotation))
+        from buildkit.exporter.annotations import parse_attribute  # for these attributes only
+
+        found = parse_attribute(name, value)
+        if found.kind == "manifest" and found.platform is None:
+            return output._replace(annotations=(*output.annotations, (found.name, value)))
+        return output._replace(annotated=(*output.annotated, found))
     if key not in _SETTERS:
         from difflib import get_close_matches  # for a mistake only
 
@@ -290,8 +299,6 @@ def _checked(output: Output) -> Output:
         )
     if output.kind == "oci" and output.oci_media_types is False:
         raise UsageError("an image layout has OCI media types", hint="use type=docker")
-    if output.kind == "tar" and output.platform_split:
-        raise UsageError("platform-split=true is for type=local")
     limit = 22 if output.compression == "zstd" else 9
     if output.level is not None and output.level > limit:
         raise UsageError(f"compression levels of gzip go from 0 to {limit}, not {output.level}")

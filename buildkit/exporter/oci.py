@@ -6,7 +6,7 @@ Source: image-spec image-layout.md; names in the annotations that containerd, Bu
 podman read.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TypeAlias
 
 from buildkit.attestation.statement import Artifact
@@ -56,6 +56,16 @@ class Ready(NamedTuple):
     written: Descriptor
 
 
+class NamedIndex(NamedTuple):
+    """An index to write, made by `exporter/index.py`; `annotations`: what a layout says of it."""
+
+    data: bytes
+    written: Descriptor
+    members: tuple[Ready, ...]
+    names: tuple[Reference, ...] = ()
+    annotations: tuple[tuple[str, str], ...] = ()
+
+
 Attached: TypeAlias = Callable[[NamedImage, Descriptor], Sequence[Artifact]]
 """Returns the artifacts about an image and its manifest."""
 
@@ -70,27 +80,33 @@ def write_oci(
     force: bool = False,
     annotations: tuple[tuple[str, str], ...] = (),
     attached: Attached | None = None,
+    indexes: Sequence[NamedIndex] = (),
 ) -> tuple[Descriptor, ...]:
-    """Write `images` to `layout`; `annotations` go into each manifest.
+    """Write `images` and `indexes` to `layout`; `annotations` go into each manifest.
 
     `attached`: what there is to be said about an image, and goes along.
     """
     ready = [
         (None if annotations else as_it_came(image, blobs, how, _OCI, force=force))
-        or _prepared(image, forms.of(image.config.diff_ids, how, force=force), annotations)
+        or prepared(image, forms.of(image.config.diff_ids, how, force=force), annotations)
         for image in images
     ]
+    top = [entry for item in ready for entry in _entries(item.image, item.written)]
+    top += [entry for index in indexes for entry in _index_entries(index)]
+    written = (*(item.written for item in ready), *(index.written for index in indexes))
+    ready += [member for index in indexes for member in index.members]
     layout.add("oci-layout", encode({"imageLayoutVersion": "1.0.0"}))
     artifacts = (
         []
         if attached is None
         else [one for item in ready for one in attached(item.image, item.written)]
     )
-    layout.add("index.json", index_of([(item.image, item.written) for item in ready], artifacts))
+    layout.add("index.json", index_of(top, artifacts))
     layout.directory("blobs")
     layout.directory("blobs/sha256")
     small = {item.written.digest: item.manifest for item in ready}
     small.update({item.image.digest: item.image.data for item in ready})
+    small.update({index.written.digest: index.data for index in indexes})
     for artifact in artifacts:
         small.update({Digest.of(data): data for data in (artifact.manifest, *artifact.blobs)})
     layers = {form.digest: form for item in ready for form in item.layers}
@@ -100,7 +116,7 @@ def write_oci(
             layout.add(name, small[digest])
         else:
             stream_form(layout, name, layers[digest], forms)
-    return tuple(item.written for item in ready)
+    return written
 
 
 def manifest_of(
@@ -122,23 +138,34 @@ def manifest_of(
     ).encode()
 
 
-def index_of(
-    images: Sequence[tuple[NamedImage, Descriptor]], artifacts: Sequence[Artifact] = ()
-) -> bytes:
-    """Return the index.json: an entry for each name, or one for an image without.
+def index_of(entries: Sequence[Descriptor], artifacts: Sequence[Artifact] = ()) -> bytes:
+    """Return the index.json with `entries`.
 
     Artifacts come last, since readers that know of no artifacts take the first entry.
     """
-    entries = []
-    for image, written in images:
-        created = ((CREATED, image.config.created),) if image.config.created else ()
-        for name in image.names or (None,):
-            named = () if name is None else ((NAME, str(name)), (REF_NAME, name.tag or "latest"))
-            entries.append(
-                written._replace(annotations=(*named, *created), platform=image.config.platform)
-            )
-    entries += [artifact.descriptor for artifact in artifacts]
-    return Index(manifests=tuple(entries)).encode()
+    every = (*entries, *(artifact.descriptor for artifact in artifacts))
+    return Index(manifests=every).encode()
+
+
+def _entries(image: NamedImage, written: Descriptor) -> Iterator[Descriptor]:
+    """Yield what an index.json says of an image: an entry for each name, or one without."""
+    created = ((CREATED, image.config.created),) if image.config.created else ()
+    for named in _named(image.names):
+        yield written._replace(annotations=(*named, *created), platform=image.config.platform)
+
+
+def _index_entries(index: NamedIndex) -> Iterator[Descriptor]:
+    created = max((one.image.config.created for one in index.members), default="")
+    for named in _named(index.names):
+        own = {CREATED: created, **dict(named), **dict(index.annotations)}
+        yield index.written._replace(annotations=tuple(pair for pair in own.items() if pair[1]))
+
+
+def _named(names: Sequence[Reference]) -> Iterator[tuple[tuple[str, str], ...]]:
+    for name in names:
+        yield ((NAME, str(name)), (REF_NAME, name.tag or "latest"))
+    if not names:
+        yield ()
 
 
 def stream_form(layout: Layout, name: str, form: Form, forms: Forms) -> None:
@@ -146,11 +173,18 @@ def stream_form(layout: Layout, name: str, form: Form, forms: Forms) -> None:
     layout.stream(name, form.size, lambda sink: forms.copy(form, sink))
 
 
-def _prepared(
-    image: NamedImage, layers: tuple[Form, ...], annotations: tuple[tuple[str, str], ...]
+def prepared(
+    image: NamedImage,
+    layers: tuple[Form, ...],
+    annotations: tuple[tuple[str, str], ...] = (),
+    *,
+    docker: bool = False,
 ) -> Ready:
-    manifest = manifest_of(image, layers, annotations)
-    return Ready(image, manifest, layers, _described(manifest, MANIFEST))
+    """Return the image with a new manifest."""
+    manifest = manifest_of(image, layers, annotations, docker=docker)
+    return Ready(
+        image, manifest, layers, _described(manifest, DOCKER_MANIFEST if docker else MANIFEST)
+    )
 
 
 def as_it_came(

@@ -103,7 +103,7 @@ class _Sender:
         return Parcel(
             digest=form.digest,
             size=form.size,
-            open=partial(_read, form, self._forms),
+            open=partial(read_form, form, self._forms),
             what=f"layer {form.digest.hex[:12]}",
             elsewhere=known.get(form.digest, ""),
             sent=sent,
@@ -152,7 +152,7 @@ def push_image(
         raise UsageError("Docker's manifests have no annotations", hint="use OCI's media types")
     sender = _Sender(image, manner, root, forms, blobs, registry.check, emit)
     has_remarks = bool(kept(root, image.digest))
-    for names in _by_repository(image.names):
+    for names in by_repository(image.names):
         repository = registry.home(names[0])
         push_blobs(registry, repository, sender.makers(repository, names[0].domain), emit)
         data, written = sender.manifest()
@@ -182,7 +182,7 @@ def _as_it_came(image: NamedImage, manner: Manner, blobs: BlobStore) -> Ready | 
     return as_it_came(image, blobs, manner.how, wanted, force=manner.force)
 
 
-def _by_repository(names: Sequence[Reference]) -> list[list[Reference]]:
+def by_repository(names: Sequence[Reference]) -> list[list[Reference]]:
     """Return the names, those of one repository together."""
     found: dict[str, list[Reference]] = {}
     for name in names:
@@ -190,7 +190,7 @@ def _by_repository(names: Sequence[Reference]) -> list[list[Reference]]:
     return list(found.values())
 
 
-def _read(form: Form, forms: Forms, offset: int) -> Iterator[bytes]:
+def read_form(form: Form, forms: Forms, offset: int) -> Iterator[bytes]:
     """Read a layer from an offset; what is before is read as well, since all is verified."""
     with produced(lambda sink: forms.copy(form, sink)) as reader:
         left = offset

@@ -20,7 +20,7 @@ from buildkit.exporter.forms import Forms
 from buildkit.exporter.layout import open_layout
 from buildkit.exporter.local import export_local
 from buildkit.exporter.oci import Attached, NamedImage, write_oci
-from buildkit.exporter.tar import export_tar
+from buildkit.exporter.tar import Trees, export_tar
 from buildkit.images import ImageStore
 from buildkit.oci.descriptor import Descriptor
 from buildkit.oci.reference import Reference
@@ -54,7 +54,9 @@ class Exported(NamedTuple):
     manifest: Descriptor | None = None
 
 
-class _Job(NamedTuple):
+class Job(NamedTuple):
+    """An image and where it is to go."""
+
     image: NamedImage
     output: Output
     stores: Stores
@@ -78,11 +80,11 @@ def export(
     Raises OutputError for what cannot be written, UsageError for what cannot be done.
     """
     named = NamedImage(image.config, image.data, image.digest, output.names or tuple(tags))
-    written = EXPORTERS[output.kind](_Job(named, output, stores, blobs, emit, cancel))
+    written = EXPORTERS[output.kind](Job(named, output, stores, blobs, emit, cancel))
     return Exported(output, written)
 
 
-def _image(job: _Job) -> Descriptor | None:
+def _image(job: Job) -> Descriptor | None:
     """Name the image in the store; it is there already."""
     if job.output.names:
         ImageStore(job.stores.root).add(job.image.data, job.output.names)
@@ -91,7 +93,7 @@ def _image(job: _Job) -> Descriptor | None:
     return _pushed(job) if job.output.push else None
 
 
-def _pushed(job: _Job) -> Descriptor:
+def _pushed(job: Job) -> Descriptor:
     """Push the image. Raises OutputError: the image itself is fine."""
     # The registry client, 80 ms: only for those who push
     from buildkit.exporter.registry import Manner, push_image
@@ -100,7 +102,7 @@ def _pushed(job: _Job) -> Descriptor:
 
     output = job.output
     manner = Manner(
-        how=_how(output, "gzip"),
+        how=how_of(output, "gzip"),
         force=output.force_compression,
         docker=None if output.oci_media_types is None else not output.oci_media_types,
         by_digest=output.push_by_digest,
@@ -110,30 +112,30 @@ def _pushed(job: _Job) -> Descriptor:
     try:
         with Registry(job.cancel, access) as registry:
             return push_image(
-                registry, job.image, manner, job.stores.root, _forms(job), job.blobs, job.emit
+                registry, job.image, manner, job.stores.root, forms_of(job), job.blobs, job.emit
             )
     except RegistryError as error:
         raise OutputError(error.message, hint=error.hint) from error
 
 
-def _oci(job: _Job) -> Descriptor | None:
+def _oci(job: Job) -> Descriptor | None:
     output = job.output
     with open_layout(output.dest, as_tar=output.as_tar) as layout:
         (written,) = write_oci(
             layout,
             (job.image,),
-            _forms(job),
+            forms_of(job),
             job.blobs,
-            _how(output, "gzip"),
+            how_of(output, "gzip"),
             force=output.force_compression,
             annotations=output.annotations,
-            attached=_attached(job),
+            attached=attached_of(job),
         )
     _tell(job)
     return written
 
 
-def _attached(job: _Job) -> Attached | None:
+def attached_of(job: Job) -> Attached | None:
     """Return what gives the artifacts about an image, None where there are none."""
     if not kept(job.stores.root, job.image.digest):
         return None
@@ -142,7 +144,7 @@ def _attached(job: _Job) -> Attached | None:
     return partial(artifacts_of, job.stores.root, job.blobs)
 
 
-def _docker(job: _Job) -> Descriptor | None:
+def _docker(job: Job) -> Descriptor | None:
     output = job.output
     if not output.dest:
         return _image(job)
@@ -150,19 +152,24 @@ def _docker(job: _Job) -> Descriptor | None:
         raise UsageError("a docker archive has no place for annotations", hint="use type=oci")
     with open_layout(output.dest, as_tar=True) as layout:
         write_docker(
-            layout, (job.image,), _forms(job), _how(output, "none"), force=output.force_compression
+            layout,
+            (job.image,),
+            forms_of(job),
+            how_of(output, "none"),
+            force=output.force_compression,
         )
     _tell(job)
     return None
 
 
-def _local(job: _Job) -> Descriptor | None:
+def export_directory(job: Job) -> Descriptor | None:
+    """Write the image's files to a directory of the user's."""
     dest = job.output.dest
     if job.output.platform_split:
-        dest = os.path.join(dest, str(job.image.config.platform).replace("/", "_"))
+        dest = os.path.join(dest, directory_of(job.image))
         os.makedirs(job.output.dest, exist_ok=True)
-    _with_tree(job, lambda fd: export_local(fd, dest, lambda message: job.emit(Warned(message))))
-    if files := _remarks(job):
+    with_tree(job, lambda fd: export_local(fd, dest, lambda message: job.emit(Warned(message))))
+    if files := remarks_of(job):
         from buildkit.exporter.attached import write_files  # for this attribute only
 
         write_files(dest, files)
@@ -170,14 +177,19 @@ def _local(job: _Job) -> Descriptor | None:
     return None
 
 
-def _tar(job: _Job) -> Descriptor | None:
+def _tar(job: Job) -> Descriptor | None:
     with output_file(job.output.dest) as sink:
-        _with_tree(job, lambda fd: export_tar(fd, sink, _remarks(job)))
+        if job.output.platform_split:
+            trees = Trees(sink)
+            with_tree(job, lambda fd: trees.add(fd, directory_of(job.image), remarks_of(job)))
+            trees.finish()
+        else:
+            with_tree(job, lambda fd: export_tar(fd, sink, remarks_of(job)))
     _tell(job)
     return None
 
 
-def _remarks(job: _Job) -> Mapping[str, bytes]:
+def remarks_of(job: Job) -> Mapping[str, bytes]:
     """Return the attestations that are to lie beside the files, by name."""
     prefix = job.output.attestation_prefix
     if prefix is None:
@@ -187,24 +199,29 @@ def _remarks(job: _Job) -> Mapping[str, bytes]:
     return files_of(job.stores.root, job.blobs, job.image.digest, prefix)
 
 
-def _nothing(_job: _Job) -> Descriptor | None:
+def directory_of(image: NamedImage) -> str:
+    """Return the directory that holds the files for the image's platform beside others'."""
+    return str(image.config.platform).replace("/", "_")
+
+
+def _nothing(_job: Job) -> Descriptor | None:
     return None
 
 
-Exporter: TypeAlias = Callable[[_Job], Descriptor | None]
+Exporter: TypeAlias = Callable[[Job], Descriptor | None]
 
 EXPORTERS: Mapping[OutputKind, Exporter] = {
     "image": _image,
     "registry": _image,
     "oci": _oci,
     "docker": _docker,
-    "local": _local,
+    "local": export_directory,
     "tar": _tar,
     "cacheonly": _nothing,
 }
 
 
-def _with_tree(job: _Job, use: Callable[[int | None], None]) -> None:
+def with_tree(job: Job, use: Callable[[int | None], None]) -> None:
     """Call `use` with a descriptor of the image's tree, None when it has no layers.
 
     Raises StoreError when a layer is not what it was (R2): the merged tree has no digest of its
@@ -228,15 +245,17 @@ def _discard(_data: bytes) -> None:
     """Take what is hashed only."""
 
 
-def _forms(job: _Job) -> Forms:
+def forms_of(job: Job) -> Forms:
+    """Return the forms of layers in the job's store."""
     return Forms(job.stores.root, job.stores.snapshots, job.blobs)
 
 
-def _how(output: Output, usual: str) -> Compressor:
+def how_of(output: Output, usual: str) -> Compressor:
+    """Return how to compress layers where nothing is said of it: as `usual`."""
     compression = output.compression or ("gzip" if usual == "gzip" else "none")
     return compressor(compression, output.level)
 
 
-def _tell(job: _Job) -> None:
+def _tell(job: Job) -> None:
     if job.output.dest != STDOUT:
         job.emit(Note(f"wrote {job.output.dest}"))

@@ -14,7 +14,7 @@ from buildkit.frontend.options import LowerOptions
 from buildkit.frontend.origins import Origins
 from buildkit.frontend.reach import reach, requests
 from buildkit.frontend.stages import plan_stages
-from buildkit.llb.graph import Graph, Vertex
+from buildkit.llb.graph import Graph, Target, Vertex
 from buildkit.oci.config import ContainerConfig, ResolvedImage
 from buildkit.oci.platforms import Platform
 from grammar.instructions import Dockerfile
@@ -31,7 +31,7 @@ class Lowered(NamedTuple):
     """
 
     graph: Graph
-    target: str | None
+    target: Target
     config: ContainerConfig
     platform: Platform
     history: tuple[HistoryItem, ...]

@@ -94,6 +94,7 @@ class StageLowering:
         names = StepNames(
             plan.name if self._shows_names else "",
             steps_among(triggers) + steps_among(own) + pulls,
+            self._shown_platform(plan),
         )
         start = plan.stage.base.span
         state = self._begin(plan, names, Place(lines_of(start), plan.name))
@@ -102,6 +103,14 @@ class StageLowering:
         for instruction in own:
             self._instruction(instruction, state, names, plan, instruction.span, trigger=False)
         return state
+
+    def _shown_platform(self, plan: StagePlan) -> Platform | None:
+        """Return the platform that names of steps begin with, None where there is but one."""
+        if not self._options.several:
+            return None
+        if isinstance(plan.base, FromStage):
+            return self._states[plan.base.number].platform
+        return plan.platform or self._options.target_platform
 
     def _begin(self, plan: StagePlan, names: StepNames, place: Place) -> StageState:
         """Return the state right behind FROM."""
@@ -178,6 +187,7 @@ class StageLowering:
             case _:
                 given = self._options.build_args
                 apply(state, instruction, expander, scope=self._scope, given=given)
+                step.names.follow(state.arguments)
 
     def _wishes(self, instruction: StageInstruction) -> Wishes:
         """Return what the comments above `instruction` want of it."""

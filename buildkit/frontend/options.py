@@ -36,7 +36,8 @@ class LowerOptions(NamedTuple):
     what its base says. `target` is a stage's name or number, empty for the last one. `contexts` by
     name, perhaps with `::os/arch` behind it. `allow`: entitlements (`network.host`). `network` is
     the build's `--network` and needs no entitlement here. `source_date_epoch` in seconds, overruled
-    by a build argument SOURCE_DATE_EPOCH.
+    by a build argument SOURCE_DATE_EPOCH. `several`: this is one of several platforms, and names of
+    steps say which.
     """
 
     build_platform: Platform
@@ -52,6 +53,7 @@ class LowerOptions(NamedTuple):
     ulimits: tuple[str, ...] = ()
     hostname: str = "buildkitsandbox"
     source_date_epoch: int | None = None
+    several: bool = False
 
     @property
     def target_platform(self) -> Platform:

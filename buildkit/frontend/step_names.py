@@ -8,6 +8,7 @@ import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from buildkit.frontend.remote import redacted
+from buildkit.oci.platforms import Platform
 from grammar.instructions import Add, Copy, Heredoc, Run, StageInstruction, Workdir
 
 _MASK = "****"
@@ -18,9 +19,12 @@ class StepNames:
     """Hands out the names of one stage's steps, numbered as they are asked for.
 
     `stage` is empty where stages are not told apart, `total` how many steps the stage has.
+    `platform`: that of what runs, empty where there is but one.
     """
 
-    def __init__(self, stage: str, total: int) -> None:
+    def __init__(self, stage: str, total: int, platform: Platform | None = None) -> None:
+        self._platform = platform
+        self._before = "" if platform is None else f"{platform} "
         self._stage = f"{stage} " if stage else ""
         self._total = total
         self._done = 0
@@ -29,8 +33,31 @@ class StepNames:
         """Return the name of the next step, which does `text`; a `trigger` is one of ONBUILD."""
         self._done += 1
         width = len(str(self._total))
-        place = f"[{self._stage}{self._done:{width}}/{self._total}]"
+        place = f"[{self._before}{self._stage}{self._done:{width}}/{self._total}]"
         return f"{place} {'ONBUILD ' if trigger else ''}{redacted(text)}"
+
+    def follow(self, arguments: Mapping[str, str | None]) -> None:
+        """Look at the ARGs of the stage: one that asks for the target's platform is built for it.
+
+        Then names have both, as `linux/amd64->arm64`, since steps differ by it.
+        """
+        if self._platform is not None:
+            self._before = f"{self._platform}{_arrow(self._platform, arguments)} "
+
+
+def _arrow(here: Platform, arguments: Mapping[str, str | None]) -> str:
+    """Return what differs of the target's platform as far as ARGs have it, or nothing."""
+    whole = arguments.get("TARGETPLATFORM")
+    if whole:
+        system, architecture, variant = (*whole.split("/", 2), "", "")[:3]
+    else:
+        parts = [arguments.get(f"TARGET{part}") for part in ("OS", "ARCH", "VARIANT")]
+        system, architecture = parts[0] or here.os, parts[1] or here.architecture
+        variant = parts[2] or ("" if parts[1] else here.variant)
+    if (system, architecture, variant) == tuple(here):
+        return ""
+    short = "/".join(part for part in (architecture, variant) if part)
+    return f"->{short}" if system == here.os else f"->{system}/{short}"
 
 
 def steps_among(instructions: Sequence[StageInstruction]) -> int:

@@ -8,7 +8,7 @@ made, a graph cannot have a cycle.
 
 import hashlib
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, TypeAlias
 
 from buildkit.llb import networkx_subset
 from buildkit.llb.op import Op
@@ -16,6 +16,9 @@ from buildkit.llb.wishes import NO_WISHES, Wishes
 from runtime.values import NamedTuple
 
 nx = networkx_subset.load()
+
+Target: TypeAlias = str | tuple[str | None, ...] | None
+"""The vertex whose result is wanted, None for scratch; several for several platforms."""
 
 
 class Vertex(NamedTuple):
@@ -104,12 +107,15 @@ class Graph:
         """Return the vertices that have `vertex` among their inputs, each once."""
         return tuple(self._vertices[name] for name in self._edges.successors(vertex.id))
 
-    def only(self, target: str | None) -> "Graph":
+    def only(self, target: Target) -> "Graph":
         """Return the graph of `target` and what it needs, this one if that is all.
 
         Of None, scratch, the empty graph.
         """
-        wanted = set() if target is None else nx.ancestors(self._edges, target) | {target}
+        wanted: set[str] = set()
+        for one in target if isinstance(target, tuple) else (target,):
+            if one is not None:
+                wanted |= nx.ancestors(self._edges, one) | {one}
         if len(wanted) == len(self):
             return self
         graph = Graph()

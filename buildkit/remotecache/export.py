@@ -89,11 +89,16 @@ class CacheExport:
         self._forms = Forms(stores.root, self._here, stores.blobs)
         self._day = time.strftime("%Y-%m-%d", time.gmtime())
 
-    def within(self, image: Image) -> Image:
-        """Return `image` with the cache in it if one of the places is there."""
+    def within(self, image: Image, layered: frozenset[str]) -> Image:
+        """Return `image` with the cache in it if one of the places is there.
+
+        `layered`: the vertices that have a layer in this image.
+        """
         if not any(place.kind == "inline" for place in self._places):
             return image
-        return with_cache(image, self._steps(everything=False, day=""))
+        own = self._solved._replace(image=layered)
+        steps = shared_steps(own, self._cache, self._remembered, everything=False, day="")
+        return with_cache(image, steps)
 
     def write(self) -> None:
         """Write the caches at all other places.

@@ -14,6 +14,7 @@ from buildkit.cache.key import CacheKey
 from buildkit.cache.local import LocalCacheStore
 from buildkit.errors import BuildError, Cancelled, StoreError
 from buildkit.exporter.workers import in_parallel
+from buildkit.llb.graph import Target
 from buildkit.llb.op import CacheMount
 from buildkit.oci.config import ResolvedImage
 from buildkit.oci.digest import Digest
@@ -53,14 +54,14 @@ class Shared:
         self,
         places: Sequence[CachePlace],
         root: StateRoot,
-        platform: Platform,
+        platforms: Sequence[Platform],
         emit: Emit,
         cancel: Cancel,
         stack: ExitStack,
     ) -> None:
         self._places = places
         self._root = root
-        self._platform = platform
+        self._platforms = platforms
         self._emit = emit
         self._cancel = cancel
         self._stack = stack
@@ -84,7 +85,7 @@ class Shared:
         """Return the stores that ops draw on."""
         return Stores(self._root, self.snapshots, self.cache, self)
 
-    def solve(self, attempt: Attempt, target: str | None) -> Result:
+    def solve(self, attempt: Attempt, target: Target) -> Result:
         """Solve a graph, and bring the layers of `target` here.
 
         What was built on a layer that then cannot be had is looked up again, without it.
@@ -102,11 +103,12 @@ class Shared:
                 return result
             self._emit(Note("looking again, without what cannot be had"))
 
-    def _brought(self, result: Result, target: str | None) -> StoreError | Cancelled | None:
-        ref = None if target is None else result.refs[target]
+    def _brought(self, result: Result, target: Target) -> StoreError | Cancelled | None:
         try:
-            if isinstance(ref, Snapshot):
-                self.snapshots.bring(ref.diff_ids)
+            for one in target if isinstance(target, tuple) else (target,):
+                ref = None if one is None else result.refs[one]
+                if isinstance(ref, Snapshot):
+                    self.snapshots.bring(ref.diff_ids)
         except (StoreError, Cancelled) as error:
             return error
         return None
@@ -203,19 +205,26 @@ class Shared:
             with self._mutex:
                 todo, self._todo = self._todo, ()
                 try:
-                    self._add_all([self._reader(place) for place in todo])
+                    self._add_all([one for place in todo for one in self._readers(place)])
                 finally:
                     self._ready.set()
         self._ready.wait()
 
     def _add_all(self, readers: Sequence[CacheReader]) -> None:
         found = in_parallel(lambda one, _: self._read(one), readers, at_once=AT_ONCE)
+        seen = set()
         for reader, loaded in zip(readers, found, strict=True):
-            if loaded is not None:
+            if loaded is not None and (reader.name, loaded.digest) not in seen:
+                seen.add((reader.name, loaded.digest))
                 self._add(reader, loaded)
 
-    def _reader(self, place: CachePlace) -> CacheReader:
-        return reader_of(place, self._platform, self._emit, self._cancel, self._stack)
+    def _readers(self, place: CachePlace) -> Sequence[CacheReader]:
+        """Return what reads a place: within an index of images each platform's has its cache."""
+        platforms = self._platforms[:1] if place.kind == "local" else self._platforms
+        return [
+            reader_of(place, platform, self._emit, self._cancel, self._stack)
+            for platform in platforms
+        ]
 
     def _read(self, reader: CacheReader) -> Loaded | None:
         try:
@@ -243,13 +252,16 @@ class Shared:
 def sharing(
     places: Sequence[CachePlace],
     root: StateRoot,
-    platform: Platform,
+    platforms: Sequence[Platform],
     emit: Emit,
     cancel: Cancel,
 ) -> Iterator[Shared]:
-    """Have the caches at `places` at hand for the time of a block."""
+    """Have the caches at `places` at hand for the time of a block; those in images of `platforms`.
+
+    One platform at least.
+    """
     with ExitStack() as stack:
-        shared = Shared(places, root, platform, emit, cancel, stack)
+        shared = Shared(places, root, platforms, emit, cancel, stack)
         stack.callback(shared.snapshots.close)
         yield shared
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from buildkit.cache.key import CacheKey
 from buildkit.cache.result import Ref
 from buildkit.cache.store import CacheStore
-from buildkit.llb.graph import Graph, Vertex
+from buildkit.llb.graph import Graph, Target, Vertex
 from buildkit.llb.op import BindMount, CacheMount, CopyOp, CopySource, ExecOp, ImageOp
 from buildkit.oci.digest import Digest
 from buildkit.ops.remembered import spec_of
@@ -29,7 +29,7 @@ class Solved(NamedTuple):
     """A graph and what became of it, by name of vertex; `image`: what has a layer in the image."""
 
     graph: Graph
-    target: str | None
+    target: Target
     refs: Mapping[str, Ref]
     keys: Mapping[str, CacheKey]
     image: Collection[str]

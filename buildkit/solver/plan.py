@@ -10,7 +10,7 @@ from typing import Literal, TypeAlias, assert_never
 
 from buildkit.cache.result import Ref
 from buildkit.cache.store import CacheStore
-from buildkit.llb.graph import Graph, Vertex
+from buildkit.llb.graph import Graph, Target, Vertex
 from buildkit.llb.op import CopyOp
 from buildkit.progress.cancel import Cancel
 from buildkit.progress.events import Event
@@ -36,7 +36,7 @@ class Planned(NamedTuple):
 
 def plan(
     graph: Graph,
-    target: str | None,
+    target: Target,
     ops: Ops,
     cache: CacheStore,
     *,

@@ -15,7 +15,7 @@ from buildkit.cache.key import CacheKey
 from buildkit.cache.result import Ref
 from buildkit.cache.store import CacheStore
 from buildkit.errors import BuildError, Cancelled
-from buildkit.llb.graph import Graph, Vertex
+from buildkit.llb.graph import Graph, Target, Vertex
 from buildkit.llb.op import ContextOp, GitOp, HttpOp
 from buildkit.progress.cancel import Cancel
 from buildkit.progress.events import Emit, StepCached, StepFailed, StepStarted
@@ -49,7 +49,7 @@ class Result(NamedTuple):
 
 def solve(
     graph: Graph,
-    target: str | None,
+    target: Target,
     ops: Ops,
     cache: CacheStore,
     emit: Emit,

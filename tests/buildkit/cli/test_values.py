@@ -7,10 +7,8 @@ import pytest
 
 from buildkit.cli import values
 from buildkit.errors import UsageError
-from buildkit.exporter.attributes import Output
 from buildkit.frontend.options import NamedContext
 from buildkit.oci.platforms import Platform
-from buildkit.ops.secrets import SecretSource
 
 
 @pytest.mark.parametrize(
@@ -56,76 +54,13 @@ def test_a_tag_is_a_name(text: str, reference: str) -> None:
     ],
 )
 def test_a_platform(text: str, platform: Platform | None) -> None:
-    assert values.platform_of(text) == platform
+    assert values.platforms_of([text]) == (() if platform is None else (platform,))
 
 
-@pytest.mark.parametrize(
-    ("text", "pair"),
-    [
-        ("h:10.0.0.1", ("h", "10.0.0.1")),
-        ("h=10.0.0.1", ("h", "10.0.0.1")),
-        ("h:::1", ("h", "::1")),
-        ("h:[::1]", ("h", "::1")),
-        ("h=::1", ("h", "::1")),
-        ("h:host-gateway", ("h", "host-gateway")),
-    ],
-)
-def test_a_host_has_an_address(text: str, pair: tuple[str, str]) -> None:
-    assert values.host_of(text) == pair
-
-
-def test_the_epoch_comes_from_the_option_before_the_environment(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.delenv("SOURCE_DATE_EPOCH", raising=False)
-    assert values.epoch_of(None) is None
-    monkeypatch.setenv("SOURCE_DATE_EPOCH", "7")
-    assert values.epoch_of(None) == 7
-    assert values.epoch_of("0") == 0
-
-
-def test_a_secret_names_where_it_comes_from(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("inenv", "x")
-    for name in ("s", "with,comma", "inenv"):
-        (tmp_path / name).touch()
-    file = SecretSource(str(tmp_path / "s"), "")
-    cases = {
-        "id=x,src=s": file,
-        "id=x,source=s": file,
-        "ID=x,type=file,src=s": file,
-        "type=file,id=s": file,
-        "id=s": file,
-        "id=inenv": SecretSource("", "inenv"),
-        "type=file,id=inenv": SecretSource(str(tmp_path / "inenv"), ""),
-        "id=x,env=V": SecretSource("", "V"),
-        "type=env,id=V": SecretSource("", "V"),
-        "type=env,id=x,src=V": SecretSource("", "V"),
-        "id=x,env=V,rebuild=true": SecretSource("", "V", rebuild=True),
-        'id=x,"src=with,comma"': SecretSource(str(tmp_path / "with,comma"), ""),
-    }
-    for text, source in cases.items():
-        assert values.split_secret(text)[1] == source, text
-
-
-@pytest.mark.parametrize(
-    ("text", "pair"),
-    [
-        ("a.b=c", ("a.b", "c")),
-        ("a=", ("a", "")),
-        ("manifest:a=c", ("a", "c")),
-        ("manifest[linux/amd64]:a=c", ("a", "c")),
-        ("urn:x=y", ("urn:x", "y")),
-    ],
-)
-def test_an_annotation_is_the_manifests(text: str, pair: tuple[str, str]) -> None:
-    outputs = (Output("oci"), Output("local", "d"))
-    assert values.with_annotations(outputs, [text]) == (
-        Output("oci", annotations=(pair,)),
-        Output("local", "d"),
-    )
+def test_platforms_are_several_options_or_one_list() -> None:
+    amd64, arm64 = Platform("linux", "amd64"), Platform("linux", "arm64")
+    assert values.platforms_of([]) == values.platforms_of([""]) == ()
+    assert values.platforms_of(["linux/amd64, arm64", "x86_64"]) == (amd64, arm64)
 
 
 Parse = Callable[[str], object]
@@ -141,10 +76,13 @@ REFUSED: list[tuple[Parse, str, str]] = [
     (values.tag_of, "app:", 'invalid tag "app:": empty tag'),
     (values.tag_of, "", 'invalid tag ""'),
     (values.tag_of, f"app@sha256:{'0' * 64}", "a digest is not given but comes out"),
-    (values.platform_of, "linux/amd64,linux/arm64", "one build is for one platform"),
-    (values.platform_of, "windows/amd64", "only images for linux"),
-    (values.platform_of, "a/b/c/d", "not a platform"),
-    (values.platform_of, "amd65", "neither an operating system nor an architecture"),
+    (lambda text: values.platforms_of([text]), "windows/amd64", "only images for linux"),
+    (lambda text: values.platforms_of([text]), "a/b/c/d", "not a platform"),
+    (
+        lambda text: values.platforms_of([text]),
+        "amd65",
+        "neither an operating system nor an architecture",
+    ),
     (values.network_of, "x", 'invalid network mode "x"'),
     (values.host_of, "x", "invalid --add-host 'x'"),
     (values.host_of, ":10.0.0.1", "invalid --add-host"),
@@ -155,8 +93,6 @@ REFUSED: list[tuple[Parse, str, str]] = [
     (lambda text: values.parse_size("--shm-size", text), "big", "invalid value for --shm-size"),
     (lambda text: values.check_ulimits([text]), "files=1", "invalid ulimit 'files=1'"),
     (lambda text: values.pair_of("--build-arg", text), "=x", "invalid --build-arg '=x'"),
-    (lambda text: values.with_annotations((), [text]), "x", "invalid --annotation 'x'"),
-    (lambda text: values.with_annotations((), [text]), "index:x=y", "only manifests have"),
     (values.split_secret, "src=x", "has no id"),
     (values.split_secret, "id", "invalid --secret 'id'"),
     (values.split_secret, "id=x,dest=y", "invalid --secret"),

@@ -69,7 +69,6 @@ def test_an_output_is_understood(text: str, output: Output) -> None:
         ("type=oci,tar=false", "needs dest"),
         ("type=docker,tar=false,dest=a", "always an archive"),
         ("type=oci,dest=a,oci-mediatypes=false", "OCI media types"),
-        ("type=tar,platform-split=true", "type=local"),
         ("type=image,name=A B", "not an image name"),
         ("type=image,oci-artifact=true", "not supported"),
         ('type=oci,"dest=a', "not closed"),
