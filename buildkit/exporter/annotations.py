@@ -1,7 +1,7 @@
 """Annotations by the document they go into: `--annotation` and the attributes `annotation…` of -o.
 
 In: `[TYPE[PLATFORM],…:]NAME=VALUE`, or an attribute. Out: `Annotation`s, and which of them one
-document gets. Source: docker buildx build, --annotation; Moby BuildKit's docs/annotations.md.
+document gets. Source: docker buildx build, --annotation; Moby BuildKit's page on annotations.
 """
 
 import re
