@@ -32,6 +32,7 @@ LAYERS = (
         "contexts",
         "definition",
         "findings",
+        "inventory",
         "leaks",
         "lock",
         "fsck",

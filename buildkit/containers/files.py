@@ -88,11 +88,17 @@ def changes(store: OverlayStore, one: Container) -> Iterator[tuple[str, str]]:
 
     The empty files and directories that mounts lie on while it runs are no changes.
     """
-    places = {mount.target for mount in container.read_task(one.directory).spec.mounts}
-    places.update(("/etc/hosts", "/etc/hostname", "/etc/resolv.conf", "/dev", "/proc", "/sys"))
+    places = mount_places(one)
     for letter, path in _changes(store, one):
         if path not in places:
             yield letter, path
+
+
+def mount_places(one: Container) -> frozenset[str]:
+    """Return the paths that mounts of a container lie on."""
+    mounted = {mount.target for mount in container.read_task(one.directory).spec.mounts}
+    own = ("/etc/hosts", "/etc/hostname", "/etc/resolv.conf", "/dev", "/proc", "/sys")
+    return frozenset(mounted.union(own))
 
 
 def _changes(store: OverlayStore, one: Container) -> Iterator[tuple[str, str]]:
@@ -131,16 +137,23 @@ def _exists(below: int, path: str) -> bool:
 
 def export(store: OverlayStore, one: Container, sink: Sink) -> None:
     """Write a tar of a container's own files; what is mounted there (/proc, volumes) is not."""
+    with own_tree(store, one) as tree:
+        writer = LayerWriter(sink)
+        for entry, fd in walk(tree):
+            if entry.path and not stat.S_ISSOCK(entry.mode):
+                writer.add(entry, fd)
+        writer.finish()
+
+
+@contextmanager
+def own_tree(store: OverlayStore, one: Container) -> Iterator[int]:
+    """Give a descriptor of a container's own files, read-only, whether it runs or not."""
     root = container.read_task(one.directory).spec.root
     if isinstance(root, RootFs):
         tree = mounts.mounted_overlay_fd((f"{one.directory}/layer/fs", *_lowers(store, one)))
     else:
         tree = os.open(root.path, _DIRECTORY)
     try:
-        writer = LayerWriter(sink)
-        for entry, fd in walk(tree):
-            if entry.path and not stat.S_ISSOCK(entry.mode):
-                writer.add(entry, fd)
-        writer.finish()
+        yield tree
     finally:
         os.close(tree)

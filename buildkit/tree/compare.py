@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import Literal, TypeAlias
 
 from buildkit.tree.entry import Entry
-from buildkit.tree.walk import walk
+from buildkit.tree.walk import Skip, walk
 from runtime.values import NamedTuple
 
 Kind: TypeAlias = Literal[
@@ -48,13 +48,19 @@ def _no_mark(_fd: int) -> object:
 
 
 def compare(
-    first_fd: int, second_fd: int, *, times: bool = True, mark: Mark = _no_mark
+    first_fd: int,
+    second_fd: int,
+    *,
+    times: bool = True,
+    mark: Mark = _no_mark,
+    skip: Skip | None = None,
 ) -> Iterator[Difference]:
     """Yield what differs; without `times` those do not count.
 
-    `mark` returns what else there is to compare about an open directory.
+    `mark` returns what else there is to compare about an open directory; `skip` says of a path
+    that it and all below it is known to be the same on both sides.
     """
-    first, second = walk(first_fd), walk(second_fd)
+    first, second = walk(first_fd, skip), walk(second_fd, skip)
     one, two = next(first, None), next(second, None)
     while one is not None or two is not None:
         if two is None or (one is not None and _key(one[0]) < _key(two[0])):

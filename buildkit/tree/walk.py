@@ -7,21 +7,25 @@ before what is in it, the root (empty path) first. `walk` reads attributes and o
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import TypeAlias
 
 from buildkit.tree.descent import Descent
 from buildkit.tree.entry import Entry, entry_of, make, read_xattrs
 
+Skip: TypeAlias = Callable[[bytes], bool]
+
 FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
-def walk(root_fd: int) -> Iterator[tuple[Entry, int]]:
+def walk(root_fd: int, skip: Skip | None = None) -> Iterator[tuple[Entry, int]]:
     """Yield each entry and, for regular files and directories, a descriptor to read it.
 
     The descriptor (-1 for other types) is good until the next entry is asked for. Of the way
-    down everything is found by descriptor, so depth and length of paths do not matter.
+    down everything is found by descriptor, so depth and length of paths do not matter. What `skip`
+    says of a path is left out, with all below it.
     """
-    for path, name, dir_fd, found, way in _names(root_fd):
+    for path, name, dir_fd, found, way in _names(root_fd, skip):
         mode = found.st_mode
         if stat.S_ISREG(mode):
             fd = os.open(name, FILE, dir_fd=dir_fd)
@@ -49,19 +53,23 @@ def sorted_names(fd: int) -> list[bytes]:
     return sorted(map(os.fsencode, os.listdir(fd)))
 
 
-def _names(root_fd: int) -> Iterator[tuple[bytes, bytes, int, os.stat_result, Descent]]:
+def _names(
+    root_fd: int, skip: Skip | None = None
+) -> Iterator[tuple[bytes, bytes, int, os.stat_result, Descent]]:
     """Yield path, name, parent, stat, way; for a directory the way has entered it."""
     # The caller's descriptor may be one of O_PATH, which does not list.
     fd = os.open(b".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=root_fd)
     try:
         with Descent(fd) as way:
             yield b"", b"", fd, os.fstat(fd), way
-            yield from _names_below(way)
+            yield from _names_below(way, skip)
     finally:
         os.close(fd)
 
 
-def _names_below(way: Descent) -> Iterator[tuple[bytes, bytes, int, os.stat_result, Descent]]:
+def _names_below(
+    way: Descent, skip: Skip | None
+) -> Iterator[tuple[bytes, bytes, int, os.stat_result, Descent]]:
     todo = [sorted_names(way.fd)[::-1]]
     prefixes = [b""]
     while True:
@@ -74,8 +82,10 @@ def _names_below(way: Descent) -> Iterator[tuple[bytes, bytes, int, os.stat_resu
             continue
         name = todo[-1].pop()
         dir_fd = way.fd
-        found = os.stat(name, dir_fd=dir_fd, follow_symlinks=False)
         path = prefixes[-1] + name
+        if skip is not None and skip(path):
+            continue
+        found = os.stat(name, dir_fd=dir_fd, follow_symlinks=False)
         if stat.S_ISDIR(found.st_mode):
             inner = way.enter(name)
             yield path, name, dir_fd, found, way
