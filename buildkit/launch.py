@@ -58,6 +58,7 @@ class RunOptions(NamedTuple):
     dropped: tuple[str, ...] = ()
     no_new_privs: bool = False
     unconfined: bool = False
+    profile: str = ""
     masked: tuple[str, ...] = ()
     unmasked: tuple[str, ...] = ()
     sysctls: tuple[tuple[str, str], ...] = ()
@@ -107,6 +108,7 @@ def sandbox_for(
         capabilities=_capabilities(options),
         no_new_privs=options.no_new_privs,
         seccomp="unconfined" if options.unconfined else "default",
+        profile=options.profile,
         masked_paths=_without(MASKED_PATHS, options.unmasked) + options.masked,
         readonly_paths=_without(READONLY_PATHS, options.unmasked),
         extra_hosts=options.extra_hosts,

@@ -19,15 +19,19 @@ class Host(NamedTuple):
     initial_user_namespace: bool = True
     resolv_conf: str = ""
     hosts: str = ""
+    release: str = ""
+    """Of the kernel, as uname(2) has it."""
 
 
 def here() -> Host:
     """Return what plans depend on, for this process."""
+    kernel = os.uname()
     return Host(
-        machine=os.uname().machine,
+        machine=kernel.machine,
         initial_user_namespace=mounts.in_initial_user_namespace(),
         resolv_conf=_resolv_conf(),
         hosts=_read("/etc/hosts"),
+        release=kernel.release,
     )
 
 

@@ -131,10 +131,18 @@ def _becoming(
         actions.append(ForbidPrivileges())
     if spec.seccomp == "default" and spec.security != "insecure":
         # While the process still has CAP_SYS_ADMIN, which spares no_new_privs.
-        actions.append(LoadFilter(seccomp.assemble(held, host.machine)))
+        actions.append(LoadFilter(_filter(spec, held, host)))
     actions += [BecomeUser(process.user, process.groups), LimitCapabilities(keep)]
     actions.append(Execute(process.args, process.env, process.umask))
     return actions
+
+
+def _filter(spec: SandboxSpec, held: tuple[str, ...], host: Host) -> bytes:
+    if not spec.profile:
+        return seccomp.assemble(held, host.machine)
+    from runtime import seccomp_profile  # for the few who bring one
+
+    return seccomp_profile.assemble(spec.profile, held, host.machine, host.release)
 
 
 def _check(process: Process) -> None:

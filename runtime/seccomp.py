@@ -8,8 +8,8 @@ Source: seccomp(2), the kernel's seccomp_filter.rst; docs/security.md, S4.
 
 import functools
 import struct
-from collections.abc import Iterable
-from typing import Literal, TypeAlias
+from collections.abc import Callable, Iterable, Mapping
+from typing import Literal, TypeAlias, TypeVar
 
 from runtime import seccomp_numbers, seccomp_policy
 from runtime.errors import UnsupportedError
@@ -29,6 +29,9 @@ Verdict: TypeAlias = Literal["allow", "refuse", "absent", "clone", "socket", "pe
 
 Instruction: TypeAlias = tuple[int, int, int, int]
 """Code, jump if true, jump if false, operand."""
+
+_Case = TypeVar("_Case")
+"""What becomes of a range of numbers."""
 
 
 class Entry(NamedTuple):
@@ -61,10 +64,17 @@ def assemble(capabilities: tuple[str, ...], machine: str) -> bytes:
             hint="run with --security-opt seccomp=unconfined",
         )
     held = frozenset(capabilities)
+    return program_of({entry.arch: _entry(entry, held) for entry in entries})
+
+
+def program_of(blocks: Mapping[int, list[Instruction]]) -> bytes:
+    """Return the program of a block for each audit number; each block must end in a return.
+
+    A call through any other entry kills the process.
+    """
     program: list[Instruction] = [(_LOAD, 0, 0, _ARCH_OFFSET)]
-    for entry in entries:
-        block = _entry(entry, held)
-        program.append((_EQUAL, 1, 0, entry.arch))
+    for arch, block in blocks.items():
+        program.append((_EQUAL, 1, 0, arch))
         program.append((_JUMP, 0, 0, len(block)))
         program += block
     program.append((_RETURN, 0, 0, _KILL_PROCESS))
@@ -92,21 +102,29 @@ def verdicts(table: str, capabilities: Iterable[str]) -> dict[str, Verdict]:
 def _entry(entry: Entry, held: frozenset[str]) -> list[Instruction]:
     """Return the block for one entry; it always ends in a return."""
     numbers = seccomp_numbers.numbers(entry.table)
-    by_number = {numbers[name]: verdict for name, verdict in verdicts(entry.table, held).items()}
+    known = {numbers[name]: verdict for name, verdict in verdicts(entry.table, held).items()}
     ranges: list[tuple[int, Verdict]] = []
-    for number in range(max(by_number) + 2):
-        verdict = by_number.get(number, "absent")
+    for number in range(max(known) + 2):
+        verdict = known.get(number, "absent")
         if not ranges or ranges[-1][1] != verdict:
             ranges.append((number, verdict))
-    return [(_LOAD, 0, 0, _NUMBER_OFFSET), *_search(ranges)]
+    return by_number(ranges, _leaf)
 
 
-def _search(ranges: list[tuple[int, Verdict]]) -> list[Instruction]:
-    """Return a binary search over ranges, each given by its first number."""
+def by_number(
+    ranges: list[tuple[int, _Case]], leaf: Callable[[_Case], list[Instruction]]
+) -> list[Instruction]:
+    """Return a block that asks for the call's number: `ranges`, each by its first number."""
+    return [(_LOAD, 0, 0, _NUMBER_OFFSET), *_search(ranges, leaf)]
+
+
+def _search(
+    ranges: list[tuple[int, _Case]], leaf: Callable[[_Case], list[Instruction]]
+) -> list[Instruction]:
     if len(ranges) == 1:
-        return _leaf(ranges[0][1])
+        return leaf(ranges[0][1])
     middle = len(ranges) // 2
-    below, above = _search(ranges[:middle]), _search(ranges[middle:])
+    below, above = _search(ranges[:middle], leaf), _search(ranges[middle:], leaf)
     first = ranges[middle][0]
     if len(below) < 256:
         return [(_NOT_BELOW, len(below), 0, first), *below, *above]

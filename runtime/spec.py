@@ -283,6 +283,8 @@ class SandboxSpec(NamedTuple):
     capabilities: tuple[str, ...] = DEFAULT_CAPABILITIES
     no_new_privs: bool = False
     seccomp: SeccompMode = "default"
+    profile: str = ""
+    """A seccomp profile of the user's own, its JSON; empty for the usual policy."""
     masked_paths: tuple[str, ...] = MASKED_PATHS
     readonly_paths: tuple[str, ...] = READONLY_PATHS
     extra_hosts: tuple[tuple[str, str], ...] = ()

@@ -14,7 +14,9 @@ from buildkit.errors import UsageError
 from buildkit.launch import RunOptions
 from runtime.container import HealthCheck, Port
 from runtime.errors import SandboxError
-from runtime.spec import SHM_SIZE, NetworkMode, Resolver, Resources
+from runtime.spec import DEFAULT_CAPABILITIES, SHM_SIZE, NetworkMode, Resolver, Resources
+
+_PROFILE_LIMIT = 1 << 20
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -227,11 +229,10 @@ def _with_security(options: RunOptions, text: str) -> RunOptions:
             return options._replace(no_new_privs=value != "false")
         case "seccomp", "unconfined":
             return options._replace(unconfined=True)
-        case "seccomp", _:
-            raise UsageError(
-                "seccomp profiles of one's own are not supported",
-                hint="leave it out for the usual profile, or seccomp=unconfined",
-            )
+        case "seccomp", "default" | "builtin":
+            return options._replace(unconfined=False, profile="")
+        case "seccomp", str() if value:
+            return options._replace(unconfined=False, profile=_profile(value))
         case "mask", str() if value:
             return options._replace(masked=(*options.masked, *value.split(":")))
         case "unmask", str() if value:
@@ -244,8 +245,28 @@ def _with_security(options: RunOptions, text: str) -> RunOptions:
         case _:
             raise UsageError(
                 f"unknown --security-opt {text!r}",
-                hint="no-new-privileges, seccomp=unconfined, mask=PATH, unmask=PATH are known",
+                hint="no-new-privileges, seccomp=FILE|unconfined, mask=PATH, unmask=PATH are known",
             )
+
+
+def _profile(path: str) -> str:
+    """Return the seccomp profile in a file, which is one for the usual capabilities at least."""
+    from runtime import seccomp_profile  # for this option only
+
+    try:
+        with open(path, encoding="utf-8") as file:
+            text = file.read(_PROFILE_LIMIT + 1)
+    except (OSError, UnicodeDecodeError) as error:
+        reason = (error.strerror or "").lower() if isinstance(error, OSError) else "no text"
+        raise UsageError(f"seccomp profile {path}: {reason}") from error
+    if len(text) > _PROFILE_LIMIT:
+        raise UsageError(f"seccomp profile {path} is larger than {_PROFILE_LIMIT} bytes")
+    kernel = os.uname()
+    try:
+        seccomp_profile.assemble(text, DEFAULT_CAPABILITIES, kernel.machine, kernel.release)
+    except SandboxError as error:
+        raise UsageError(f"{path}: {error}", hint=error.hint) from error
+    return text
 
 
 def resources_of(args: argparse.Namespace) -> Resources:

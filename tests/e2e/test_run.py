@@ -25,10 +25,16 @@ from tests.leftovers import nothing_left
 from tests.program import TOP
 
 FOLDER = TOP / "fixtures/runs"
+NO_MKDIR = (
+    b'{"defaultAction":"SCMP_ACT_ALLOW","syscalls":'
+    b'[{"names":["mkdir","mkdirat"],"action":"SCMP_ACT_ERRNO","errnoRet":95}]}'
+)
 PLACE = (
     r"file data/inside text=b'from\x20the\x20host\n'",
     "dir rw 0777",
     r"file env text=b'#\x20a\x20comment\n\nFILED=filed\x20words\nHOST_TAKEN\n'",
+    f"file no-mkdir.json text={NO_MKDIR!r}",
+    "file bad.json text=b'{}'",
 )
 ENOUGH = 15.0
 
