@@ -21,7 +21,9 @@ def command(args: argparse.Namespace) -> int:
         # What follows imports compression libraries; only commands that move layers need them.
         from buildkit.archive.load import load
         from buildkit.archive.members import open_members
+        from buildkit.archive.statements import statements_in
         from buildkit.archive.take import Taker
+        from buildkit.attestation.kept import keep
         from buildkit.content.local import LocalBlobStore
         from buildkit.exporter.forms import Forms
         from buildkit.snapshot.overlay import OverlayStore
@@ -32,12 +34,15 @@ def command(args: argparse.Namespace) -> int:
         store = ImageStore(root)
         with open_members(args.input, root) as members:
             images = load(members, taker)
+            came = tuple(statements_in(members, images))
         lines = []
         for image in images:
             store.add(image.data, image.names, manifest=image.manifest)
             lines += [f"Loaded image: {name.familiar}\n" for name in image.names]
             if not image.names:
                 lines.append(f"Loaded image ID: {image.digest}\n")
+        for one in came:
+            keep(root, blobs, one.image, one.kind, one.statement)
     if not args.quiet:
         sys.stdout.writelines(lines)
     return 0

@@ -102,6 +102,9 @@ def test_attestations_lie_beside_an_image_that_stays_as_it_is(
     elsewhere = as_root.empty()
     elsewhere("load", "-i", place / "attested").ok()
     assert elsewhere.inspect(name)["Id"] == image
+    listed = [one("attest", "ls", name).ok().output for one in (attested, elsewhere)]
+    assert listed[0] == listed[1]
+    assert listed[0].count("sha256:") == 2
     attested("rmi", name).ok()
     attested("prune", "-f").ok()
     attested("fsck").ok()
