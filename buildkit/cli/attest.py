@@ -29,9 +29,13 @@ from runtime.values import NamedTuple
 
 
 class _Found(NamedTuple):
-    """`digest`: of the artifact where it is one, else of the statement."""
+    """`digest`: of the artifact where it is one, else of the statement.
+
+    `platform`: of the image that it is about, where the name stands for several.
+    """
 
     digest: str
+    platform: str
     size: int
     statement: dict[str, Any]
 
@@ -42,6 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--remote", action="store_true", help="ask the registry that the name means")
     add("--type", choices=get_args(AttestationKind), help="show this kind (all)")
+    add("--platform", metavar="OS/ARCH", help="of an index: about this one alone (all)")
     add("--predicate", action="store_true", help="show what is said without the statement around")
     add("--format", choices=("table", "json"), default="table", help="of the list")
     add_access(parser)
@@ -53,6 +58,8 @@ def command(args: argparse.Namespace) -> int:
     """List or show."""
     with cancelling() as cancel:
         found = _remote(args, cancel) if args.remote else _local(args)
+    if args.platform:
+        found = [one for one in found if one.platform in ("", args.platform)]
     if args.type:
         wanted = PREDICATES[args.type]
         found = [one for one in found if one.statement["predicateType"] == wanted]
@@ -71,11 +78,16 @@ def command(args: argparse.Namespace) -> int:
 
 def _local(args: argparse.Namespace) -> list[_Found]:
     with open_root(args) as root, Worker(root) as worker:
-        image = worker.images.find(args.image)
+        image = worker.images.identify(args.image)
+        images = {image: ""}
+        if worker.images.is_index(image):
+            parts = worker.images.parts(image)
+            images = {part.image: str(part.entry.platform or "") for part in parts}
         found = []
-        for one in kept(root, image.config_digest):
+        for one in (one for image in images for one in kept(root, image)):
             data = worker.blobs.read(one.statement, MAX_STATEMENT)
-            found.append(_Found(one.statement, len(data), parsed(data, f"blob {one.statement}")))
+            statement = parsed(data, f"blob {one.statement}")
+            found.append(_Found(one.statement, images[one.image], len(data), statement))
         return found
 
 
@@ -83,17 +95,20 @@ def _remote(args: argparse.Namespace, cancel: Cancel) -> list[_Found]:
     reference = reference_of(args.image)
     with Registry(cancel, access_of(args)) as registry:
         return [
-            _Found(digest, len(data), parsed(data, f"attestation {digest}"))
-            for digest, data in statements_of(registry, reference, IN_TOTO, MAX_STATEMENT)
+            _Found(digest, platform, len(data), parsed(data, f"attestation {digest}"))
+            for digest, platform, data in statements_of(registry, reference, IN_TOTO, MAX_STATEMENT)
         ]
 
 
 def _list(found: list[_Found], form: str) -> None:
-    rows = [(str(one.statement["predicateType"]), one.digest, one.size) for one in found]
+    rows = [
+        (str(one.statement["predicateType"]), one.platform, one.digest, one.size) for one in found
+    ]
     if form == "json":
-        keys = ("predicateType", "digest", "size")
+        keys = ("predicateType", "platform", "digest", "size")
         sys.stdout.write("".join(json.dumps(dict(zip(keys, r, strict=True))) + "\n" for r in rows))
         return
     print_table(
-        ("PREDICATE TYPE", "DIGEST", "SIZE"), [(kind, at, size_text(n)) for kind, at, n in rows]
+        ("PREDICATE TYPE", "PLATFORM", "DIGEST", "SIZE"),
+        [(kind, platform or "-", at, size_text(n)) for kind, platform, at, n in rows],
     )

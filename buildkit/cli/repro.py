@@ -39,6 +39,8 @@ def command(args: argparse.Namespace) -> int:
     request = build_request.request_of(args)
     if request.outputs or request.cache_to or request.attest:
         raise UsageError("repro keeps nothing and writes no outputs", hint="'pybuild build' does")
+    if request.platforms:
+        raise UsageError("repro builds for one platform at a time", hint="name one of them")
     varied = _varied(args.vary)
     mode = "quiet" if args.quiet else args.progress
 

@@ -1,7 +1,8 @@
 """Statements about an image that lie in its registry as artifacts.
 
-In: the name of an image. Out: for each artifact of the wanted type its digest and its statement,
-verified and bounded. Those about the index come first, then those about this platform's manifest.
+In: the name of an image. Out: for each artifact of the wanted type its digest, what platform it is
+about, and its statement, verified and bounded. Those about an index come first, then those about
+the images in it.
 """
 
 from collections.abc import Iterator
@@ -9,10 +10,9 @@ from collections.abc import Iterator
 from buildkit.errors import ImageError
 from buildkit.oci.descriptor import Descriptor
 from buildkit.oci.digest import Digest
-from buildkit.oci.index import Index
+from buildkit.oci.index import Index, is_attestation
 from buildkit.oci.manifest import Manifest
 from buildkit.oci.media_types import INDEXES
-from buildkit.oci.platforms import Platform
 from buildkit.oci.reference import Reference
 from buildkit.registry.client import Registry
 from buildkit.registry.referrers import referrers
@@ -23,21 +23,28 @@ _BLOCK = 1 << 16
 
 def statements_of(
     registry: Registry, reference: Reference, artifact_type: str, limit: int
-) -> Iterator[tuple[Digest, bytes]]:
-    """Yield digests of artifacts and what they carry, at most `limit` bytes each.
+) -> Iterator[tuple[Digest, str, bytes]]:
+    """Yield digests of artifacts, platforms, and what they carry, at most `limit` bytes each.
+
+    A platform is empty where the name does not stand for an index.
 
     Raises NotFoundError for an image that is not there, RegistryError, ImageError.
     """
     repository = registry.home(reference)
     found = repository.manifest(str(reference.digest or reference.tag))
-    subjects = [found.descriptor.digest]
+    subjects = [(found.descriptor.digest, "")]
     if found.descriptor.media_type in INDEXES:
-        chosen = Index.parse(found.data, f"index of {reference}").choose(Platform.host())
-        subjects += [] if chosen is None else [chosen.digest]
-    for subject in subjects:
+        index = Index.parse(found.data, f"index of {reference}")
+        subjects += [
+            (entry.digest, "" if entry.platform is None else str(entry.platform))
+            for entry in index.manifests
+            if not is_attestation(entry)
+        ]
+    for subject, platform in subjects:
         for descriptor in referrers(repository, subject):
             if descriptor.artifact_type == artifact_type:
-                yield descriptor.digest, _carried(repository, descriptor, subject, limit)
+                data = _carried(repository, descriptor, subject, limit)
+                yield descriptor.digest, platform, data
 
 
 def _carried(repository: Repository, descriptor: Descriptor, subject: Digest, limit: int) -> bytes:

@@ -126,3 +126,19 @@ def test_an_ordinary_user_has_them_too_and_none_without_asking(as_rootless: Call
     pybuild.build(context, secret, "--attest", "type=provenance,builder-id=https://ci/1").ok()
     shown = json.loads(pybuild("attest", "show", "--predicate", "test").ok().output)
     assert shown["runDetails"]["builder"]["id"] == "https://ci/1"
+
+
+@needs_tool("docker-registry")
+def test_images_of_several_platforms_have_theirs(as_root: Caller, registry: DockerRegistry) -> None:
+    pybuild, name = as_root.empty(), f"{registry.host}/several:1"
+    context = as_root.context("FROM scratch\nCOPY a /\n", "file a text=a")
+    platforms = ("linux/amd64", "linux/arm64")
+    words = ("--platform", ",".join(platforms), "--provenance=true", "--push")
+    pybuild.build(context, *words, name=name).ok()
+    for options in ((), ("--remote", INSECURE)):
+        listed = pybuild("attest", *options, "ls", "--format", "json", name).ok().output
+        found = [json.loads(line) for line in listed.splitlines()]
+        assert sorted(one["platform"] for one in found) == list(platforms)
+    one = pybuild("attest", "show", "--platform", platforms[1], "--predicate", name).ok().output
+    request = json.loads(one)["buildDefinition"]["externalParameters"]["request"]
+    assert request["args"]["platform"] == platforms[1]
