@@ -81,6 +81,7 @@ def build(request: BuildRequest, worker: Worker, emit: Emit, cancel: Cancel) -> 
             lowered = whole_of(several)
             for one in several:
                 _searched(one, request)
+            within = _budget(request, several, worker, emit)
             notes = _linted(lowered, dockerfile, request, worker, emit)
             result = _solved(
                 lowered, dockerfile, request, given, record, shared, worker, emit, cancel
@@ -95,6 +96,7 @@ def build(request: BuildRequest, worker: Worker, emit: Emit, cancel: Cancel) -> 
                 pairs = zip(images, several, strict=True)
                 images = [caches.within(image, _layered(one)) for image, one in pairs]
             cancel.check()
+            within(images)
             index = _keep(images, request, worker, emit)
             provenance = _attested(
                 request, given.main, several, record, images, worker, emit, cancel
@@ -245,6 +247,19 @@ def _searched(lowered: Lowered, request: BuildRequest) -> None:
         from buildkit.leaks import search_definition  # for builds with secrets only
 
         search_definition(lowered, request.secrets)
+
+
+def _budget(
+    request: BuildRequest, several: Sequence[Lowered], worker: Worker, emit: Emit
+) -> Callable[[Sequence[Image]], None]:
+    """Return what raises BuildError for images that are larger than they may be."""
+    allowed = request.budget
+    if allowed is None:
+        return lambda _images: None
+    from buildkit import budget  # compares trees: for its options only
+
+    earlier = budget.before(allowed, request.tags, several, worker, emit)
+    return lambda images: budget.check(allowed, images, several, earlier, worker)
 
 
 def _linted(

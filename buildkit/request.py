@@ -31,6 +31,7 @@ from runtime.values import NamedTuple
 if TYPE_CHECKING:
     from buildkit.attestation.wanted import Wanted
     from buildkit.exporter.annotations import Annotation
+    from buildkit.inventory.budget import Budget
     from buildkit.remotecache.attributes import CachePlace
     from buildkit.remotecache.load import Shared
     from runtime.spec import Resources
@@ -46,7 +47,8 @@ class BuildRequest(NamedTuple):
     `pull`: when a registry is asked for a base image. `cache_from`, `cache_to`: shared caches.
     `attest`: documents about the image that are to lie beside it. `search_secrets`: fail where the
     value of a secret is in a new layer or in the config. `platforms`: what an index is made for,
-    empty for one image and no index; `annotations` are for the index in the store.
+    empty for one image and no index; `annotations` are for the index in the store. `budget`: how
+    large a layer may be and how much the image may grow.
     """
 
     context: str
@@ -67,6 +69,7 @@ class BuildRequest(NamedTuple):
     cache_to: "tuple[CachePlace, ...]" = ()
     attest: "Wanted | None" = None
     search_secrets: bool = True
+    budget: "Budget | None" = None
     platforms: tuple[Platform, ...] = ()
     annotations: "tuple[Annotation, ...]" = ()
 

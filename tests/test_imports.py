@@ -25,7 +25,7 @@ LAYERS = (
     {"cli"},
     {"containers", "repro"},
     {"build", "check", "launch", "plan", "shell", "verify"},
-    {"attested"},
+    {"attested", "budget"},
     {"request"},
     {
         "worker",

@@ -37,6 +37,7 @@ from buildkit.solver.policy import CachePolicy
 if TYPE_CHECKING:
     from buildkit.attestation.wanted import Wanted
     from buildkit.exporter.annotations import Annotation
+    from buildkit.inventory.budget import Budget
     from buildkit.remotecache.attributes import CachePlace
 
 _METADATA_PROVENANCE = "BUILDX_METADATA_PROVENANCE"
@@ -130,6 +131,9 @@ def _add_output(parser: argparse.ArgumentParser) -> None:
     add("--sbom", action="append", default=[], metavar="true|false", help="list its packages")
     add("--provenance", action="append", default=[], metavar="true|false|mode=min|max")
     add("--attest", action="append", default=[], metavar="type=sbom|provenance[,KEY=VALUE]")
+    add("--max-layer-size", default="", metavar="SIZE", help="fail if a new layer is larger")
+    add("--max-growth", default="", metavar="SIZE|PERCENT%%", help="fail if the image grew more")
+    add("--growth-from", default="", metavar="IMAGE", help="since this image, not that of -t")
     epoch = "no time in the image is later (SOURCE_DATE_EPOCH)"
     add("--source-date-epoch", "--timestamp", metavar="SECONDS", help=epoch)
     switch(parser, "--rewrite-timestamp", help="accepted: with an epoch that is done anyway")
@@ -225,6 +229,7 @@ def request_of(args: argparse.Namespace) -> BuildRequest:
         cache_to=_caches(args.cache_to, "to") + _inline_cache(build_args),
         attest=_attestations(args),
         search_secrets=not args.no_secret_search,
+        budget=_budget(args),
         platforms=platforms,
         annotations=annotations,
     )
@@ -254,6 +259,15 @@ def _annotations(texts: Sequence[str]) -> "tuple[Annotation, ...]":
     from buildkit.exporter.annotations import parse_annotation  # for this option only
 
     return tuple(one for text in texts for one in parse_annotation(text))
+
+
+def _budget(args: argparse.Namespace) -> "Budget | None":
+    """Return how large the image may be, None where that is all the same."""
+    if not (args.max_layer_size or args.max_growth or args.growth_from):
+        return None
+    from buildkit.cli.budgets import budget_of  # for these options only
+
+    return budget_of(args.max_layer_size, args.max_growth, args.growth_from)
 
 
 def _attestations(args: argparse.Namespace) -> "Wanted | None":

@@ -47,3 +47,38 @@ def test_images_are_told_apart_and_taken_apart(caller: Caller) -> None:
         refused = pybuild(*mistake)
         assert refused.status in (1, 2)
         assert told in refused.errors
+
+
+def test_an_image_beyond_its_budget_gets_no_name_and_no_output(caller: Caller) -> None:
+    pybuild = caller.fresh()
+    context = caller.context(f"FROM {BASE}\nCOPY data /data\n", "file data text=" + "b" * 5000)
+    archive = caller.place("archive") / "image.tar"
+
+    def built(*options: str) -> tuple[int, str]:
+        done = pybuild.build(context, *options)
+        return done.status, done.errors
+
+    status, told = built("--max-layer-size", "4k", "-o", f"type=oci,dest={archive}")
+    assert status == 1
+    assert "COPY data /data: its layer has 6.5KiB, more than the 4KiB of --max-layer-size" in told
+    assert ": /data 4.9KiB\n" in told
+    assert not archive.exists()
+    assert pybuild("inspect", "test").status == 1
+    kept = told.rpartition("pybuild size ")[2].partition("'")[0]
+    pybuild("size", kept).ok()
+
+    # What is cached counts as what is new; the base's layers do not count at all.
+    assert built("--max-layer-size", "4k")[0] == 1
+    status, told = built("--max-layer-size", "8k", "--max-growth", "0")
+    assert status == 0
+    assert "no image is called test:latest yet: its growth is not measured" in told
+
+    before = pybuild("inspect", "-f", "{{.Id}}", "test").ok().output
+    caller.write(context / "data", "b" * 10_000)
+    status, told = built("--max-growth", "4k")
+    assert status == 1
+    assert "more than the 4KiB of --max-growth: / +4.9KiB" in told
+    assert pybuild("inspect", "-f", "{{.Id}}", "test").ok().output == before
+    assert built("--max-growth", "0%", "--growth-from", "test")[0] == 1
+    assert built("--max-growth", "50%", "--growth-from", "none")[0] == 1
+    assert built("--max-growth", "6k")[0] == 0
