@@ -95,7 +95,9 @@ def _keep_sbom(image: Image, worker: Worker, emit: Emit, cancel: Cancel) -> None
     if snapshot is not None:
         worker.snapshots.bring(snapshot.diff_ids)
         with worker.snapshots.view(snapshot) as fd:
-            system, packages = packages_of(fd, lambda message: emit(Warned(f"SBOM: {message}")))
+            system, packages = packages_of(
+                fd, lambda message: emit(Warned(f"SBOM: {message}")), cancel.check
+            )
     _keep(worker, image, "sbom", sbom_of(image.digest, image.config, system, packages))
     emit(Note(f"attested {len(packages)} package{'s'[: len(packages) != 1]}"))
 

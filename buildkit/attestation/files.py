@@ -13,11 +13,20 @@ from runtime.safepath import open_beneath
 
 
 class ImageFiles:
-    """The tree of `root_fd`, which stays the caller's. `warn` hears of what is not read."""
+    """The tree of `root_fd`, which stays the caller's. `warn` hears of what is not read.
 
-    def __init__(self, root_fd: int, warn: Callable[[str], None]) -> None:
+    `check` is called for each file of a search, and raises to end it.
+    """
+
+    def __init__(
+        self,
+        root_fd: int,
+        warn: Callable[[str], None],
+        check: Callable[[], object] = lambda: None,
+    ) -> None:
         self.root_fd = root_fd
         self.warn = warn
+        self.check = check
 
     def read(self, path: str | bytes, limit: int) -> bytes | None:
         """Return what is at `path`, None for nothing; more than `limit` bytes are not read."""

@@ -18,6 +18,9 @@ _MARK = b"\xff Go buildinf:"
 _HEADER = 32
 _INLINE = 2
 _LONGEST = 4 << 20
+_SMALLEST, _LARGEST = 4096, 1 << 30
+"""Bytes of a program."""
+
 _SENTINEL = 16
 """Bytes before and after the list of modules, by which other tools find it."""
 
@@ -25,7 +28,7 @@ _SENTINEL = 16
 def may_hold(entry: Entry) -> bool:
     """Say whether a file can be a program of Go."""
     executable = stat.S_ISREG(entry.mode) and entry.mode & 0o111
-    return bool(executable) and entry.size > 4096
+    return bool(executable) and _SMALLEST < entry.size < _LARGEST
 
 
 def modules(files: ImageFiles, path: bytes) -> Iterator[Package]:

@@ -26,6 +26,7 @@ def installed(files: ImageFiles) -> Iterator[Package]:
     """Yield the packages of Python, npm and Go, in the order of the tree."""
     found = 0
     for entry, fd in outline(files.root_fd):
+        files.check()
         path = entry.path
         if go_modules.may_hold(entry):
             yield from go_modules.modules(files, path)

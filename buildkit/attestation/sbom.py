@@ -43,9 +43,11 @@ def check_library() -> None:
             )
 
 
-def packages_of(root_fd: int, warn: Callable[[str], None]) -> tuple[Distribution, list[Package]]:
-    """Return the distribution and the packages of a tree, each once."""
-    files = ImageFiles(root_fd, warn)
+def packages_of(
+    root_fd: int, warn: Callable[[str], None], check: Callable[[], object] = lambda: None
+) -> tuple[Distribution, list[Package]]:
+    """Return the distribution and the packages of a tree, each once; `check` raises to end it."""
+    files = ImageFiles(root_fd, warn, check)
     found = (*dpkg(files), *apk(files), *rpm(files), *installed(files))
     return distribution(files), list(dict.fromkeys(sound(found)))
 

@@ -14,10 +14,11 @@ from buildkit.attestation.package import Distribution, Package, sound
 from buildkit.attestation.rpm import rpm
 from buildkit.attestation.sbom import check_library, packages_of, sbom_of
 from buildkit.attestation.system_packages import apk, distribution, dpkg
-from buildkit.errors import UsageError
+from buildkit.errors import Cancelled, UsageError
 from buildkit.oci.config import ImageConfig
 from buildkit.oci.digest import Digest
 from buildkit.oci.platforms import Platform
+from buildkit.progress.cancel import Cancel
 
 Reading = Callable[[ImageFiles], Iterator[Package]]
 
@@ -257,3 +258,13 @@ def test_a_damaged_list_of_modules_is_none(tmp_path: Path, cut: int) -> None:
     put(tmp_path, "bin/old", go_program(GO, flags=0)).chmod(0o755)
     put(tmp_path, "bin/empty", b"\x7fELF".ljust(8000, b"\0")).chmod(0o755)
     assert list(installed(files(tmp_path))) == []
+
+
+def test_a_search_ends_when_it_is_to(tmp_path: Path) -> None:
+    put(tmp_path, "a/node_modules/b/package.json", '{"name": "b", "version": "1"}')
+    fd = os.open(tmp_path, os.O_RDONLY)
+    with Cancel() as cancel:
+        cancel.set(2)
+        with pytest.raises(Cancelled):
+            packages_of(fd, [].append, cancel.check)
+    os.close(fd)
