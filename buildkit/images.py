@@ -193,6 +193,11 @@ class ImageStore:
         self._root.use("image", found)
         return found
 
+    def reference(self, text: str) -> str:
+        """Return the canonical name that `text` means, the digest where it is an ID."""
+        found, name = self._resolve(text)
+        return name or found
+
     def is_index(self, digest: Digest) -> bool:
         """Say whether `digest` is an index of the store."""
         return (

@@ -31,13 +31,19 @@ _DEPTH = 4
 
 
 class Loaded(NamedTuple):
-    """An image whose layers are in the store: config blob, names found, original manifest."""
+    """An image whose layers are in the store: config blob, names found, original manifest.
+
+    Of an index with several images, `index` is its blob and `parts` are they; the rest is of the
+    one for this machine, or else of the first.
+    """
 
     config: ImageConfig
     data: bytes
     digest: Digest
     names: tuple[Reference, ...]
     manifest: Digest | None
+    index_blob: bytes = b""
+    parts: "tuple[Loaded, ...]" = ()
 
 
 def load(members: Members, taker: Taker) -> tuple[Loaded, ...]:
@@ -45,7 +51,7 @@ def load(members: Members, taker: Taker) -> tuple[Loaded, ...]:
     if members.has("index.json") and members.has("oci-layout"):
         found = _top(members)
         if found:
-            return _merged(_oci(members, entry, taker) for entry in found)
+            return _merged(_every(members, entry, taker) for entry in found)
     if members.has("manifest.json"):
         entries = parse_docker(read_whole(members, "manifest.json", MAX_DOCUMENT), "manifest.json")
         return _merged(
@@ -83,6 +89,31 @@ def _is_called(entry: Descriptor, wanted: str) -> bool:
     if wanted == entry.digest or wanted in names:
         return True
     return any(name.endswith(f":{wanted}") for name in names)
+
+
+def _every(members: Members, entry: Descriptor, taker: Taker) -> Loaded:
+    """Take an image, or all images of an index that are there."""
+    if entry.media_type not in INDEXES:
+        return _oci(members, entry, taker)
+    data = _document(members, entry)
+    index = Index.parse(data, f"index {entry.digest}")
+    here = [one for one in index.manifests if _is_here(members, one)]
+    if len(here) < 2:
+        return _oci(members, entry, taker)
+    parts = tuple(_oci(members, one, taker)._replace(names=()) for one in here)
+    own = index._replace(manifests=tuple(here)).choose(Platform.host())
+    first = parts[0 if own is None else here.index(own)]
+    return first._replace(names=_names(entry), index_blob=data, parts=parts)
+
+
+def _is_here(members: Members, entry: Descriptor) -> bool:
+    """Say whether an entry of an index is an image, and all of it in the archive."""
+    if is_attestation(entry) or entry.media_type not in MANIFESTS:
+        return False
+    if not members.has(_part(entry.digest)):
+        return False
+    document = image_manifest(_document(members, entry), f"manifest {entry.digest}")
+    return all(members.has(_part(one.digest)) for one in (document.config, *document.layers))
 
 
 def _oci(
@@ -186,9 +217,10 @@ def _reference(text: str) -> Reference:
 
 def _merged(images: Iterator[Loaded]) -> tuple[Loaded, ...]:
     """Return the images, those that came several times (once a name) as one."""
-    found: dict[Digest, Loaded] = {}
+    found: dict[tuple[Digest, bytes], Loaded] = {}
     for image in images:
-        known = found.get(image.digest)
+        key = (image.digest, image.index_blob)
+        known = found.get(key)
         names = image.names if known is None else (*known.names, *image.names)
-        found[image.digest] = image._replace(names=tuple(dict.fromkeys(names)))
+        found[key] = image._replace(names=tuple(dict.fromkeys(names)))
     return tuple(found.values())

@@ -34,13 +34,20 @@ def command(args: argparse.Namespace) -> int:
         store = ImageStore(root)
         with open_members(args.input, root) as members:
             images = load(members, taker)
-            came = tuple(statements_in(members, images))
+            parts = [part for image in images for part in image.parts]
+            came = tuple(statements_in(members, [*images, *parts]))
         lines = []
         for image in images:
-            store.add(image.data, image.names, manifest=image.manifest)
+            for part in image.parts:
+                store.add(part.data, manifest=part.manifest)
+            digest = image.digest
+            if image.parts:
+                digest = store.add_index(image.index_blob, image.names)
+            else:
+                store.add(image.data, image.names, manifest=image.manifest)
             lines += [f"Loaded image: {name.familiar}\n" for name in image.names]
             if not image.names:
-                lines.append(f"Loaded image ID: {image.digest}\n")
+                lines.append(f"Loaded image ID: {digest}\n")
         for one in came:
             keep(root, blobs, one.image, one.kind, one.statement)
     if not args.quiet:

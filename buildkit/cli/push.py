@@ -8,11 +8,14 @@ import argparse
 import os
 import sys
 
+from buildkit.cli.inspect import image_platform_of
 from buildkit.cli.interrupts import cancelling
 from buildkit.cli.options import open_root
 from buildkit.errors import UsageError
-from buildkit.exporter.attributes import parse_output
+from buildkit.exporter.attributes import Output, parse_output
 from buildkit.oci.descriptor import Descriptor
+from buildkit.oci.digest import Digest
+from buildkit.oci.reference import Reference
 from buildkit.progress.cancel import Cancel
 from buildkit.progress.events import Emit
 from buildkit.progress.table import MODES, display_for
@@ -27,6 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.usage = "pybuild push [OPTIONS] IMAGE [DESTINATION]"
     add("-q", "--quiet", action="store_true", help="print the digest and nothing else")
     add("--progress", default="", choices=("", *MODES), metavar="|".join(MODES))
+    add("--platform", default="", metavar="OS/ARCH", help="only this image of an index")
     add("--digestfile", metavar="FILE", help="write the manifest's digest to FILE")
     add("--format", "-f", choices=("oci", "docker", "v2s2"), help="of a new manifest (oci)")
     add("--compression-format", "--compression", default="gzip", metavar="gzip|zstd|uncompressed")
@@ -61,14 +65,14 @@ def _pushed(args: argparse.Namespace, worker: Worker, emit: Emit, cancel: Cancel
     from buildkit.registry.client import Registry
     from buildkit.snapshot.compression import compressor
 
-    attributes = f"type=image,compression={args.compression_format}"
-    if args.compression_level is not None:
-        attributes += f",compression-level={args.compression_level}"
-    output = parse_output(attributes)
-    found = worker.images.find(args.image)
+    output = _output(args)
+    named = worker.images.identify(args.image)
     name = reference_of(args.destination or args.image)
-    if args.destination is None and worker.images.names(found.config_digest) == ():
+    if args.destination is None and worker.images.names(named) == ():
         raise UsageError(f"{args.image} has no name", hint="name a destination, too")
+    if worker.images.is_index(named) and not args.platform:
+        return _pushed_index(args, named, name, worker, emit, cancel)
+    found = worker.images.find(args.image, image_platform_of(args.platform))
     data = worker.images.config_blob(found.config_digest)
     image = NamedImage(
         found.config,
@@ -86,6 +90,51 @@ def _pushed(args: argparse.Namespace, worker: Worker, emit: Emit, cancel: Cancel
     forms = Forms(worker.root, worker.snapshots, worker.blobs)
     with Registry(cancel, access_of(args)) as registry:
         return push_image(registry, image, manner, worker.root, forms, worker.blobs, emit)
+
+
+def _output(args: argparse.Namespace) -> Output:
+    """Return what the options say of compression."""
+    attributes = f"type=image,compression={args.compression_format}"
+    if args.compression_level is not None:
+        attributes += f",compression-level={args.compression_level}"
+    return parse_output(attributes)
+
+
+def _pushed_index(
+    args: argparse.Namespace,
+    digest: Digest,
+    name: Reference,
+    worker: Worker,
+    emit: Emit,
+    cancel: Cancel,
+) -> Descriptor:
+    """Push an index with all its images."""
+    from buildkit.cli.access import access_of
+    from buildkit.exporter.forms import Forms
+    from buildkit.exporter.index import stored_index
+    from buildkit.exporter.registry_index import push_index
+    from buildkit.registry.client import Registry
+    from buildkit.snapshot.compression import compressor
+
+    if args.format is not None:
+        raise UsageError(
+            "an index is pushed with the manifests it has", hint="--format goes with --platform"
+        )
+    output = _output(args)
+    forms = Forms(worker.root, worker.snapshots, worker.blobs)
+    index = stored_index(
+        digest,
+        (name,),
+        worker.images,
+        worker.blobs,
+        forms,
+        compressor(output.compression or "gzip", output.level),
+        force=args.force_compression,
+    )
+    with Registry(cancel, access_of(args)) as registry:
+        return push_index(
+            registry, index, worker.root, forms, worker.blobs, emit, by_digest=not name.tag
+        )
 
 
 def _write(path: str, text: str) -> None:

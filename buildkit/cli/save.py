@@ -4,12 +4,14 @@ import argparse
 from functools import partial
 from typing import TYPE_CHECKING
 
+from buildkit.cli.inspect import image_platform_of
 from buildkit.cli.interrupts import cancellable
 from buildkit.cli.options import open_root
 from buildkit.errors import ImageError, UsageError
 from buildkit.exporter.destination import STDOUT
 from buildkit.images import ImageStore
 from buildkit.oci.digest import Digest
+from buildkit.oci.platforms import Platform
 from buildkit.oci.reference import Reference
 
 if TYPE_CHECKING:
@@ -23,6 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("-o", "--output", default=STDOUT, metavar="FILE", help="where to (standard output)")
     add("--format", choices=_FORMATS, default=_FORMATS[0], help="what to write")
+    add("--platform", default="", metavar="OS/ARCH", help="only this image of an index")
     add("--compress", action="store_true", help="compress the layers of a docker archive, too")
     add("-q", "--quiet", action="store_true", help="accepted: nothing is printed anyway")
     add(
@@ -41,6 +44,7 @@ def command(args: argparse.Namespace) -> int:
         from buildkit.exporter.attached import artifacts_of
         from buildkit.exporter.docker import write_docker
         from buildkit.exporter.forms import Forms
+        from buildkit.exporter.index import stored_index
         from buildkit.exporter.layout import open_layout
         from buildkit.exporter.oci import write_oci
         from buildkit.snapshot.compression import compressor
@@ -48,23 +52,50 @@ def command(args: argparse.Namespace) -> int:
 
         blobs = LocalBlobStore(root)
         forms = Forms(root, OverlayStore(root), blobs)
-        images = _found(ImageStore(root), args.images)
+        store = ImageStore(root)
+        platform = image_platform_of(args.platform)
+        texts, indexes = args.images, []
+        if args.format != "docker-archive" and platform is None:
+            texts, listed = _apart(store, args.images)
+            indexes = [
+                stored_index(digest, names, store, blobs, forms, compressor("gzip"))
+                for digest, names in listed.items()
+            ]
+        images = _found(store, texts, platform)
         with open_layout(args.output, as_tar=args.format != "oci-dir") as layout:
             if args.format == "docker-archive":
                 write_docker(layout, images, forms, compressor("gzip" if args.compress else "none"))
             else:
                 attached = partial(artifacts_of, root, blobs)
-                write_oci(layout, images, forms, blobs, compressor("gzip"), attached=attached)
+                how = compressor("gzip")
+                write_oci(layout, images, forms, blobs, how, attached=attached, indexes=indexes)
     return 0
 
 
-def _found(store: ImageStore, texts: list[str]) -> list["NamedImage"]:
+def _apart(
+    store: ImageStore, texts: list[str]
+) -> tuple[list[str], dict[Digest, tuple[Reference, ...]]]:
+    """Return what means an image, and the indexes with the names by which they were asked for."""
+    images: list[str] = []
+    indexes: dict[Digest, tuple[Reference, ...]] = {}
+    for text in texts:
+        digest = store.identify(text)
+        if not store.is_index(digest):
+            images.append(text)
+            continue
+        name = _name(store.reference(text), text)
+        names = (*indexes.get(digest, ()), *(() if name is None else (name,)))
+        indexes[digest] = tuple(dict.fromkeys(names))
+    return images, indexes
+
+
+def _found(store: ImageStore, texts: list[str], platform: Platform | None) -> list["NamedImage"]:
     """Return the images with the names by which they were asked for; none for an ID."""
     from buildkit.exporter.oci import NamedImage
 
     found: dict[Digest, NamedImage] = {}
     for text in texts:
-        image = store.find(text)
+        image = store.find(text, platform)
         digest = image.config_digest
         known = found.get(digest) or NamedImage(
             config=image.config,
