@@ -67,6 +67,7 @@ COMMANDS: Mapping[str, Command] = {
     "load": Command("load", "read images from an archive"),
     "pull": Command("pull", "fetch images from a registry"),
     "push": Command("push", "send an image to a registry"),
+    "index": Command("index", "make an index of images for several platforms, or show one"),
     "login": Command("login", "keep name and password for a registry"),
     "logout": Command("logout", "forget name and password for a registry"),
     "check": Command("check", "lint a Dockerfile, and repair it with --fix"),

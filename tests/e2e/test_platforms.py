@@ -86,16 +86,44 @@ def test_other_tools_read_what_is_pushed(
     assert tools.buildah("pull", "-q", "--tls-verify=false", "--arch", "arm64", name)
     tools.skopeo("copy", "--all", f"oci:{layout}:1", f"dir:{tmp_path}/dir")
     elsewhere = as_root.empty()
+    joined = elsewhere("index", "create", "-q", "-t", "joined", "--annotation", "a=b", name).ok()
+    told = json.loads(elsewhere("index", "inspect", "--raw", "joined").ok().output)
+    assert ([one["digest"] for one in told["manifests"]], told["annotations"]) == (
+        list(digests.values()),
+        {"a": "b"},
+    )
+    archive = tmp_path / "joined.tar"
+    elsewhere("save", "--format", "oci-archive", "-o", str(archive), "joined").ok()
+    raw = tools.skopeo("inspect", "--raw", f"oci-archive:{archive}")
+    assert json.loads(raw) == told
+    third = as_root.empty()
+    assert third("load", "-i", str(archive)).ok().output == "Loaded image: joined:latest\n"
+    again = f"{registry.host}/again:1"
+    assert third("push", "-q", "joined", again).ok().output == joined.output
+    assert tools.skopeo("inspect", "--raw", "--tls-verify=false", f"docker://{again}") == raw
+    assert "Platform:   linux/arm64" in third("index", "inspect", again).ok().output
     assert elsewhere("pull", "--platform", "linux/arm64", name).ok()
     assert elsewhere.inspect(name)["Architecture"] == "arm64"
 
 
 def test_what_cannot_be_is_told(as_root: Caller, tmp_path: Path) -> None:
     context = as_root.context("FROM busybox\nRUN true\n")
+    assert as_root.pybuild("tag", "busybox", "lone").ok()
     cases = {
         ("-o", f"type=docker,dest={tmp_path}/x"): (2, "does not support exporting manifest lists"),
         ("--annotation", "manifest[linux/s390x]:a=b"): (2, "nothing is built for linux/s390x"),
     }
     for options, (status, message) in cases.items():
         done = as_root.pybuild("build", *PLATFORMS, *options, context)
+        assert (done.status, message in done.errors) == (status, True), done.errors
+    wrong = {
+        ("inspect", "lone"): (1, "is an image and no index"),
+        ("create", "lone"): (2, "an index without a name"),
+        ("create", "-t", "x"): (2, "an index of nothing"),
+        ("create", "-t", "x", "-p", "s390x", "lone"): (2, "no image is left"),
+        ("create", "-t", "x", "--annotation", "manifest:a=b", "lone"): (2, "cannot be changed"),
+        ("create", "-t", "x", "-f", "/none", "lone"): (2, "/none: no such file"),
+    }
+    for options, (status, message) in wrong.items():
+        done = as_root.pybuild("index", *options)
         assert (done.status, message in done.errors) == (status, True), done.errors
