@@ -47,7 +47,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _add_common(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("--root", metavar="DIR", default=argparse.SUPPRESS, help="where images are kept")
     add("-t", "--tag", action="append", default=[], metavar="NAME", help="name of the image")
     add("-q", "--quiet", action="store_true", help="print the image's ID and nothing else")
 

@@ -33,6 +33,7 @@ class Command(NamedTuple):
 COMMANDS: Mapping[str, Command] = {
     "build": Command("build", "build an image from a Dockerfile (the default command)"),
     "run": Command("run", "run a command in a new container"),
+    "create": Command("create", "make a container, and do not start it yet"),
     "exec": Command("exec", "run a further command in a container that runs"),
     "ps": Command("ps", "list containers"),
     "logs": Command("logs", "print what a container has written"),
@@ -45,6 +46,8 @@ COMMANDS: Mapping[str, Command] = {
     "unpause": Command("unpause", "let paused containers go on"),
     "wait": Command("wait", "wait for containers to end, and print their exit codes"),
     "rm": Command("rm", "remove containers that have ended"),
+    "rename": Command("rename", "give a container another name"),
+    "container": Command("container", "remove all containers that do not run: container prune"),
     "cp": Command("cp", "copy files into a container or out of it"),
     "diff": Command("diff", "list what a container changed, or what two images differ in"),
     "commit": Command("commit", "make an image of what a container is now"),
@@ -89,6 +92,38 @@ COMMANDS: Mapping[str, Command] = {
     "doctor": Command("doctor", "say what this kernel and user can do, and why not"),
 }
 
+TWO_WORDS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
+    "container": {
+        "ls": ("ps",),
+        "list": ("ps",),
+        **{
+            name: (name,)
+            for name in (
+                *("attach", "commit", "cp", "create", "diff", "exec", "export", "inspect"),
+                *("kill", "logs", "pause", "port", "ps", "rename", "restart", "rm", "run"),
+                *("start", "stats", "stop", "top", "unpause", "wait"),
+            )
+        },
+    },
+    "image": {
+        "ls": ("images",),
+        "list": ("images",),
+        "rm": ("rmi",),
+        "prune": ("prune", "--filter", "type=image"),
+        **{
+            name: (name,)
+            for name in (
+                *("build", "diff", "history", "inspect", "load", "pull", "push", "save", "size"),
+                *("tag", "tree"),
+            )
+        },
+    },
+    "builder": {"build": ("build",), "prune": ("prune",)},
+    "buildx": {"build": ("build",), "du": ("du",), "prune": ("prune",)},
+    "system": {"df": ("du",), "events": ("events",), "info": ("doctor",)},
+}
+"""docker's commands of two words, and what they are called here."""
+
 _HARMLESS = frozenset(
     {
         "PYTHONUNBUFFERED",
@@ -125,6 +160,8 @@ def entry() -> None:
 def main(argv: Sequence[str]) -> int:
     """Run the command that `argv` (without the program's name) asks for; return the exit status."""
     root, rest = _leading_options(list(argv))
+    if len(rest) > 1 and (meant := TWO_WORDS.get(rest[0], {}).get(rest[1])):
+        rest = [*meant, *rest[2:]]
     if rest and rest[0] in ("-h", "--help", "help"):
         if len(rest) > 1 and rest[1] in COMMANDS:
             return _guarded(rest[1], ["--help"], root)

@@ -24,6 +24,9 @@ class _Parser(argparse.ArgumentParser):
     def __init__(self, **options: Any) -> None:  # noqa: ANN401 - argparse's own
         super().__init__(**options)
         self.bare: dict[str, str] = {}
+        # Also behind a second word, whose parser must not undo what the first one has found.
+        root = "where images and the cache are kept"
+        self.add_argument("--root", metavar="DIR", default=argparse.SUPPRESS, help=root)
 
     def parse_args(self, args: Sequence[str], namespace: None = None) -> argparse.Namespace:  # type: ignore[override]
         """Parse `args`, with bare options written out."""
@@ -58,7 +61,7 @@ def parser_for(name: str, summary: str) -> argparse.ArgumentParser:
         # argparse makes one for each option; without a width it imports shutil to ask for it.
         formatter_class=lambda prog: argparse.HelpFormatter(prog, width=98),
     )
-    parser.add_argument("--root", metavar="DIR", help="where images and the cache are kept")
+    parser.set_defaults(root=None)
     return parser
 
 

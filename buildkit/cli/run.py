@@ -34,7 +34,7 @@ def command(args: argparse.Namespace) -> int:
     """Run the container; return its exit status."""
     wishes = wishes_of(args)
     manner = manner_of(args)
-    cidfile = _reserve(args.cidfile)
+    cidfile = reserved(args.cidfile)
     with open_root(args, shared=wishes.options.network == "default") as root:
         store = OverlayStore(root)
         one = made(root, store, args, wishes)
@@ -101,8 +101,8 @@ def manner_of(args: argparse.Namespace) -> Manner:
     )
 
 
-def _reserve(path: str | None) -> int | None:
-    """Make the file for the container's ID, which must not be there."""
+def reserved(path: str | None) -> int | None:
+    """Make the file for a container's ID, which must not be there; return its descriptor."""
     if path is None:
         return None
     try:

@@ -84,6 +84,11 @@ def write(directory: str, record: Record) -> None:
         file.writelines(lines)
 
 
+def rewrite(directory: str, record: Record) -> None:
+    """Replace the record of a container, which uses what it used."""
+    documents.write(f"{directory}/config.json", record)
+
+
 def diff_ids(texts: Sequence[str]) -> tuple[Digest, ...]:
     """Return the layers of a record."""
     return tuple(map(Digest.parse, texts))

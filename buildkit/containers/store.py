@@ -88,6 +88,28 @@ class ContainerStore:
             hint=f"pybuild rm {record.name} frees it; --replace does it for you",
         )
 
+    def rename(self, one: Container, name: str) -> None:
+        """Give a container another name. Raises UsageError when it is taken or is none.
+
+        Its neighbours know a running one by the new name once it is started again.
+        """
+        check_name(name)
+        names = f"{self._top}/names"
+        old = one.record.name
+        with self._root.writing("containers"):
+            try:
+                os.symlink(f"../{one.record.identity}", f"{names}/{name}")
+            except FileExistsError:
+                holder = os.path.basename(os.path.realpath(f"{names}/{name}"))
+                raise UsageError(f"the name {name} is taken by container {holder[:12]}") from None
+            task = container.read_task(one.directory)
+            renamed = tuple(name if text == old else text for text in task.names)
+            container.write_task(task._replace(names=renamed, directory=one.directory))
+            records.rewrite(one.directory, one.record._replace(name=name))
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(f"{names}/{old}")
+        self.event(Container(one.directory, one.record._replace(name=name)), "rename", oldName=old)
+
     def new_name(self) -> str:
         """Return a name that nobody has."""
         while True:

@@ -348,6 +348,52 @@ def test_the_id_is_written_and_the_file_must_be_new(pybuild: Pybuild, caller: Ca
     assert pybuild(*options, "busybox", "true").status == 125
 
 
+def test_a_container_can_be_made_first_and_started_later(pybuild: Pybuild, caller: Caller) -> None:
+    path = caller.place() / "id"
+    options = ("--cidfile", path, "--name", "later", "--network", "none")
+    made = pybuild("create", *options, "busybox", "echo", "begun").ok()
+    assert made.output.strip() == path.read_text()
+    assert state(pybuild, "later")["Status"] == "created"
+    assert pybuild("start", "-a", "later").ok().output == "begun\n"
+    assert state(pybuild, "later")["Status"] == "exited"
+
+
+def test_a_container_that_cannot_be_made_leaves_no_file_with_its_id(
+    pybuild: Pybuild, caller: Caller
+) -> None:
+    path = caller.place() / "id"
+    failed = pybuild("create", "--cidfile", path, "--rootfs", "/nowhere", "true")
+    assert failed.status
+    assert not path.exists()
+
+
+def test_a_container_gets_another_name(pybuild: Pybuild) -> None:
+    identity = detached(pybuild, "old", WAIT, "--network", "none")
+    detached(pybuild, "other", WAIT, "--network", "none")
+    pybuild("rename", "old", "new").ok()
+    assert pybuild.inspect("new")["Id"] == identity
+    assert pybuild("inspect", "old").status
+    assert "is taken by container" in pybuild("rename", "new", "other").errors
+    assert "invalid container name" in pybuild("rename", "new", ".x").errors
+    assert pybuild("container", "ls", "--format", "{{.Names}}").ok().output == "other\nnew\n"
+    pybuild("rm", "-f", "new", "other").ok()
+    detached(pybuild, "new", WAIT, "--network", "none")
+
+
+def test_what_does_not_run_is_pruned(pybuild: Pybuild) -> None:
+    detached(pybuild, "runs", WAIT, "--network", "none")
+    kept = pybuild("create", "--label", "keep=1", "busybox", "true").ok().output
+    ended = pybuild("run", "-d", "--network", "none", "busybox", "true").ok().output
+    pybuild("wait", ended.strip()).ok()
+    assert "add --force" in pybuild("container", "prune").errors
+    young = pybuild("container", "prune", "-f", "--filter", "until=1h").ok()
+    assert young.output == "Total reclaimed space: 0B\n"
+    labelled = pybuild("container", "prune", "-f", "--filter", "label=keep=1").ok()
+    assert labelled.output.splitlines()[0] == kept.strip()
+    assert ended in pybuild("container", "prune", "-f").ok().output
+    assert pybuild("ps", "-a", "--format", "{{.Names}}").ok().output == "runs\n"
+
+
 @pytest.mark.parametrize("kind", ["root", "rootless"])
 def test_a_server_answers_on_the_loopback_and_to_its_neighbours(
     kind: str, request: pytest.FixtureRequest

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from buildkit.cli import main as program
-from buildkit.cli.main import COMMANDS, main, overview
+from buildkit.cli.main import COMMANDS, TWO_WORDS, main, overview
 from tests.program import PROGRAM
 
 
@@ -36,6 +36,26 @@ def test_help_is_the_overview(words: list[str], capsys: pytest.CaptureFixture[st
 def test_every_command_tells_its_options(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([name, "--help"]) == 0
     assert "usage: pybuild" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "words", [(first, second) for first, known in TWO_WORDS.items() for second in known]
+)
+def test_two_words_of_docker_are_a_command(
+    words: tuple[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = TWO_WORDS[words[0]][words[1]][0]
+    assert command in COMMANDS
+    assert main([*words, "--help"]) == 0
+    assert "usage: pybuild" in capsys.readouterr().out
+
+
+def test_the_root_may_stand_behind_two_words(tmp_path: Path) -> None:
+    first, second = tmp_path / "first", tmp_path / "second"
+    assert main(["volume", "--root", str(first), "ls"]) == 0
+    assert main(["volume", "ls", "--root", str(second)]) == 0
+    assert (first / "format").exists()
+    assert (second / "format").exists()
 
 
 def test_without_a_word_the_overview_is_an_error(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,0 +1,81 @@
+"""`pybuild container`: what is done to containers that are not named one by one.
+
+docker's other second words (`container ls`, `container rm`) are commands of their own here, which
+`buildkit.cli.main` finds.
+"""
+
+import argparse
+import os
+import sys
+import time
+
+from buildkit.cli.containers import is_running, opened
+from buildkit.cli.listing import seconds_of, size_text
+from buildkit.containers.ending import remove
+from buildkit.containers.filters import Filter, matches
+from buildkit.containers.store import Container
+from buildkit.durations import parse_duration
+from buildkit.errors import UsageError
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+    prune = actions.add_parser("prune", help="remove all containers that do not run")
+    prune.add_argument("-f", "--force", action="store_true", help="do not ask")
+    prune.add_argument(
+        "--filter",
+        action="append",
+        default=[],
+        metavar="until=TIME|label=NAME[=VALUE]",
+        help="only those made longer ago, as 24h; only those with a label",
+    )
+
+
+def command(args: argparse.Namespace) -> int:
+    """Remove what does not run; print the IDs and what was gained."""
+    oldest, labels = _filters(args.filter)
+    if not args.force:
+        raise UsageError("this removes what containers have written", hint="add --force")
+    gained = 0
+    with opened(args) as (_root, containers):
+        for one in list(containers.all()):
+            if is_running(one) or not matches(one, one.state, labels) or _is_young(one, oldest):
+                continue
+            size = _size(f"{one.directory}/layer")
+            try:
+                remove(containers, one)
+            except UsageError:  # somebody has just started it
+                continue
+            gained += size
+            sys.stdout.write(f"{one.record.identity}\n")
+    sys.stdout.write(f"Total reclaimed space: {size_text(gained)}\n")
+    return 0
+
+
+def _filters(texts: list[str]) -> tuple[float | None, tuple[Filter, ...]]:
+    """Return since when a container may be kept, and what labels it must have."""
+    oldest, labels = None, []
+    for text in texts:
+        key, _equals, value = text.partition("=")
+        if key == "until" and value:
+            oldest = time.time() - parse_duration(value)
+        elif key == "label" and value:
+            labels.append(Filter(key, value))
+        else:
+            raise UsageError(f"unknown filter {text!r}", hint="known are until=TIME, label=NAME")
+    return oldest, tuple(labels)
+
+
+def _is_young(one: Container, oldest: float | None) -> bool:
+    made = seconds_of(one.record.created)
+    return oldest is not None and (made is None or made > oldest)
+
+
+def _size(directory: str) -> int:
+    """Return the bytes that files below a directory take on the disk."""
+    total = 0
+    for parent, _directories, names in os.walk(directory):
+        for name in names:
+            total += os.lstat(os.path.join(parent, name)).st_blocks * 512
+    return total

@@ -1,0 +1,35 @@
+"""`pybuild create`: a container that is made and not started yet."""
+
+import argparse
+import os
+import sys
+
+from buildkit.cli import run_options
+from buildkit.cli.options import open_root
+from buildkit.cli.run import made, reserved
+from buildkit.cli.run_options import wishes_of
+from buildkit.snapshot.overlay import OverlayStore
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options: those of `run`."""
+    parser.usage = "pybuild create [OPTIONS] IMAGE [COMMAND...]"
+    run_options.add_arguments(parser)
+
+
+def command(args: argparse.Namespace) -> int:
+    """Make the container; print its ID."""
+    wishes = wishes_of(args)
+    cidfile = reserved(args.cidfile)
+    try:
+        with open_root(args) as root:
+            identity = made(root, OverlayStore(root), args, wishes).record.identity
+    except BaseException:
+        if cidfile is not None:
+            os.unlink(args.cidfile)
+        raise
+    if cidfile is not None:
+        os.write(cidfile, identity.encode())
+        os.close(cidfile)
+    sys.stdout.write(f"{identity}\n")
+    return 0
