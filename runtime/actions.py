@@ -128,6 +128,12 @@ class ForbidPrivileges(NamedTuple):
     """Set no_new_privs."""
 
 
+class Supervise(NamedTuple):
+    """Pass calls about owners and ids on to the supervisor, by the seccomp program."""
+
+    program: bytes
+
+
 class LoadFilter(NamedTuple):
     """Install the seccomp program."""
 
@@ -174,6 +180,7 @@ Action: TypeAlias = (
     | LeaveKeyring
     | DropBounding
     | ForbidPrivileges
+    | Supervise
     | LoadFilter
     | BecomeUser
     | LimitCapabilities
@@ -216,6 +223,8 @@ def _describe_plain(action: Action) -> str:
             return "join the container"
         case SetHostname(name):
             return f"set the host name {name}"
+        case Supervise():
+            return "pass calls about owners and ids on to a supervisor"
         case LoadFilter(program):
             return f"load a seccomp filter of {len(program) // 8} instructions"
         case DropBounding(keep):

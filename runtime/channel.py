@@ -70,9 +70,18 @@ class Failed(NamedTuple):
         return kind(self.action, self.cause, hint=self.hint, number=self.number)
 
 
-Message: TypeAlias = Run | Signal | Ready | Unstarted | Failed | ExitStatus
+class Listener(NamedTuple):
+    """To the supervisor, with the descriptor on which the sandbox's calls are heard, and stderr.
 
-_TYPES = wire.named(Run, Signal, Ready, Unstarted, Failed, ExitStatus, Stub)
+    `number` is 0, or the errno for which there is none.
+    """
+
+    number: int
+
+
+Message: TypeAlias = Run | Signal | Ready | Unstarted | Failed | Listener | ExitStatus
+
+_TYPES = wire.named(Run, Signal, Ready, Unstarted, Failed, Listener, ExitStatus, Stub)
 
 
 class Channel:

@@ -7,14 +7,18 @@ Source: pid_namespaces(7), wait4(2); docs/performance.md, "Steps"; docs/security
 
 import os
 import time
+from typing import TYPE_CHECKING
 
 from runtime import cgroups, init, stubs, syscalls
-from runtime.actions import Action
+from runtime.actions import Action, Supervise
 from runtime.channel import Channel, Failed, Ready, Unstarted
 from runtime.errors import SandboxError
 from runtime.spec import ExitStatus
 from runtime.stubs import Stub
 from runtime.usage import Usage
+
+if TYPE_CHECKING:
+    from runtime.supervisor import Supervisor
 
 KILL = 9
 _DEADLY = (1, 2, 3, 15)
@@ -29,9 +33,16 @@ class Child:
     """
 
     def __init__(
-        self, pid: int, status: Channel, group: cgroups.Group | None, *, first: bool = True
+        self,
+        pid: int,
+        status: Channel,
+        group: cgroups.Group | None,
+        supervisor: "Supervisor | None",
+        *,
+        first: bool = True,
     ) -> None:
         """`first`: it is process 1 of its namespace, and `group` its own."""
+        self._supervisor = supervisor
         self.pidfd = os.pidfd_open(pid)
         self._first = first
         self._outer = -1
@@ -116,6 +127,8 @@ class Child:
         self.hear()
         self._status.close()
         os.close(self.pidfd)
+        if self._supervisor is not None:
+            self._supervisor.end()
         stubs.remove(self._stubs, self._parents)
         used = Usage()
         if self._group is not None:
@@ -166,16 +179,20 @@ def start(
     `namespace` is the caller's own pid namespace, to which it comes back where it may; in a
     user namespace that does not own it, the caller can fork no more.
     """
+    supervisor = _supervisor(plan)
     ours, theirs = Channel.pair()
     syscalls.unshare(syscalls.CLONE_NEWPID)
     try:
         pid = os.fork()
     except OSError:
         _come_back(namespace)
+        if supervisor is not None:
+            supervisor.end()
         raise
     if pid == 0:
         try:
             ours.close()
+            given = _with(given, supervisor)
             if group is not None:
                 group.join()
             init.main(plan, given, theirs, dies_with_parent=dies_with_parent)
@@ -183,7 +200,9 @@ def start(
             os._exit(125)
     theirs.close()
     _come_back(namespace)
-    return Child(pid, ours, group)
+    if supervisor is not None:
+        supervisor.socket.close()
+    return Child(pid, ours, group, supervisor)
 
 
 def join(
@@ -198,6 +217,7 @@ def join(
     Until it executes, processes of the sandbox must not be able to look at it: it is this
     interpreter (docs/security.md, S2).
     """
+    supervisor = _supervisor(plan)
     ours, theirs = Channel.pair()
     syscalls.prctl(syscalls.PR_SET_DUMPABLE, 0)
     syscalls.setns(sandbox, syscalls.CLONE_NEWPID)
@@ -205,10 +225,13 @@ def join(
         pid = os.fork()
     except OSError:
         _come_back(namespace)
+        if supervisor is not None:
+            supervisor.end()
         raise
     if pid == 0:
         try:
             ours.close()
+            given = _with(given, supervisor)
             if group is not None:
                 group.join()
             init.main(plan, given, theirs, dies_with_parent=False)
@@ -217,7 +240,23 @@ def join(
     theirs.close()
     _come_back(namespace)
     syscalls.prctl(syscalls.PR_SET_DUMPABLE, 1)
-    return Child(pid, ours, None, first=False)
+    if supervisor is not None:
+        supervisor.socket.close()
+    return Child(pid, ours, None, supervisor, first=False)
+
+
+def _supervisor(plan: tuple[Action, ...]) -> "Supervisor | None":
+    """Start a supervisor where the plan asks for one."""
+    if not any(type(action) is Supervise for action in plan):
+        return None
+    # Only who has a single id pays for the import.
+    from runtime import supervisor
+
+    return supervisor.start()
+
+
+def _with(given: init.Given, supervisor: "Supervisor | None") -> init.Given:
+    return given if supervisor is None else given._replace(supervisor=supervisor.socket.fileno())
 
 
 def _come_back(namespace: int) -> None:

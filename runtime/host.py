@@ -5,18 +5,20 @@ In: files of the host. Out: `Host`.
 
 import os
 
-from runtime import mounts
+from runtime import mounts, owners
 from runtime.values import NamedTuple
 
 
 class Host(NamedTuple):
     """What a plan depends on beside the spec.
 
-    `resolv_conf` and `hosts` are the texts of the host's files.
+    `single_id`: there is one id, and owners of files are recorded. `resolv_conf` and `hosts` are
+    the texts of the host's files.
     """
 
     machine: str
     initial_user_namespace: bool = True
+    single_id: bool = False
     resolv_conf: str = ""
     hosts: str = ""
     release: str = ""
@@ -29,6 +31,7 @@ def here() -> Host:
     return Host(
         machine=kernel.machine,
         initial_user_namespace=mounts.in_initial_user_namespace(),
+        single_id=owners.are_recorded(),
         resolv_conf=_resolv_conf(),
         hosts=_read("/etc/hosts"),
         release=kernel.release,

@@ -34,11 +34,12 @@ from runtime.actions import (
     SealRoot,
     SetHostname,
     SetLimits,
+    Supervise,
     Unshare,
     WriteSysctls,
     describe,
 )
-from runtime.channel import Channel, Failed, Ready
+from runtime.channel import Channel, Failed, Listener, Ready
 from runtime.errors import SandboxError, SetupError, UserError, explain
 from runtime.rootfs import CgroupView, NewRoot
 from runtime.rootless import make_private
@@ -58,12 +59,14 @@ _KILL = 9
 class Given(NamedTuple):
     """What the process has from its parent, beside the plan.
 
-    `fds` gives the descriptor for each number in the plan.
+    `fds` gives the descriptor for each number in the plan; `supervisor` is a socket to the
+    supervisor, -1 where there is none.
     """
 
     stdio: tuple[int, int, int]
     fds: Mapping[int, int]
     view: CgroupView
+    supervisor: int = -1
 
 
 def main(
@@ -106,24 +109,31 @@ class _Making:
                 self._perform_on_root(action)
             case Unshare() | JoinNetwork() | JoinSandbox() | RaiseLoopback() | SetHostname():
                 self._isolate(action)
+            case Supervise(program):
+                _supervise(program, self._given.supervisor)
             case LeaveKeyring() | SetLimits() | DropBounding() | ForbidPrivileges() | LoadFilter():
                 _restrict(action)
-            case LimitCapabilities(keep):
-                # Whatever securebits the caller has: only root keeps any.
-                capabilities.limit(0 if self._account.uid else keep)
             case OpenTerminal(rows, columns, console):
                 self._terminal = process.open_terminal(rows, columns, console=console)
             case EnterDirectory(path):
                 process.enter_directory(path)
+            case BecomeUser() | LimitCapabilities():
+                self._become(action)
+            case Execute():
+                self._execute(action)
+            case _:
+                assert_never(action)
+
+    def _become(self, action: BecomeUser | LimitCapabilities) -> None:
+        match action:
             case BecomeUser(user, groups):
                 self._account = process.find_account(user, groups)
                 if self._terminal is not None:
                     os.fchown(self._terminal[1], self._account.uid, -1)
                 process.become(self._account)
-            case Execute():
-                self._execute(action)
-            case _:
-                assert_never(action)
+            case LimitCapabilities(keep):
+                # Whatever securebits the caller has: only root keeps any.
+                capabilities.limit(0 if self._account.uid else keep)
 
     def _isolate(
         self, action: Unshare | JoinNetwork | JoinSandbox | RaiseLoopback | SetHostname
@@ -210,6 +220,25 @@ def _restrict(
             syscalls.prctl(syscalls.PR_SET_NO_NEW_PRIVS, 1)
         case LoadFilter(program):
             syscalls.seccomp_filter(program)
+
+
+def _supervise(program: bytes, socket: int) -> None:
+    """Pass calls on to the supervisor from now on, or say what is lost without it."""
+    supervisor = Channel.of(socket)
+    try:
+        listener = syscalls.seccomp_listener(program)
+    except OSError as error:
+        reason = (error.strerror or "").lower()
+        message = (
+            f"pybuild: owners cannot be recorded here ({reason}): chown fails, and files belong "
+            "to root, as there are no subordinate ids for this user\n"
+        )
+        os.write(2, message.encode())
+        supervisor.send(Listener(error.errno or 0))
+    else:
+        supervisor.send(Listener(0), [listener, 2])
+        os.close(listener)
+    supervisor.close()
 
 
 def _failure(action: Action | None, error: Exception) -> Failed:

@@ -30,6 +30,7 @@ from runtime.actions import (
     SealRoot,
     SetHostname,
     SetLimits,
+    Supervise,
     Unshare,
     WriteSysctls,
 )
@@ -129,6 +130,8 @@ def _becoming(
     actions += [LeaveKeyring(), EnterDirectory(process.cwd or "/"), DropBounding(keep)]
     if spec.no_new_privs:
         actions.append(ForbidPrivileges())
+    if host.single_id:
+        actions.append(Supervise(seccomp.assemble_supervised(host.machine)))
     if spec.seccomp == "default" and spec.security != "insecure":
         # While the process still has CAP_SYS_ADMIN, which spares no_new_privs.
         actions.append(LoadFilter(_filter(spec, held, host)))

@@ -216,7 +216,7 @@ def _outcome(attempt: Callable[[], object], hint: str) -> str:
         kinds = {
             "root": "mount namespace, as root",
             "subordinate": "user namespace with subordinate ids",
-            "single": f"user namespace with one id: {detail.reason}",
+            "single": f"user namespace with one id, owners are recorded: {detail.reason}",
         }
         detail = kinds[detail.kind]
     return "\0".join(("yes", "", "", str(detail)))

@@ -13,7 +13,7 @@ import stat
 from collections.abc import Mapping
 from typing import assert_never
 
-from runtime import devices, mounts, safepath, syscalls
+from runtime import devices, mounts, owners, safepath, syscalls
 from runtime.errors import UnsupportedError
 from runtime.spec import (
     Bind,
@@ -195,7 +195,8 @@ class NewRoot:
         fd = os.open(name, flags, 0o600, dir_fd=self._scratch)
         try:
             os.write(fd, mount.content)
-            os.fchown(fd, mount.uid, mount.gid)
+            if not owners.are_recorded():
+                os.fchown(fd, mount.uid, mount.gid)
             os.fchmod(fd, mount.mode)
         finally:
             os.close(fd)

@@ -23,7 +23,7 @@ class Identity(NamedTuple):
 
     `root`: the machine's root, or root of a user namespace it was already in. `subordinate`:
     root of a new user namespace with many ids. `single`: likewise with one id only, so that
-    ownership cannot be kept; `reason` says why. `uid` and `gid` are those outside.
+    owners are recorded (`owners.py`); `reason` says why. `uid` and `gid` are those outside.
     """
 
     kind: Literal["root", "subordinate", "single"]

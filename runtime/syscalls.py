@@ -69,6 +69,7 @@ PR_CAP_AMBIENT_CLEAR_ALL = 4
 
 SECCOMP_SET_MODE_FILTER = 1
 SECCOMP_GET_ACTION_AVAIL = 2
+SECCOMP_FILTER_FLAG_NEW_LISTENER = 8
 KEYCTL_JOIN_SESSION_KEYRING = 1
 
 _CAPABILITY_VERSION_3 = 0x20080522
@@ -321,6 +322,14 @@ def seccomp_filter(program: bytes) -> None:
     value = _Program(len(program) // 8, program)
     pointer = ctypes.byref(value)
     _call(_number("seccomp"), SECCOMP_SET_MODE_FILTER, 0, pointer)
+
+
+def seccomp_listener(program: bytes) -> int:
+    """Install a BPF program; return the descriptor to hear of what it passes on (Linux 5.0)."""
+    value = _Program(len(program) // 8, program)
+    pointer = ctypes.byref(value)
+    flags = SECCOMP_FILTER_FLAG_NEW_LISTENER
+    return _call(_number("seccomp"), SECCOMP_SET_MODE_FILTER, flags, pointer)
 
 
 def seccomp_has(action: int) -> bool:

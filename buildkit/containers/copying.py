@@ -18,7 +18,7 @@ from buildkit.snapshot.layer import LayerWriter
 from buildkit.snapshot.unpack import unpack_archive
 from buildkit.tree.entry import Entry, entry_of, make, read_xattrs
 from buildkit.tree.walk import walk
-from runtime import safepath
+from runtime import owners, safepath
 from runtime.values import NamedTuple
 
 _FILE = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK
@@ -144,7 +144,7 @@ def _write(
         os.close(fd)
     elif stat.S_ISREG(found.st_mode):
         fd = safepath.open_beneath(source.root, source.path, _FILE)
-        entry = make(prefix, os.fstat(fd), xattrs=read_xattrs(fd))
+        entry = make(prefix, owners.stat_of(fd), xattrs=read_xattrs(fd))
         writer.add(_owned(entry._replace(inode=None), owner), fd)
         os.close(fd)
     else:
@@ -159,7 +159,7 @@ def _write_special(
     parent, _, name = source.path.rstrip("/").rpartition("/")
     fd = safepath.open_beneath(source.root, parent or "/", _DIRECTORY)
     try:
-        found = os.stat(name, dir_fd=fd, follow_symlinks=False)
+        found = owners.stat_at(name, fd)
         writer.add(_owned(entry_of(path, os.fsencode(name), fd, found), owner), -1)
     finally:
         os.close(fd)

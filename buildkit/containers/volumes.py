@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from buildkit.errors import UsageError
 from buildkit.state.removal import remove_tree
 from buildkit.state.root import StateRoot
-from runtime import documents, safepath
+from runtime import documents, owners, safepath
 from runtime.values import NamedTuple
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
@@ -107,8 +107,8 @@ def seed_from(tree: int, target: str, scratch: str) -> Callable[[str], None]:
         try:
             place = os.open(directory, _DIRECTORY)
             copy_tree(source, place, scratch)
-            found = os.fstat(source)
-            os.fchown(place, found.st_uid, found.st_gid)
+            found = owners.stat_of(source)
+            owners.give(place, found.st_uid, found.st_gid)
             os.fchmod(place, found.st_mode & 0o7777)
             os.close(place)
         finally:

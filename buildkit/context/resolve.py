@@ -11,6 +11,7 @@ import stat
 from buildkit.context.descent import DIRECTORY
 from buildkit.context.ignore import NO_RULE, Patterns
 from buildkit.context.rows import Row, row_of
+from runtime import owners
 from runtime.values import NamedTuple
 
 _MAX_LINKS = 255
@@ -75,7 +76,7 @@ class _Walk:
                 self._up()
             else:
                 todo += self._down(name, todo)
-        row = self._row or row_of("", os.stat(self._root))
+        row = self._row or row_of("", owners.stat_of(self._root))
         canonical = "/".join(self._names)
         state = self._patterns.state_of(canonical) if self._patterns else NO_RULE
         return Place(canonical, row, state)
@@ -84,13 +85,13 @@ class _Walk:
         if self._fds:
             os.close(self._fds.pop())
             self._names.pop()
-            self._row = row_of("", os.fstat(self._here()))
+            self._row = row_of("", owners.stat_of(self._here()))
 
     def _down(self, name: str, todo: list[str]) -> list[str]:
         """Take one step; return what is to be followed before `todo`, last step first."""
         here = self._here()
         try:
-            row = row_of(name, os.stat(name, dir_fd=here, follow_symlinks=False))
+            row = row_of(name, owners.stat_at(name, here))
         except FileNotFoundError:
             raise self._missing([name, *reversed(todo)]) from None
         self._check_hidden(name, row)

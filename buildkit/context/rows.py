@@ -16,6 +16,7 @@ import stat
 from typing import TypeAlias
 
 from buildkit.context.paths import byte_order
+from runtime import owners
 from runtime.values import NamedTuple
 
 Row: TypeAlias = tuple[str, int, int, int, int, int, int, int, int, int, int]
@@ -56,10 +57,14 @@ def read_rows(fd: int) -> tuple[Row, ...]:
     What vanishes while it is read is left out.
     """
     rows: list[Row] = []
+    recorded = owners.are_recorded()
     with os.scandir(fd) as entries:
         for entry in entries:
             try:
-                rows.append(row_of(entry.name, entry.stat(follow_symlinks=False)))
+                found = entry.stat(follow_symlinks=False)
+                if recorded:
+                    found = owners.seen(found, owners.at(fd, entry.name))
+                rows.append(row_of(entry.name, found))
             except FileNotFoundError:
                 continue
     if all(row[0].isascii() for row in rows):
@@ -92,7 +97,7 @@ def read_xattrs(target: int | str) -> Xattrs:
 def is_kept(name: str) -> bool:
     """Say whether a COPY takes the extended attribute `name` along."""
     if name.startswith("user."):
-        return not name.startswith("user.overlay.")
+        return not name.startswith(("user.overlay.", owners.ATTRIBUTE))
     return name == _KEPT_XATTR
 
 
@@ -109,16 +114,18 @@ def read_content(row: Row, directory: int) -> tuple[Row, Content]:
     name = row[0]
     if stat.S_ISLNK(row[1]):
         target = os.readlink(name, dir_fd=directory)
-        return row, Content(target, read_xattrs(f"/proc/self/fd/{directory}/{name}"))
+        xattrs = read_xattrs(f"/proc/self/fd/{directory}/{name}")
+        kept = tuple(one for one in xattrs if not owners.is_record(one[0], row[1]))
+        return row, Content(target, kept)
     fd = open_file(name, directory)
     try:
-        found = os.fstat(fd)
+        found = owners.stat_of(fd)
         if not stat.S_ISREG(found.st_mode):
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), name)
         for _ in range(3):
             before = row_of(name, found)
             content = Content(hashed(fd), read_xattrs(fd))
-            found = os.fstat(fd)
+            found = owners.stat_of(fd)
             if row_of(name, found) == before:
                 break
             os.lseek(fd, 0, os.SEEK_SET)

@@ -23,6 +23,7 @@ from buildkit.snapshot.compression import DecompressingReader, detect
 from buildkit.snapshot.tarnumbers import block_sum, number, signed_sum
 from buildkit.snapshot.unpack import unpack_archive
 from buildkit.tree.entry import read_xattrs
+from runtime import owners
 
 _BLOCK = 512
 
@@ -156,7 +157,7 @@ class _Moving:
             self._target.directory(place)
             return place
         fd = self._source.go(path)
-        found = os.fstat(fd)
+        found = owners.stat_of(fd)
         owner = self._owner or Owner(found.st_uid, found.st_gid)
         times = (found.st_mtime_ns, found.st_mtime_ns)
         self._target.directory_instead(place)
@@ -180,12 +181,12 @@ class _Moving:
     @staticmethod
     def _give_away(directory: int, name: str, owner: Owner) -> None:
         """Change the owner of a file; its set-id bits and capabilities stay as they are."""
-        found = os.stat(name, dir_fd=directory, follow_symlinks=False)
+        found = owners.stat_at(name, directory)
         if (found.st_uid, found.st_gid) == owner:
             return
         below = f"/proc/self/fd/{directory}/{name}"
         xattrs = read_xattrs(os.fsencode(below))
-        os.chown(name, *owner, dir_fd=directory, follow_symlinks=False)
+        owners.give(owners.at(directory, name), *owner)
         if stat.S_ISLNK(found.st_mode):
             return
         # Only our own unpacking has written here: what was no link is none.

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from buildkit.llb.op import CacheMount
 from buildkit.progress.cancel import Cancel
 from buildkit.state.root import StateRoot
+from runtime import owners
 
 _POLL = 0.05
 
@@ -87,7 +88,7 @@ def _make(
     with root.writing("caches"):
         os.mkdir(fs, 0o700)
         fill(fs)
-        os.chown(fs, mount.uid, mount.gid)
+        owners.give(fs, mount.uid, mount.gid)
         os.chmod(fs, mount.mode)
         about = [mount.id, content, mount.mode, mount.uid, mount.gid]
         with open(f"{made}/about", "x", encoding="ascii") as file:

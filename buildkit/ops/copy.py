@@ -25,6 +25,7 @@ from buildkit.ops.select import inline_bytes
 from buildkit.ops.selection import INLINE, Entry, Root, Selection
 from buildkit.ops.target import Attributes, Target, failure, set_attributes, set_xattrs
 from buildkit.ops.transfer import Transfer, write_all
+from runtime import owners
 from runtime.values import NamedTuple
 
 _NEW_FILE = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -313,7 +314,7 @@ class _Copier:
         """Set the attributes of a link or device, which cannot be opened."""
         name = _split(path)[1]
         attributes = self._attributes(entry, found)
-        os.chown(name, *attributes.owner, dir_fd=fd, follow_symlinks=False)
+        owners.give(owners.at(fd, name), *attributes.owner)
         if entry.kind != "link":
             # Made by us just now in a directory that nobody else reaches: it is no link.
             os.chmod(name, attributes.mode, dir_fd=fd)

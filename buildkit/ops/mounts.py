@@ -29,6 +29,7 @@ from buildkit.ops.shown import mount_copy
 from buildkit.progress.cancel import Cancel
 from buildkit.state.root import StateRoot
 from runtime import mounts as kernel
+from runtime import owners
 from runtime.safepath import open_beneath
 from runtime.spec import BindFd, File, Mount, Overlay, Tmpfs
 from runtime.values import NamedTuple
@@ -136,10 +137,10 @@ class Mounting:
         source = os.open(f"/proc/self/fd/{fd}", os.O_RDONLY | os.O_CLOEXEC)
         made = os.open(copied, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         try:
-            found = os.fstat(source)
+            found = owners.stat_of(source)
             while os.copy_file_range(source, made, 1 << 24):
                 self._cancel.check()
-            os.fchown(made, found.st_uid, found.st_gid)
+            owners.give(made, found.st_uid, found.st_gid)
             os.fchmod(made, stat.S_IMODE(found.st_mode))
         finally:
             os.close(source)

@@ -14,6 +14,7 @@ from buildkit.cache.result import Outcome
 from buildkit.context.tree import Tree
 from buildkit.errors import Cancelled, StepError
 from buildkit.llb.op import CopyOp, ExecOp, GitOp, HttpOp, MkdirOp
+from buildkit.ops.chown import Owner
 from buildkit.ops.copy import LinkFrom, copy_into
 from buildkit.ops.earlier import WORTHWHILE, EarlierLayer, last_result
 from buildkit.ops.execute import Setting, execute
@@ -29,6 +30,8 @@ from buildkit.progress.cancel import Cancel
 from buildkit.progress.reporter import StepReporter
 from buildkit.snapshot.layers import Layers
 from buildkit.snapshot.snapshot import Active, Change, Committed, Snapshot
+from runtime import accounts, owners
+from runtime.accounts import Account
 from runtime.mounts import mounted_overlay_fd
 
 Salvage: TypeAlias = Callable[[int], None]
@@ -146,7 +149,24 @@ class Performer:
                 if isinstance(error, StepError) or cancel.expired:
                     self._salvaged(setting)
                 raise
+            if owners.are_recorded():
+                self._attribute(op, active, parent)
             return _outcome(self._commit(active, parent), parent)._replace(usage=usage)
+
+    def _attribute(self, op: ExecOp, active: Active, parent: Snapshot | None) -> None:
+        """Record whose the files are that a RUN has made."""
+        # Only who has a single id pays for the import.
+        from buildkit.ops.attribute import attribute
+
+        with ExitStack() as stack, self._looking:
+            view = None
+            account = Account(0, 0, (0,), "/")
+            if parent is not None:
+                view = stack.enter_context(self._stores.snapshots.view(parent))
+                account = accounts.lookup(view, op.user)
+            upper = os.open(active.upper, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            stack.callback(os.close, upper)
+            attribute(upper, view, Owner(account.uid, account.gid))
 
     def _salvaged(self, setting: Setting) -> None:
         """Show what a step that failed has left to who wants to keep some of it."""

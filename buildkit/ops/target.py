@@ -21,7 +21,7 @@ from buildkit.snapshot.marks import make_opaque
 from buildkit.state.removal import remove_tree
 from buildkit.state.root import disk_error
 from buildkit.tree.entry import read_xattrs
-from runtime import safepath
+from runtime import owners, safepath
 from runtime.values import NamedTuple
 
 
@@ -47,7 +47,7 @@ class Target:
         self._parent_fd = parent
         self._made = Attributes(mode, owner, None, ())
         # What is set on the root already stays; only its time has to be set again.
-        self._final = {"": _kept(os.fstat(self._root), ())}
+        self._final = {"": _kept(owners.stat_of(self._root), ())}
         self._shared = {"": parent is not None}
         self._hidden: set[str] = set()
 
@@ -229,7 +229,7 @@ def _kept(found: os.stat_result, xattrs: Xattrs) -> Attributes:
 
 def _lstat(name: str, directory: int) -> os.stat_result | None:
     try:
-        return os.stat(name, dir_fd=directory, follow_symlinks=False)
+        return owners.stat_at(name, directory)
     except FileNotFoundError:
         return None
 
@@ -250,7 +250,7 @@ def set_attributes(fd: int, attributes: Attributes) -> None:
 
     A new owner takes away set-id bits and file capabilities; an access list sets the mode.
     """
-    os.fchown(fd, *attributes.owner)
+    owners.give(fd, *attributes.owner)
     set_xattrs(fd, attributes.xattrs)
     os.fchmod(fd, attributes.mode)
     if attributes.times is not None:

@@ -24,6 +24,7 @@ from buildkit.snapshot.layer import LayerWriter
 from buildkit.snapshot.unpack import unpack_archive
 from buildkit.state.root import StateRoot
 from buildkit.tree.walk import walk
+from runtime import owners
 from runtime.values import NamedTuple
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -134,7 +135,7 @@ def unpack_mount(root: StateRoot, mount: SharedMount, blob: Reader, what: str) -
             unpack_archive(checked, fd)
             while checked.read(1 << 16):
                 pass
-            os.fchown(fd, mount.uid, mount.gid)
+            owners.give(fd, mount.uid, mount.gid)
             os.fchmod(fd, mount.mode)
         with open(f"{made}/about", "x", encoding="ascii") as file:
             file.write(json.dumps(mount.name))

@@ -16,6 +16,7 @@ from buildkit.snapshot.marks import is_opaque, make_opaque
 from buildkit.tree.descent import Descent
 from buildkit.tree.entry import read_xattrs
 from buildkit.tree.walk import outline
+from runtime import owners
 from runtime.safepath import open_beneath
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -31,7 +32,7 @@ def differing(implied: Iterable[bytes], parent_fd: int) -> tuple[bytes, ...]:
         except (FileNotFoundError, NotADirectoryError):
             continue
         try:
-            there = os.fstat(fd)
+            there = owners.stat_of(fd)
             if (there.st_mode, there.st_uid, there.st_gid) != _PLAIN or read_xattrs(fd):
                 found.append(path)
         finally:
@@ -108,8 +109,8 @@ def _link_tree(source_fd: int, target_fd: int, void: frozenset[bytes]) -> None:
 
 
 def _copy_directory(source: int, target: int) -> None:
-    found = os.fstat(source)
-    os.fchown(target, found.st_uid, found.st_gid)
+    found = owners.stat_of(source)
+    owners.give(target, found.st_uid, found.st_gid)
     os.fchmod(target, stat.S_IMODE(found.st_mode))
     for name, value in read_xattrs(source):
         os.setxattr(target, name, value)

@@ -18,6 +18,7 @@ from buildkit.snapshot.snapshot import Change
 from buildkit.snapshot.store import Watch
 from buildkit.tree.entry import make, read_xattrs
 from buildkit.tree.fingerprint import Fingerprinter
+from runtime import owners
 from runtime.values import NamedTuple
 
 
@@ -81,10 +82,10 @@ def is_layer(upper_fd: int, earlier_fd: int, earlier: Digest, *, with_root: bool
 
 
 def _root(fd: int, clamp: int | None) -> Present:
-    found = os.fstat(fd)
+    found = owners.stat_of(fd)
     if clamp is not None and found.st_mtime_ns > clamp * 1_000_000_000:
         os.utime(fd, (clamp, clamp))
-        found = os.fstat(fd)
+        found = owners.stat_of(fd)
     return Present(make(b"", found, xattrs=read_xattrs(fd)), fd, is_new=False)
 
 

@@ -28,6 +28,7 @@ from buildkit.snapshot.marks import is_opaque, is_whiteout, make_transparent, ma
 from buildkit.tree.descent import Descent
 from buildkit.tree.entry import Entry, entry_of, make, read_xattrs, text
 from buildkit.tree.walk import FILE, sorted_names
+from runtime import owners
 from runtime.values import NamedTuple
 
 _CHUNK = 256 << 10
@@ -87,7 +88,7 @@ class Settling:
     def __iter__(self) -> Iterator[Found]:
         """Settle and yield the changes; the root itself is not among them."""
         fd = self._upper.fd
-        root = _Directory(b"", b"", os.fstat(fd), sorted_names(fd)[::-1])
+        root = _Directory(b"", b"", owners.stat_of(fd), sorted_names(fd)[::-1])
         root.below = self._lower is not None
         self._way.append(root)
         try:
@@ -105,7 +106,7 @@ class Settling:
     def _visit(self, directory: _Directory, name: bytes) -> Iterator[Found]:
         fd = self._upper.fd
         path = directory.path + name
-        found = os.stat(name, dir_fd=fd, follow_symlinks=False)
+        found = owners.stat_at(name, fd)
         lower = self._below(name) if directory.below else None
         if is_whiteout(found) or stat.S_ISSOCK(found.st_mode):
             yield from self._absent(directory, name, found, lower)
@@ -125,7 +126,7 @@ class Settling:
     def _below(self, name: bytes) -> os.stat_result | None:
         assert self._lower is not None
         try:
-            return os.stat(name, dir_fd=self._lower.fd, follow_symlinks=False)
+            return owners.stat_at(name, self._lower.fd)
         except FileNotFoundError:
             return None
 

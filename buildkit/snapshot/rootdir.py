@@ -9,6 +9,7 @@ import os
 import stat
 
 from buildkit.tree.entry import Xattrs, read_xattrs
+from runtime import owners
 from runtime.values import NamedTuple
 
 
@@ -27,14 +28,14 @@ PLAIN = RootAttributes(stat.S_IFDIR | 0o755, 0, 0, ())
 
 def read(fd: int) -> RootAttributes:
     """Return the attributes of an open directory."""
-    found = os.fstat(fd)
+    found = owners.stat_of(fd)
     return RootAttributes(found.st_mode, found.st_uid, found.st_gid, read_xattrs(fd))
 
 
 def write(path: str, attributes: RootAttributes) -> None:
     """Give them to the new directory at `path`."""
     if attributes.uid or attributes.gid:
-        os.chown(path, attributes.uid, attributes.gid)
+        owners.give(path, attributes.uid, attributes.gid)
     os.chmod(path, stat.S_IMODE(attributes.mode))
     for name, value in attributes.xattrs:
         os.setxattr(path, name, value)

@@ -19,6 +19,7 @@ from buildkit.snapshot.places import Places
 from buildkit.snapshot.tarreader import Member, TarReader
 from buildkit.state.removal import remove_tree
 from buildkit.tree.entry import below, text
+from runtime import owners
 from runtime.values import NamedTuple
 
 _FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -281,7 +282,8 @@ class _Unpacking:
         if not stat.S_ISLNK(member.mode):
             os.chmod(name, stat.S_IMODE(member.mode), dir_fd=fd)
         for key, value in member.xattrs:
-            _set_xattr(below(fd, name), key, value)
+            if not owners.is_record(key, member.mode):
+                _set_xattr(below(fd, name), key, value)
         times = (member.mtime_ns, member.mtime_ns)
         os.utime(name, ns=times, dir_fd=fd, follow_symlinks=False)
 
@@ -302,10 +304,7 @@ class _Unpacking:
 
 def _own(file: int | bytes, member: Member) -> None:
     try:
-        if isinstance(file, int):
-            os.fchown(file, member.uid, member.gid)
-        else:
-            os.chown(file, member.uid, member.gid, follow_symlinks=False)
+        owners.give(file, member.uid, member.gid)
     except OSError as error:
         if error.errno != errno.EINVAL:
             raise

@@ -10,6 +10,7 @@ import errno
 import os
 import stat
 
+from runtime import owners
 from runtime.values import NamedTuple
 
 OVERLAY_ATTRIBUTES = ("user.overlay.", "trusted.overlay.")
@@ -46,7 +47,7 @@ def text(path: bytes) -> str:
 def is_content(name: str) -> bool:
     """Say whether the extended attribute `name` is part of a tree."""
     if name.startswith("user."):
-        return not name.startswith("user.overlay.")
+        return not name.startswith(("user.overlay.", owners.ATTRIBUTE))
     return name in _KEPT
 
 
@@ -75,11 +76,13 @@ def entry_of(path: bytes, name: bytes, dir_fd: int, found: os.stat_result) -> En
     if stat.S_ISLNK(mode):
         target = os.readlink(name, dir_fd=dir_fd)
     xattrs = read_xattrs(below(dir_fd, name))
+    if xattrs and owners.are_recorded():
+        xattrs = tuple(one for one in xattrs if not owners.is_record(one[0], mode))
     return make(path, found, target=target, xattrs=xattrs)
 
 
 def make(path: bytes, found: os.stat_result, *, target: bytes = b"", xattrs: Xattrs = ()) -> Entry:
-    """Return an entry from a stat result and what stat does not tell."""
+    """Return an entry from a stat result (of `owners`) and what stat does not tell."""
     mode = found.st_mode
     regular = stat.S_ISREG(mode)
     return Entry(

@@ -12,6 +12,7 @@ from typing import TypeAlias
 
 from buildkit.tree.descent import Descent
 from buildkit.tree.entry import Entry, entry_of, make, read_xattrs
+from runtime import owners
 
 Skip: TypeAlias = Callable[[bytes], bool]
 
@@ -61,7 +62,7 @@ def _names(
     fd = os.open(b".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=root_fd)
     try:
         with Descent(fd) as way:
-            yield b"", b"", fd, os.fstat(fd), way
+            yield b"", b"", fd, owners.stat_of(fd), way
             yield from _names_below(way, skip)
     finally:
         os.close(fd)
@@ -85,7 +86,7 @@ def _names_below(
         path = prefixes[-1] + name
         if skip is not None and skip(path):
             continue
-        found = os.stat(name, dir_fd=dir_fd, follow_symlinks=False)
+        found = owners.stat_at(name, dir_fd)
         if stat.S_ISDIR(found.st_mode):
             inner = way.enter(name)
             yield path, name, dir_fd, found, way

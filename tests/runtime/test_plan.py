@@ -178,7 +178,7 @@ def test_every_action_has_a_description() -> None:
     )
     some = [
         *plan(every, HOST),
-        *plan(SPEC._replace(network_fd=7), HOST),
+        *plan(SPEC._replace(network_fd=7), HOST._replace(single_id=True)),
         *plan_exec(every.process, every, HOST, fd=3, privileged=False),
     ]
     seen = {type(action) for action in some}

@@ -174,3 +174,22 @@ def test_the_kernel_takes_the_program(sandboxes: Sandboxes) -> None:
     # chroot is allowed and fails for its own reason; the clock may not be set.
     result = sandboxes.sh("date -s 2001-01-01; chroot /nowhere; sh -c 'echo still here'")
     assert result.lines[-1] == "still here"
+
+
+@pytest.mark.parametrize("arch", TABLES)
+def test_calls_about_owners_and_ids_alone_are_supervised(arch: int) -> None:
+    machine, table = TABLES[arch]
+    program = seccomp.assemble_supervised(machine)
+    wide = "32" if arch == I386 else ""
+    named = {f"{name}{wide}" for name in (
+        "chown", "lchown", "fchown", "setuid", "setgid", "setreuid", "setregid", "setresuid",
+        "setresgid", "setgroups", "getuid", "geteuid", "getgid", "getegid", "getresuid",
+        "getresgid", "getgroups",
+    )} | {"fchownat"}  # fmt: skip
+    passed_on = {name for name, number in table.items() if answer(program, arch, number) != ALLOW}
+    assert passed_on == named & table.keys()
+    assert {answer(program, arch, table[name]) for name in passed_on} == {0x7FC00000}
+
+
+def test_an_unknown_architecture_is_left_to_the_other_filter() -> None:
+    assert answer(seccomp.assemble_supervised("x86_64"), ARM64, 0) == ALLOW
