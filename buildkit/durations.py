@@ -3,17 +3,17 @@
 import re
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
-_FORM = re.compile(r"(?:[0-9]{1,9}[smhdw]){1,5}|[0-9]{1,12}", re.ASCII)
-_PART = re.compile(r"([0-9]+)([smhdw])", re.ASCII)
+_FORM = r"(?:[0-9]{1,9}[smhdw]){1,5}|[0-9]{1,12}"
+_PART = r"([0-9]+)([smhdw])"
 
 
 def parse_duration(text: str) -> int:
     """Return seconds. Raises ValueError."""
-    if not _FORM.fullmatch(text):
+    if not re.fullmatch(_FORM, text):
         raise ValueError(f"not a span of time: {text!r}")
     if text.isdigit():
         return int(text)
-    return sum(int(number) * _UNITS[unit] for number, unit in _PART.findall(text))
+    return sum(int(number) * _UNITS[unit] for number, unit in re.findall(_PART, text))
 
 
 def duration_text(seconds: float) -> str:

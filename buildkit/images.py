@@ -7,7 +7,6 @@ of it is there to be trusted, so a power cut leaves none that is torn (docs/secu
 """
 
 import re
-import sqlite3
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -19,13 +18,14 @@ from buildkit.oci.digest import Digest
 from buildkit.oci.platforms import Platform
 from buildkit.oci.reference import Reference
 from buildkit.snapshot.layers import Layers
+from buildkit.state.driver import sqlite3
 from buildkit.state.root import StateRoot
 from runtime.values import NamedTuple
 
 if TYPE_CHECKING:
     from buildkit.oci.index_parts import Part
 
-_ID = re.compile(r"(?:sha256:)?([0-9a-f]{1,64})")
+_ID = r"(?:sha256:)?([0-9a-f]{1,64})"
 
 
 class ListedImage(NamedTuple):
@@ -322,7 +322,7 @@ class ImageStore:
             named = self._by_reference(reference)
             if named is not None:
                 return named
-        match = _ID.fullmatch(text)
+        match = re.fullmatch(_ID, text)
         found = None if match is None else self._by_id(match[1])
         if found is not None:
             return found, None

@@ -5,7 +5,6 @@ object that says its type. A field that a reader does not know is left out, one 
 not know has its default: files of another version stay readable.
 """
 
-import base64
 import json
 import os
 from collections.abc import Mapping
@@ -52,7 +51,9 @@ def read(path: str, types: Mapping[str, type]) -> Value:
 
 def _lower(value: Value) -> Value:
     if isinstance(value, bytes):
-        return {_TYPE: _BYTES, "data": base64.b64encode(value).decode()}
+        from binascii import b2a_base64  # hardly any document has bytes
+
+        return {_TYPE: _BYTES, "data": b2a_base64(value, newline=False).decode()}
     if not isinstance(value, tuple):
         return value
     fields = getattr(value, "_fields", None)
@@ -68,6 +69,8 @@ def _raise(value: Value, types: Mapping[str, type]) -> Value:
     if not isinstance(value, dict):
         return value
     if value[_TYPE] == _BYTES:
-        return base64.b64decode(value["data"])
+        from binascii import a2b_base64  # hardly any document has bytes
+
+        return a2b_base64(value["data"])
     kind: Any = types[value[_TYPE]]
     return kind(**{name: _raise(value[name], types) for name in kind._fields if name in value})

@@ -72,6 +72,10 @@ DOORS = {
     "isal": {"buildkit.snapshot.blocks", "buildkit.snapshot.compression"},
     "zstandard": {"buildkit.snapshot.compression"},
     "ctypes": {"runtime.syscalls"},
+    # Plain modules of Python: SHA-256 is called _sha256 up to 3.11.
+    "_sha2": {"buildkit.oci.digest"},
+    "_sha256": {"buildkit.oci.digest"},
+    "_sqlite3": {"buildkit.state.driver"},
     "urllib3": {"buildkit.registry.connections", "buildkit.registry.transport"},
 }
 """Libraries that have one door (or two)."""

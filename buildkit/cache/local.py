@@ -8,7 +8,6 @@ by the next `save`.
 import json
 import os
 import re
-import sqlite3
 import time
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
@@ -20,6 +19,7 @@ from buildkit.cache.result import Usage
 from buildkit.cache.store import CachedStep
 from buildkit.oci.digest import Digest, Fingerprint
 from buildkit.progress.cancel import Cancel
+from buildkit.state.driver import sqlite3
 from buildkit.state.root import StateRoot
 
 TOUCH_AFTER = 3600.0

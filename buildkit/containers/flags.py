@@ -22,14 +22,14 @@ SIGNALS = {
     "XFSZ": 25, "VTALRM": 26, "PROF": 27, "WINCH": 28, "IO": 29, "PWR": 30, "SYS": 31,
     "RTMIN": 34, "RTMAX": 64,
 }  # fmt: skip
-_SIGNAL = re.compile(r"(?:SIG)?([A-Z0-9]+?)(?:([+-])([0-9]{1,2}))?")
+_SIGNAL = r"(?:SIG)?([A-Z0-9]+?)(?:([+-])([0-9]{1,2}))?"
 
 
 def parse_signal(text: str) -> int:
     """Return the number of a signal: `SIGTERM`, `term`, `15`, `RTMIN+3`."""
     if text.isascii() and text.isdigit() and 0 < int(text) <= 64:
         return int(text)
-    match = _SIGNAL.fullmatch(text.upper())
+    match = re.fullmatch(_SIGNAL, text.upper())
     if match and match[1] in SIGNALS:
         offset = int(f"{match[2]}{match[3]}") if match[3] else 0
         if not offset or match[1].startswith("RT"):

@@ -20,8 +20,8 @@ from runtime import container, events
 from runtime.container import State, Task
 from runtime.values import NamedTuple
 
-_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]{0,127}", re.ASCII)
-_ID = re.compile(r"[0-9a-f]{64}", re.ASCII)
+_NAME = r"[a-zA-Z0-9][a-zA-Z0-9_.-]{0,127}"
+_ID = r"[0-9a-f]{64}"
 
 
 class Container(NamedTuple):
@@ -119,7 +119,7 @@ class ContainerStore:
 
     def find(self, text: str) -> Container:
         """Return the container that a name, an ID, or the beginning of one means."""
-        if _NAME.fullmatch(text):
+        if re.fullmatch(_NAME, text):
             linked = f"{self._top}/names/{text}"
             if os.path.exists(linked):
                 return self._at(os.path.realpath(linked))
@@ -139,7 +139,7 @@ class ContainerStore:
         yield from sorted(found, key=lambda one: one.record.created, reverse=True)
 
     def _identities(self) -> list[str]:
-        return [name for name in os.listdir(self._top) if _ID.fullmatch(name)]
+        return [name for name in os.listdir(self._top) if re.fullmatch(_ID, name)]
 
     def _at(self, directory: str) -> Container:
         try:
@@ -187,7 +187,7 @@ def remove_groups(state: State) -> None:
 
 def check_name(text: str) -> str:
     """Return a name that a container may have. Raises UsageError."""
-    if not _NAME.fullmatch(text):
+    if not re.fullmatch(_NAME, text):
         raise UsageError(
             f"invalid container name {text!r}",
             hint="letters, digits and _.- are allowed, and the first is no sign",

@@ -3,12 +3,11 @@
 A reader gives bytes until none are left, a sink takes them. Nothing is ever held whole.
 """
 
-import hashlib
 from collections.abc import Callable
 from typing import Protocol, TypeAlias
 
 from buildkit.errors import ImageError
-from buildkit.oci.digest import Digest
+from buildkit.oci.digest import Digest, hasher
 
 CHUNK = 1 << 20
 
@@ -43,7 +42,7 @@ class VerifyingReader:
         self._expected = expected
         self._size = size
         self._what = what
-        self._hash = hashlib.sha256()
+        self._hash = hasher(size)
         self.seen = 0
 
     def read(self, size: int, /) -> bytes:

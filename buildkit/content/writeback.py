@@ -5,7 +5,10 @@ be brought to the disk, time and again; small files never start it. Source: fdat
 """
 
 import os
-import threading
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import threading
 
 _STRETCH = 32 << 20
 """Bytes after which the second thread is told."""
@@ -17,9 +20,9 @@ class SyncedFile:
     def __init__(self, fd: int) -> None:
         self._fd = fd
         self._unsynced = 0
-        self._wanted = threading.Event()
         self._ended = False
         self._failure: OSError | None = None
+        self._wanted: threading.Event | None = None
         self._thread: threading.Thread | None = None
 
     def write(self, block: bytes) -> None:
@@ -44,20 +47,23 @@ class SyncedFile:
     def stop(self) -> None:
         """End the second thread, before the descriptor is closed; may be called again."""
         self._ended = True
-        self._wanted.set()
-        if self._thread is not None:
+        if self._thread is not None and self._wanted is not None:
+            self._wanted.set()
             self._thread.join()
             self._thread = None
 
     def _start(self) -> None:
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._sync, daemon=True)
+        if self._thread is None or self._wanted is None:
+            import threading  # for large files only: 1 ms
+
+            self._wanted = threading.Event()
+            self._thread = threading.Thread(target=self._sync, args=(self._wanted,), daemon=True)
             self._thread.start()
         self._wanted.set()
 
-    def _sync(self) -> None:
-        while self._wanted.wait() and not self._ended:
-            self._wanted.clear()
+    def _sync(self, wanted: "threading.Event") -> None:
+        while wanted.wait() and not self._ended:
+            wanted.clear()
             try:
                 os.fdatasync(self._fd)
             except OSError as error:

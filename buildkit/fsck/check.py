@@ -10,7 +10,6 @@ pull makes good what is missing. Guarantee R3.
 import contextlib
 import hashlib
 import os
-import sqlite3
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
@@ -25,6 +24,7 @@ from buildkit.oci.config import ImageConfig
 from buildkit.oci.digest import Digest
 from buildkit.oci.index_parts import parts_of
 from buildkit.snapshot.foreign import unpack_foreign
+from buildkit.state.driver import sqlite3
 from buildkit.state.lease import Lease, collect_stale, stale
 from buildkit.state.locks import exclusive
 from buildkit.state.removal import remove_tree

@@ -1,13 +1,36 @@
 """Digests. Source: image-spec descriptor.md, "Digests"; sha256 only."""
 
-import hashlib
 import re
-from typing import NewType, Self
+from typing import TYPE_CHECKING, NewType, Self
+
+try:  # the plain modules: `hashlib` loads all of OpenSSL, 2 ms, for documents of some kilobytes
+    from _sha2 import sha256  # type: ignore[import-not-found,unused-ignore]
+except ImportError:
+    try:
+        from _sha256 import sha256  # type: ignore[import-not-found,unused-ignore]
+    except ImportError:
+        from hashlib import sha256
+
+if TYPE_CHECKING:
+    from hashlib import _Hash
 
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 
 Fingerprint = NewType("Fingerprint", str)
 """xxh3-128 in hex: fast and not collision-proof, so it never names a blob nor decides alone."""
+
+_LARGE = 1 << 20
+"""Bytes from which on OpenSSL, which knows the processor's own instructions, is worth loading."""
+
+
+def hasher(size: int | None) -> "_Hash":
+    """Return a new SHA-256 state for `size` bytes, which may be unknown."""
+    if size is not None and size < _LARGE:
+        small: _Hash = sha256()
+        return small
+    import hashlib  # loads OpenSSL
+
+    return hashlib.sha256()
 
 
 class Digest(str):
@@ -30,7 +53,7 @@ class Digest(str):
     @classmethod
     def of(cls, data: bytes) -> Self:
         """Return the digest of `data`."""
-        return cls("sha256:" + hashlib.sha256(data).hexdigest())
+        return cls("sha256:" + sha256(data).hexdigest())
 
     @property
     def hex(self) -> str:

@@ -19,7 +19,7 @@ from runtime.values import NamedTuple
 MAX_DOCUMENT = 8 << 20
 """Bytes of the largest manifest, index or config that is read."""
 
-_SURROGATE = re.compile("[\ud800-\udfff]")
+_SURROGATE = "[\ud800-\udfff]"
 _HTML = str.maketrans(
     {
         "<": "\\u003c",
@@ -153,14 +153,14 @@ def encode(document: dict[str, Any]) -> bytes:
     A byte that is not UTF-8 becomes U+FFFD, as in Go.
     """
     text = json.dumps(document, ensure_ascii=False, separators=(",", ":"))
-    text = _SURROGATE.sub("\ufffd", text).translate(_HTML)
+    text = re.sub(_SURROGATE, "\ufffd", text).translate(_HTML)
     return text.encode()
 
 
 def _text(value: Any, path: str) -> str:  # noqa: ANN401 - JSON
     if not isinstance(value, str):
         raise DocumentError(f"{path}: {'missing' if value is None else 'not a string'}")
-    if not value.isascii() and _SURROGATE.search(value):
+    if not value.isascii() and re.search(_SURROGATE, value):
         raise DocumentError(f"{path}: half a surrogate pair")
     return value
 

@@ -9,7 +9,7 @@ from typing import Self
 
 from runtime.values import NamedTuple
 
-_PART = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
+_PART = r"[A-Za-z0-9_][A-Za-z0-9_.-]*"
 
 _SYSTEMS = ("linux", "windows", "darwin", "freebsd", "netbsd", "openbsd", "wasip1")
 _ARCHITECTURES = (
@@ -53,7 +53,7 @@ class Platform(NamedTuple):
         What is left out comes from this machine. Raises ValueError.
         """
         parts = text.split("/")
-        if len(parts) > 3 or not all(_PART.fullmatch(part) for part in parts):
+        if len(parts) > 3 or not all(re.fullmatch(_PART, part) for part in parts):
             raise ValueError(f"not a platform: {text!r}")
         if len(parts) == 1:
             return cls._from_one_word(text)

@@ -16,11 +16,11 @@ DEFAULT_TAG = "latest"
 _MAX_NAME = 255
 
 _LABEL = r"(?:[a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9-]*[a-zA-Z0-9])"
-_DOMAIN = re.compile(rf"(?:{_LABEL}(?:\.{_LABEL})*|\[[a-fA-F0-9:]+\])(?::[0-9]{{1,5}})?")
+_DOMAIN = rf"(?:{_LABEL}(?:\.{_LABEL})*|\[[a-fA-F0-9:]+\])(?::[0-9]{{1,5}})?"
 _COMPONENT = r"[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*"
-_PATH = re.compile(rf"{_COMPONENT}(?:/{_COMPONENT})*")
-_TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
-_HEX64 = re.compile(r"[0-9a-f]{64}")
+_PATH = rf"{_COMPONENT}(?:/{_COMPONENT})*"
+_TAG = r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}"
+_HEX64 = r"[0-9a-f]{64}"
 
 
 class Reference(NamedTuple):
@@ -55,7 +55,7 @@ class Reference(NamedTuple):
     @classmethod
     def parse(cls, text: str) -> Self:
         """Return the reference that `text` means. Raises ValueError saying what is wrong."""
-        if _HEX64.fullmatch(text):
+        if re.fullmatch(_HEX64, text):
             raise ValueError(f"{text!r} is an image ID, not a name")
         name, at, digest_text = text.partition("@")
         digest = Digest.parse(digest_text) if at else None
@@ -89,13 +89,15 @@ def _split_domain(name: str) -> tuple[str, str]:
 
 
 def _check(text: str, domain: str, path: str, tag: str) -> None:
-    if not _DOMAIN.fullmatch(domain):
+    if not re.fullmatch(_DOMAIN, domain):
         raise ValueError(f"{text!r} names an impossible registry host: {domain!r}")
-    if not _PATH.fullmatch(path):
+    if not re.fullmatch(_PATH, path):
         lowered = path.lower()
-        why = "has upper-case letters" if _PATH.fullmatch(lowered) else "is not a repository path"
+        why = (
+            "has upper-case letters" if re.fullmatch(_PATH, lowered) else "is not a repository path"
+        )
         raise ValueError(f"{text!r} is not an image name: {path!r} {why}")
     if len(domain) + len(path) + 1 > _MAX_NAME:
         raise ValueError(f"image name longer than {_MAX_NAME} characters: {text[:40]!r}...")
-    if tag and not _TAG.fullmatch(tag):
+    if tag and not re.fullmatch(_TAG, tag):
         raise ValueError(f"{text!r} has an impossible tag: {tag!r}")

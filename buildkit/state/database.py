@@ -5,11 +5,11 @@ StoreError. Writers wait for each other up to a minute; no transaction spans a s
 """
 
 import contextlib
-import sqlite3
 from collections.abc import Iterator
 
 from buildkit.errors import StoreError
 from buildkit.state import schema
+from buildkit.state.driver import sqlite3
 
 _WAIT = 60.0
 

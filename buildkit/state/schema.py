@@ -4,7 +4,7 @@ Every row can be made again or done without: layers from their directories, step
 them. Only the names of images are news, and those are written last.
 """
 
-import sqlite3
+from buildkit.state.driver import sqlite3
 
 VERSION = 1
 
