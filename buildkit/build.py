@@ -191,7 +191,10 @@ def _assembled(lowered: Lowered, result: Result) -> Image:
 def _keep(
     images: Sequence[Image], request: BuildRequest, worker: Worker, emit: Emit
 ) -> "Descriptor | None":
-    """Put the image into the local store, durably, and name it; return the index of several."""
+    """Put the image into the local store, durably, and name it; return the index of several.
+
+    Not when an output says `store=false`.
+    """
     index = None
     if request.platforms:
         # Compression: an index names manifests, and those compressed layers.
@@ -204,6 +207,9 @@ def _keep(
         index = keep_index(
             named, request.tags, request.annotations, worker.images, worker.blobs, forms, emit
         )
+    elif not all(output.store for output in request.outputs):
+        emit(Note(f"image {images[0].digest}, not kept"))
+        return None
     else:
         worker.images.add(images[0].data, request.tags)
         emit(Note(f"image {images[0].digest}"))

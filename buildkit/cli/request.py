@@ -192,6 +192,9 @@ def request_of(args: argparse.Namespace) -> BuildRequest:
     else:
         platforms = platforms or (Platform.host(),)
     annotations = _annotations(args.annotation)
+    parsed = _outputs(outputs, annotations, platforms)
+    if platforms and not all(output.store for output in parsed):
+        raise UsageError("store=false is for one platform", hint="an index is always kept")
     return BuildRequest(
         context=args.context,
         dockerfile=args.file,
@@ -217,7 +220,7 @@ def request_of(args: argparse.Namespace) -> BuildRequest:
             frozenset(name for text in args.no_cache_filter for name in text.split(",") if name),
             tuple(args.no_cache_step),
         ),
-        outputs=_outputs(outputs, annotations, platforms),
+        outputs=parsed,
         secrets=dict(map(split_secret, args.secret)),
         ssh=_ssh(args.ssh),
         jobs=args.jobs or max(2, len(os.sched_getaffinity(0))),

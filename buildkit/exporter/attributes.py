@@ -29,7 +29,8 @@ class Output(NamedTuple):
     `level` None the compressor's. `annotations` go into each manifest, `annotated` where they say.
     `on_failure`: what is at `path` after a step that failed, and nothing else.
     `attestation_prefix`: before the names of attestations, which are written beside the files;
-    None: they are not.
+    None: they are not. `store`: the image is kept in the local store. `name_canonical`: it is
+    pushed, and so has a name with its digest.
     """
 
     kind: OutputKind
@@ -47,6 +48,7 @@ class Output(NamedTuple):
     annotated: "tuple[Annotation, ...]" = ()
     as_tar: bool = True
     store: bool = True
+    name_canonical: bool = False
     platform_split: bool | None = None
     on_failure: bool = False
     path: str = ""
@@ -260,6 +262,7 @@ _SETTERS: Mapping[str, tuple[frozenset[str], _Setter]] = {
     "rewrite-timestamp": (_IMAGES, _flag("rewrite_timestamp")),
     "tar": (_ARCHIVES, _flag("as_tar")),
     "store": (_PUSHED, _flag("store")),
+    "name-canonical": (_PUSHED, _flag("name_canonical")),
     "unpack": (_PUSHED, _set_unpack),
     "mode": (frozenset({"local"}), _set_mode),
     "on": (frozenset({"local"}), _set_on),
@@ -271,11 +274,10 @@ _SETTERS: Mapping[str, tuple[frozenset[str], _Setter]] = {
 _NOT_DONE: Mapping[str, str] = {
     "oci-artifact": "attestations are always artifacts, which refer to the image",
     "attestation-inline": "attestations are always artifacts, which refer to the image",
-    "name-canonical": "give the names as they shall be",
     "dangling-name-prefix": "images without a name are found by their ID",
     "context": "write a file with dest= and load it there",
-    "compatibility-version": "",
-    "buildinfo": "",
+    "compatibility-version": "the layout of images has no versions here",
+    "buildinfo": "--provenance says how an image was made",
 }
 
 
@@ -283,6 +285,11 @@ def _checked(output: Output) -> Output:
     """Return `output` if its attributes go together, with what follows from its type."""
     if output.kind == "registry":
         output = output._replace(push=True)
+    if output.name_canonical and not output.push:
+        raise UsageError(
+            "name-canonical=true needs push=true",
+            hint="NAME@DIGEST is the name of an image in a registry",
+        )
     if output.kind == "local" and output.dest in ("", STDOUT):
         raise UsageError("output type local needs dest=DIRECTORY")
     if output.on_failure != bool(output.path):

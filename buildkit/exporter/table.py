@@ -86,7 +86,7 @@ def export(
 
 def _image(job: Job) -> Descriptor | None:
     """Name the image in the store; it is there already."""
-    if job.output.names:
+    if job.output.names and job.output.store:
         ImageStore(job.stores.root).add(job.image.data, job.output.names)
         for name in job.output.names:
             job.emit(Note(f"named {name.familiar}"))

@@ -9,6 +9,7 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from typing import Protocol
+from urllib.parse import urlsplit
 
 from buildkit.content.streams import Reader
 from buildkit.errors import Cancelled, ImageError
@@ -22,7 +23,7 @@ from buildkit.oci.platforms import Platform
 from buildkit.oci.reference import Reference
 from buildkit.progress.events import Emit, Moved, Warned
 from buildkit.registry.client import Registry
-from buildkit.registry.errors import RegistryError
+from buildkit.registry.errors import NotFoundError, RegistryError
 from buildkit.registry.limits import MAX_CONFIG, MAX_MANIFEST
 from buildkit.registry.repository import Found, Repository
 from runtime.values import NamedTuple
@@ -137,7 +138,27 @@ def first_failure(works: Sequence[Future[None]], registry: Registry) -> BaseExce
 def _fetch_one(
     chosen: Chosen, taker: LayerTaker, emit: Emit, diff_id: Digest, layer: Descriptor
 ) -> None:
-    """Fetch one layer from the first source that has it whole."""
+    """Fetch one layer from the first source that has it whole.
+
+    Its `urls` (image-spec descriptor.md) are not asked: where a manifest points to is no place that
+    the user named, and its policies and credentials are not for it.
+    """
+    try:
+        _fetch_from(chosen, taker, emit, diff_id, layer)
+    except NotFoundError as error:
+        if not layer.urls:
+            raise
+        host = urlsplit(layer.urls[0]).hostname or "elsewhere"
+        raise ImageError(
+            f"layer {layer.digest.hex[:12]} is not in the registry; its manifest says that it is "
+            f"to be had from {host}, which is not asked",
+            hint="push the image with this layer to a registry of your own, or load it from a file",
+        ) from error
+
+
+def _fetch_from(
+    chosen: Chosen, taker: LayerTaker, emit: Emit, diff_id: Digest, layer: Descriptor
+) -> None:
     for repository in chosen.sources:
         what = f"layer {layer.digest.hex[:12]} of {repository.name}"
         reader = repository.blob(layer, what=what)

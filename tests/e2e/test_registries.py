@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests import registry_faults as faults
-from tests.callers import Caller
+from tests.callers import BASE, Caller
 from tests.e2e.docker_registry import PASSWORD, USER, DockerRegistry, docker_registry
 from tests.e2e.tools import Tools, needs_tool
 from tests.registry import Exchange, running
@@ -66,6 +66,24 @@ def test_what_is_pushed_is_what_is_pulled(caller: Caller, registry: DockerRegist
     # An image that was pulled keeps its digest where it goes.
     first = caller.pybuild("push", name).ok().output
     assert elsewhere("push", name, f"{registry.host}/other:2").ok().output == first
+
+
+def test_what_is_pushed_need_not_be_kept(as_root: Caller, registry: DockerRegistry) -> None:
+    pybuild = as_root.fresh()
+    name = f"{registry.host}/unkept:1"
+    context = as_root.context(f"FROM {BASE}\nRUN echo new > /new\n")
+    before = pybuild("images", "-q").ok().output
+    output = f"type=registry,name={name},store=false,name-canonical=true"
+    done = pybuild("-o", output, context).ok()
+    assert ", not kept" in done.errors
+    assert pybuild("images", "-q").ok().output == before
+    assert pybuild("inspect", name).status == 1
+    assert as_root.empty()("pull", name).status == 0
+    refused = pybuild(
+        "-o", "type=image,store=false", "--platform", "linux/amd64,linux/arm64", context
+    )
+    assert refused.status == 2
+    assert "store=false is for one platform" in refused.errors
 
 
 def test_what_the_registry_has_is_neither_sent_nor_fetched_again(

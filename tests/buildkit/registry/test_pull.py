@@ -166,6 +166,29 @@ def test_a_layer_that_a_mirror_has_damaged_comes_from_the_registry(
     assert list(taker.layers.values()) == [b"layer" * 1000]
 
 
+def test_where_a_manifest_says_a_layer_is_nobody_is_asked(
+    server: Server, other: Server, client: Open
+) -> None:
+    digest = server.image(b"layer")
+    manifest = json.loads(server.manifests["app", digest][1])
+    manifest["layers"][0]["urls"] = [f"http://user:word@{other.host}/layer"]
+    server.manifest(document(manifest))
+    registry = client()
+    chosen = resolve(registry, named(server), AMD64, lambda _: None)
+    taker = MemoryTaker()
+    # The registry has it: then where else it may be does not matter.
+    fetch(chosen, registry, taker, lambda _: None)
+    assert list(taker.layers.values()) == [b"layer"]
+    server.repositories["app"].discard(digest_of(b"layer"))
+    del server.blobs[digest_of(b"layer")]
+    with pytest.raises(
+        ImageError, match=r"to be had from 127\.0\.0\.1, which is not asked"
+    ) as raised:
+        fetch(chosen, registry, MemoryTaker(), lambda _: None)
+    assert "word" not in str(raised.value)
+    assert other.asked == []
+
+
 def test_a_blocked_registry_is_not_asked(server: Server, client: Open, tmp_path: Path) -> None:
     conf = tmp_path / "registries.conf"
     conf.write_text(f'[[registry]]\nprefix = "{server.host}"\nblocked = true\n')
