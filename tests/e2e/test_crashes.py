@@ -1,5 +1,9 @@
-"""Builds killed at any moment: the store stays sound, and the next build gives the right image."""
+"""Builds killed at any moment: the store stays sound, and the next build gives the right image.
 
+`PYBUILD_KILLS=50` makes it fifty times for each kind of user, at other moments each time.
+"""
+
+import os
 import random
 import time
 
@@ -7,8 +11,9 @@ from tests.callers import Caller
 from tests.leftovers import nothing_left
 from tests.program import Pybuild
 
-SEED = 20_110
-TIMES = 20
+KILLS = os.environ.get("PYBUILD_KILLS")
+TIMES = int(KILLS or 10)
+SEED = random.SystemRandom().randrange(1 << 32) if KILLS else 20_110
 
 DOCKERFILE = """
 FROM busybox AS one
@@ -27,6 +32,7 @@ TREE = (
 
 def test_a_build_killed_at_any_moment_costs_nothing_but_its_steps(caller: Caller) -> None:
     chance = random.Random(SEED)
+    print(f"seed {SEED}")  # noqa: T201 - shown when it fails
     context = caller.context(DOCKERFILE, *TREE)
     clean = caller.fresh(FIXED)
     started = time.monotonic()
@@ -34,7 +40,7 @@ def test_a_build_killed_at_any_moment_costs_nothing_but_its_steps(caller: Caller
     whole = time.monotonic() - started
     wanted = clean.inspect("test")["RootFS"]
     program = caller.fresh(FIXED)
-    for _ in range(TIMES // 2):
+    for _ in range(TIMES):
         with nothing_left():
             killed(program, context, chance.uniform(0, 1.2 * whole))
         program("fsck").ok()
