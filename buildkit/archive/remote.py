@@ -73,7 +73,7 @@ def obtain(
         here = local_image(text, platform, stores)
         if policy == "never" or (here is not None and policy == "missing"):
             # The store's own words for what it has not.
-            return here or stores.images.find(text)
+            return here or stores.images.find(text, platform)
     else:
         here = None
     try:
@@ -145,17 +145,22 @@ def _asked(
         except (RegistryError, ImageError) as error:
             found = here
             if found is None and not always:
-                found = _for_another_platform(reference, stores)
+                found = _for_another_platform(reference, platform, stores)
             if found is None:
                 raise
             emit(Warned(f"{reference.familiar}: taken as it is here, for {error.message}"))
             return found
 
 
-def _for_another_platform(reference: Reference, stores: Stores) -> ResolvedImage | None:
-    """Return what has the name here, whatever it is for: better than nothing."""
+def _for_another_platform(
+    reference: Reference, platform: Platform, stores: Stores
+) -> ResolvedImage | None:
+    """Return the image of the name here, whatever it is for: better than nothing.
+
+    Of an index none will do but the one for `platform`.
+    """
     try:
-        found = stores.images.find(str(reference))
+        found = stores.images.find(str(reference), platform)
     except ImageError:
         return None
     return found if stores.snapshots.has(found.config.diff_ids) else None

@@ -7,6 +7,7 @@ state in which the target's stage ends. Document: docs/dockerfile.md, chapters 8
 from collections.abc import Mapping
 from typing import assert_never
 
+from buildkit.errors import DefinitionError
 from buildkit.frontend import history
 from buildkit.frontend.bases import FromContext, FromImage, FromScratch, FromStage
 from buildkit.frontend.expander import Expander, lines_of
@@ -142,6 +143,13 @@ class StageLowering:
         # A variant is no matter here: newer processors run what is for older ones.
         if (found.os, found.architecture) != (wanted.os, wanted.architecture):
             span = plan.stage.base.span
+            if self._options.several:
+                # One of several would be called what it is not.
+                raise DefinitionError(
+                    f"{image.reference}: no match for platform {wanted}: the image is for {found}",
+                    lines=lines_of(span),
+                    hint=f"an index that has {wanted}, or FROM --platform=$BUILDPLATFORM, will do",
+                )
             self.findings.append(other_platform(plan.base_name, str(found), str(wanted), span))
         return StageState(platform, image, vertex)
 

@@ -13,6 +13,7 @@ from buildkit.cache.result import Usage
 from buildkit.content.streams import Sink
 from buildkit.errors import StepError
 from buildkit.llb.op import ExecOp
+from buildkit.oci.platforms import Platform
 from buildkit.ops.grants import Grants
 from buildkit.ops.mounts import Mounted, Mounting
 from buildkit.ops.origins import Origins
@@ -61,7 +62,9 @@ def execute(op: ExecOp, setting: Setting, reporter: StepReporter, cancel: Cancel
             raise StepError(str(error), hint=error.hint) from error
     cancel.check()
     if status.code:
-        raise StepError(_failure(op, status), hint=_hint(status, setting.sandboxes.no_way_out()))
+        raise StepError(
+            _failure(op, status), hint=_hint(op, status, setting.sandboxes.no_way_out())
+        )
     return Usage(
         cpu=status.user_seconds + status.system_seconds,
         memory=status.peak_memory,
@@ -172,11 +175,17 @@ def _failure(op: ExecOp, status: ExitStatus) -> str:
     return f"{message}: {status.reason}" if status.reason else message
 
 
-def _hint(status: ExitStatus, no_way_out: str) -> str:
+def _hint(op: ExecOp, status: ExitStatus, no_way_out: str) -> str:
     if status.oom:
         return "the step ran out of memory"
     if status.code == 127:
         return "the program, or the interpreter it names, is not in the image"
+    here = str(Platform.host())
+    if status.code == 126 and op.platform != here:
+        return (
+            f"the step is for {op.platform} and this machine is {here}: register an emulator with"
+            " binfmt_misc (package qemu-user-static), or build in FROM --platform=$BUILDPLATFORM"
+        )
     if status.code == 126:
         return "the program is not executable in the image"
     if no_way_out:

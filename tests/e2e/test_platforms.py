@@ -1,14 +1,18 @@
-"""Builds for several platforms, held against skopeo and buildah; nothing is emulated."""
+"""Builds for several platforms, held against skopeo and buildah, cross-compiled and emulated."""
 
 import json
+import shutil
+import struct
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from buildkit.oci.platforms import Platform
 from tests.callers import Caller
 from tests.e2e.docker_registry import DockerRegistry, docker_registry
 from tests.e2e.tools import Tools, needs_tool
+from tests.program import Pybuild
 
 DOCKERFILE = """FROM --platform=$BUILDPLATFORM busybox AS build
 RUN echo once > /once
@@ -127,3 +131,76 @@ def test_what_cannot_be_is_told(as_root: Caller, tmp_path: Path) -> None:
     for options, (status, message) in wrong.items():
         done = as_root.pybuild("index", *options)
         assert (done.status, message in done.errors) == (status, True), done.errors
+
+
+EMULATED = """FROM scratch
+COPY say /say
+RUN ["/say"]
+CMD ["/say"]
+"""
+FOREIGN = (
+    0xD2800020,  # mov x0, #1
+    0x100000E1,  # adr x1, message
+    0xD28000C2,  # mov x2, #6
+    0xD2800808,  # mov x8, #64, write
+    0xD4000001,  # svc #0
+    0xD2800000,  # mov x0, #0
+    0xD2800BA8,  # mov x8, #93, exit
+    0xD4000001,  # svc #0
+)
+MAGIC = r"\x7f\x45\x4c\x46\x02\x01\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00\x02\x00\xb7\x00"
+MASK = r"\xff\xff\xff\xff\xff\xff\xff\x00\xff\xff\xff\xff\xff\xff\xff\xff\xfe\xff\xff\xff"
+REGISTER = f"""mount -t binfmt_misc none /proc/sys/fs/binfmt_misc || exit 99
+printf %s ':qemu-aarch64:M::{MAGIC}:{MASK}:'"$0"':F' > /proc/sys/fs/binfmt_misc/register || exit 99
+exec "$@"
+"""
+
+
+def program_for_arm64() -> bytes:
+    """Return a static ELF program that says hello and ends; source: elf(5)."""
+    code = b"".join(word.to_bytes(4, "little") for word in FOREIGN) + b"hello\n"
+    base, start = 0x400000, 64 + 56
+    header = struct.pack(
+        "<16sHHIQQQIHHHHHH",
+        b"\x7fELF\x02\x01\x01", 2, 183, 1, base + start, 64, 0, 0, 64, 56, 1, 64, 0, 0,
+    )  # fmt: skip
+    size = start + len(code)
+    return header + struct.pack("<IIQQQQQQ", 1, 5, 0, base, base, size, size, 0x1000) + code
+
+
+@pytest.fixture
+def foreign(as_root: Caller) -> Path:
+    context = as_root.context(EMULATED)
+    (context / "say").write_bytes(program_for_arm64())
+    (context / "say").chmod(0o755)
+    return context
+
+
+@pytest.mark.skipif(Platform.host().architecture == "arm64", reason="nothing is foreign here")
+def test_a_foreign_step_without_an_emulator_says_what_is_missing(
+    as_root: Caller, foreign: Path
+) -> None:
+    if list(Path("/proc/sys/fs/binfmt_misc").glob("*aarch64*")):
+        pytest.skip("this machine has an emulator registered")
+    done = as_root.pybuild.build(foreign, "--platform", "linux/arm64")
+    assert done.status == 1
+    assert "hint: the step is for linux/arm64 and this machine is " in done.errors
+    assert "register an emulator with binfmt_misc" in done.errors
+
+
+@pytest.mark.skipif(Platform.host().architecture == "arm64", reason="nothing is foreign here")
+@needs_tool("qemu-aarch64-static")
+@needs_tool("unshare")
+def test_a_foreign_step_runs_in_an_emulator_that_is_registered(
+    as_root: Caller, foreign: Path
+) -> None:
+    qemu = str(shutil.which("qemu-aarch64-static"))
+    # A user namespace has registrations of its own (Linux 6.7): the machine's are left alone.
+    aside = ("unshare", "--user", "--map-root-user", "--mount", "sh", "-c", REGISTER, qemu)
+    empty = as_root.empty()
+    pybuild = Pybuild(empty.root, empty.cwd, words=(*aside, *empty.words))
+    done = pybuild.build(foreign, "--platform", "linux/arm64,linux/arm64/v9")
+    if done.status == 99:
+        pytest.skip("this kernel has one binfmt_misc for all")
+    assert "hello" in done.ok().errors
+    assert pybuild("run", "--rm", "--platform", "linux/arm64", "test").ok().output == "hello\n"

@@ -1,5 +1,8 @@
 """Several platforms as one graph, and the names of their steps."""
 
+import pytest
+
+from buildkit.errors import DefinitionError
 from buildkit.frontend.joined import joined
 from buildkit.frontend.lower import Lowered
 from buildkit.frontend.options import LowerOptions
@@ -78,3 +81,12 @@ def test_scratch_has_no_target_and_findings_are_told_once() -> None:
     assert whole.target == ()
     assert len(whole.graph) == 0
     assert len(whole.findings) == len(set(whole.findings)) == 1
+
+
+def test_a_base_for_another_platform_is_an_error_among_several() -> None:
+    options = LowerOptions(build_platform=AMD64, platform=ARM64)
+    images = {"base": {"platform": "linux/amd64"}}
+    assert [one.rule for one in lowered(parsed("FROM base"), options, images).findings]
+    with pytest.raises(DefinitionError, match=r"base:latest: no match for platform linux/arm64: "):
+        lowered(parsed("FROM base"), options._replace(several=True), images)
+    assert lowered(parsed("FROM --platform=linux/amd64 base"), options._replace(several=True))
