@@ -12,6 +12,7 @@ Source: seccomp_unotify(2), seccomp(2).
 import errno
 import fcntl
 import os
+import re
 import select
 import struct
 from typing import NoReturn
@@ -32,6 +33,10 @@ _WORD = 0xFFFFFFFF
 _PATH_MAX = 4096
 _MAX_GROUPS = 65536
 _PAGE = 4096
+_OWN_DESCRIPTOR = re.compile(
+    rb"(?:/proc/(?:thread-)?self/fd/|/dev/fd/)([0-9]{1,9})|/dev/(stdin|stdout|stderr)"
+)
+_STREAMS = (b"stdin", b"stdout", b"stderr")
 _DIRECTORY = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
 _FILE = os.O_PATH | os.O_CLOEXEC
 
@@ -215,10 +220,13 @@ class _Supervision:
         path = self._path(notice, args[0])
         if not path and flags & syscalls.AT_EMPTY_PATH:
             return self._chown_open(notice, at, args[1:3])
+        follow = not flags & syscalls.AT_SYMLINK_NOFOLLOW
+        own = _descriptor(path) if follow else None
+        if own is not None:
+            return self._chown_open(notice, own, args[1:3])
         with_root = self._open(notice, "root", _DIRECTORY)
         here = self._open(notice, _where(at), _FILE)
         self._check(notice)
-        follow = not flags & syscalls.AT_SYMLINK_NOFOLLOW
         try:
             _enter(with_root)
             os.fchdir(here)
@@ -336,6 +344,14 @@ def _enter(root: int) -> None:
 
 def _where(fd: int) -> str:
     return "cwd" if fd == syscalls.AT_FDCWD else f"fd/{fd}"
+
+
+def _descriptor(path: bytes) -> int | None:
+    """Return which of the caller's descriptors a path means; /proc/self would be ours."""
+    found = _OWN_DESCRIPTOR.fullmatch(path)
+    if found is None:
+        return None
+    return _STREAMS.index(found[2]) if found[1] is None else int(found[1])
 
 
 def _signed(word: int) -> int:

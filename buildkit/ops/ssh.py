@@ -17,6 +17,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from buildkit.errors import StepError, UsageError
+from runtime import owners
 from runtime.values import NamedTuple
 
 if TYPE_CHECKING:
@@ -181,7 +182,7 @@ def forwarded(agent: str, folder: str, *, mode: int, uid: int, gid: int) -> Iter
         # The name of a socket has at most 107 bytes, that of the directory may have more.
         listener.bind(f"/proc/self/fd/{directory}/socket")
         path = os.path.join(folder, "socket")
-        os.chown(path, uid, gid)
+        owners.give(path, uid, gid)
         os.chmod(path, mode)
         listener.listen()
         relay = _Relay(agent, listener)

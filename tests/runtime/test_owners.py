@@ -73,7 +73,7 @@ STEPS = {
 
 @needs("rootless")
 @pytest.mark.parametrize("case", STEPS)
-def test_owners_are_recorded(tmp_path: Path, case: str) -> None:
+def test_owners_are_recorded(case: str) -> None:
     user = ordinary_user() if os.geteuid() == 0 else None
     steps, printed = STEPS[case]
     place = Path(subprocess.run(
