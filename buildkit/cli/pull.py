@@ -6,13 +6,21 @@ could not be had; 2 the command line is at fault; 128+n when signal n ended it.
 
 import argparse
 import sys
-from typing import get_args
+from typing import TYPE_CHECKING, get_args
 
 from buildkit.archive.remote import PullPolicy, obtain
 from buildkit.cli.interrupts import cancelling
 from buildkit.cli.options import open_root
+from buildkit.errors import UsageError
+from buildkit.oci.digest import Digest
+from buildkit.oci.reference import Reference
+from buildkit.progress.cancel import Cancel
+from buildkit.progress.events import Emit
 from buildkit.progress.table import MODES, display_for
 from buildkit.worker import Worker
+
+if TYPE_CHECKING:
+    from buildkit.registry.client import Access
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -22,6 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     parser.usage = "pybuild pull [OPTIONS] IMAGE..."
     add("--platform", default="", metavar="OS/ARCH", help="of the image (this machine's)")
+    add("--all-platforms", action="store_true", help="all images of an index, under one name")
     add("--policy", default="always", choices=get_args(PullPolicy), help="when to ask (always)")
     add("-q", "--quiet", action="store_true", help="print the ID and nothing else")
     add("--progress", default="", choices=("", *MODES), metavar="|".join(MODES))
@@ -33,6 +42,8 @@ def command(args: argparse.Namespace) -> int:
     """Pull; return the exit status."""
     from buildkit.cli.access import access_of, platform_of, references_of
 
+    if args.all_platforms and (args.platform or args.policy != "always"):
+        raise UsageError("--all-platforms goes with neither --platform nor --policy")
     references = references_of(args.image)
     platform = platform_of(args.platform)
     access = access_of(args)
@@ -45,9 +56,23 @@ def command(args: argparse.Namespace) -> int:
         display_for(mode) as display,
     ):
         for reference in references:
+            if args.all_platforms:
+                lines.append(f"{_all(reference, worker, access, display.emit, cancel)}\n")
+                continue
             image = obtain(
                 str(reference), platform, args.policy, worker, display.emit, cancel, access
             )
             lines.append(f"{image.config_digest}\n")
     sys.stdout.writelines(lines)
     return 0
+
+
+def _all(
+    reference: Reference, worker: Worker, access: "Access", emit: Emit, cancel: Cancel
+) -> Digest:
+    """Pull the images for all platforms; return the digest of their index."""
+    from buildkit.exporter.combine import Combiner
+    from buildkit.registry.client import Registry
+
+    with Registry(cancel, access) as registry:
+        return Combiner(worker, registry, emit).pull_all(reference)

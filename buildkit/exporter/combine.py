@@ -57,6 +57,20 @@ class Combiner:
             self._stored(part.image, part.entry) for part in self._stores.images.parts(found)
         )
 
+    def pull_all(self, reference: Reference) -> Digest:
+        """Pull all images that a reference means and name them; return the ID of one, or the index.
+
+        The index is kept as it is, though attestations that it names stay where they are.
+        """
+        top = top_of(self._registry, reference)
+        sources = self._fetched(reference, top)
+        names = () if reference.digest is not None else (reference,)
+        images = self._stores.images
+        if top.descriptor.media_type in INDEXES:
+            return images.add_index(top.data, names)
+        image = sources[0].ready.image
+        return images.add(image.data, names, manifest=top.descriptor.digest)
+
     def _stored(self, digest: Digest, entry: Descriptor | None = None) -> Source:
         images, how = self._stores.images, compressor("gzip")
         config = images.config(digest)
@@ -75,7 +89,10 @@ class Combiner:
             reference = Reference.parse(text)
         except ValueError:
             raise missing from None
-        top = top_of(self._registry, reference)
+        return self._fetched(reference, top_of(self._registry, reference))
+
+    def _fetched(self, reference: Reference, top: Found) -> tuple[Source, ...]:
+        """Pull all images of what was found under a reference."""
         if top.descriptor.media_type not in INDEXES:
             return (self._pull(reference, top.descriptor),)
         index = Index.parse(top.data, f"index {top.descriptor.digest}")

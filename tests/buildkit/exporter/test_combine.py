@@ -87,6 +87,9 @@ def test_what_is_at_a_registry_is_pulled(
         assert [one.names for one in other.images.list() if one.names] == [
             ("docker.io/library/mine:latest",)
         ]
+        exact = name(f"{server.host}/app:1")
+        assert there.pull_all(exact) == index.written.digest
+        assert other.images.find(str(exact), ARM64).config.platform == ARM64
         with pytest.raises(BuildError, match=r"not found|unknown"):
             there.sources(f"{server.host}/app:2")
 
