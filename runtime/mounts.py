@@ -160,6 +160,13 @@ def _set_path(context: int, key: str, path: str, opened: list[int]) -> None:
     try:
         syscalls.fsconfig(context, syscalls.FSCONFIG_SET_STRING, key, name)
     except OSError as error:
+        if key == "upperdir" and error.errno == errno.EINVAL:
+            raise UnsupportedError(
+                "overlays here",
+                f"the file system of {path} cannot hold what changes",
+                hint="name a state root on another one, such as ext4, XFS or btrfs, with --root or "
+                "PYBUILD_ROOT",
+            ) from None
         raise OSError(error.errno, error.strerror, path) from None
 
 

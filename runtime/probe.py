@@ -5,6 +5,7 @@ must be called from a single-threaded process that has not entered namespaces of
 """
 
 import os
+import tempfile
 from collections.abc import Callable
 
 from runtime import bridge, cgroups, idmap, mounts, network, rootless, syscalls, usernet
@@ -12,6 +13,9 @@ from runtime.errors import SandboxError, explain
 from runtime.seccomp import MACHINES
 from runtime.spec import Resources
 from runtime.values import NamedTuple
+
+UPPER = "state root as upper"
+"""The feature that `upper_at` tries."""
 
 _ERRNO_ACTION = 0x00050000
 _BINFMT = "/proc/sys/fs/binfmt_misc"
@@ -151,6 +155,21 @@ def _try_overlay() -> str:
     paths = [f"/proc/self/fd/{base}/{name}" for name in ("lower", "upper", "work")]
     mounts.overlay_fd([paths[0]], paths[1], paths[2])
     return "volatile"
+
+
+def upper_at(place: str) -> Feature:
+    """Try whether the file system of the directory `place` can hold the changes of an overlay."""
+
+    def attempt() -> str:
+        rootless.enter()
+        with tempfile.TemporaryDirectory(dir=place, prefix=".pybuild-doctor-") as made:
+            paths = [f"{made}/{name}" for name in ("lower", "upper", "work")]
+            for path in paths:
+                os.mkdir(path)
+            os.close(mounts.overlay_fd([paths[0]], paths[1], paths[2]))
+        return ""
+
+    return _tried(UPPER, attempt)
 
 
 def _try_proc() -> str:

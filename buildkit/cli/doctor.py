@@ -1,7 +1,7 @@
 """`pybuild doctor`: what this kernel and this user can do, and why not.
 
-Exit status 0 when images can be built and run here, 1 when not. Nothing is changed, and no state
-root is made.
+Exit status 0 when images can be built and run here, 1 when not. Nothing is changed but for a
+directory that comes and goes, and no state root is made.
 """
 
 import argparse
@@ -16,9 +16,9 @@ from buildkit.cli.options import state_path
 from buildkit.progress.escape import visible
 from buildkit.state.root import FORMAT
 from runtime import probe
-from runtime.probe import Feature
+from runtime.probe import UPPER, Feature
 
-_NEEDED = frozenset({"state root", "kernel", "own namespaces", "overlay", "own /proc"})
+_NEEDED = frozenset({"state root", "kernel", "own namespaces", "overlay", "own /proc", UPPER})
 """Without one of these nothing is built."""
 
 _PROGRAMS = (
@@ -67,7 +67,10 @@ def _state(path: str) -> Iterator[Feature]:
     place = path
     while not os.path.isdir(place):
         place = os.path.dirname(place)
-    yield _root(path, place)
+    root = _root(path, place)
+    yield root
+    if root.works:
+        yield probe.upper_at(place)
     space = os.statvfs(place)
     free = space.f_bavail * space.f_frsize
     yield Feature(

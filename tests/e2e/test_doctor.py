@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.kernel import require
-from tests.program import Pybuild
+from tests.program import PROGRAM, Pybuild
 
 
 @pytest.fixture
@@ -18,7 +18,7 @@ def pybuild(tmp_path: Path) -> Pybuild:
 def test_what_is_needed_is_told_apart_from_what_is_of_use(pybuild: Pybuild) -> None:
     require("root")
     features = {f["name"]: f for f in json.loads(pybuild("doctor", "--format", "json").ok().output)}
-    for name in ("kernel", "overlay", "own namespaces", "state root"):
+    for name in ("kernel", "overlay", "own namespaces", "state root", "state root as upper"):
         assert features[name]["needed"]
         assert features[name]["works"]
     assert not features["zstandard"]["needed"]
@@ -36,3 +36,21 @@ def test_a_root_of_another_format_is_told(pybuild: Pybuild) -> None:
     assert done.status == 1
     assert "NO  state root" in done.output
     assert done.output.endswith("nothing can be built here\n")
+
+
+ON_AN_OVERLAY = """
+mkdir lower upper work place && mount -t overlay overlay \\
+    -o lowerdir=lower,upperdir=upper,workdir=work place && exec "$@"
+"""
+
+
+def test_a_root_on_an_overlay_is_told(tmp_path: Path) -> None:
+    require("root")
+    require("overlay")
+    inside = ("unshare", "-m", "sh", "-c", ON_AN_OVERLAY, "sh")
+    pybuild = Pybuild(tmp_path / "place/root", tmp_path, words=(*inside, *PROGRAM))
+    done = pybuild("doctor")
+    assert done.status == 1
+    assert "NO  state root as upper" in done.output
+    assert "cannot hold what changes" in done.output
+    assert "hint: name a state root on another one" in done.output
