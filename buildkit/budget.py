@@ -15,6 +15,7 @@ from buildkit.frontend.lower import Lowered
 from buildkit.inventory.budget import Budget
 from buildkit.inventory.difference import Side, difference, summed
 from buildkit.inventory.stack import Stacked, stacked
+from buildkit.llb.graph import Vertex
 from buildkit.oci.config import ImageConfig
 from buildkit.oci.digest import Digest
 from buildkit.oci.reference import Reference
@@ -91,22 +92,31 @@ def check(
 def _layer_problem(
     budget: Budget, image: Image, lowered: Lowered, worker: Worker
 ) -> BuildError | None:
-    if budget.layer is None:
-        return None
     base = 0 if lowered.base is None else len(lowered.base.config.diff_ids)
     new = stacked(worker.root, image.config)[base:]
     made = [item.vertex for item in lowered.history if item.vertex is not None]
-    large = [(layer, made[number]) for number, layer in enumerate(new) if layer.size > budget.layer]
+    large = []
+    for layer, vertex in zip(new, made, strict=False):
+        step = lowered.graph[vertex]
+        limit, source = _limit(budget, step)
+        if limit is not None and layer.size > limit:
+            large.append((layer, step, limit, source))
     if not large:
         return None
-    layer, vertex = max(large, key=lambda one: one[0].size)
+    layer, step, limit, source = max(large, key=lambda one: one[0].size)
     more = f" (and {len(large) - 1} more)" if len(large) > 1 else ""
-    step = lowered.graph[vertex]
     return BuildError(
         f"{step.label}: its layer has {size_text(layer.size)}, more than the "
-        f"{size_text(budget.layer)} of --max-layer-size{more}{_biggest(layer, worker)}",
+        f"{size_text(limit)} of {source}{more}{_biggest(layer, worker)}",
         lines=step.lines,
     )
+
+
+def _limit(budget: Budget, step: Vertex) -> tuple[int | None, str]:
+    """Return what a step's layer may have, and who says so; its own comment goes first."""
+    if step.wishes.max_layer_size:
+        return step.wishes.max_layer_size, "its comment"
+    return budget.layer, "--max-layer-size"
 
 
 def _biggest(layer: Stacked, worker: Worker) -> str:

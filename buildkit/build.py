@@ -259,10 +259,14 @@ def _budget(
     request: BuildRequest, several: Sequence[Lowered], worker: Worker, emit: Emit
 ) -> Callable[[Sequence[Image]], None]:
     """Return what raises BuildError for images that are larger than they may be."""
-    allowed = request.budget
-    if allowed is None:
+    wished = any(step.wishes.max_layer_size for one in several for step in one.steps)
+    if request.budget is None and not wished:
         return lambda _images: None
-    from buildkit import budget  # compares trees: for its options only
+    # Compares trees: for its options and comments only.
+    from buildkit import budget
+    from buildkit.inventory.budget import Budget
+
+    allowed = request.budget or Budget()
 
     earlier = budget.before(allowed, request.tags, several, worker, emit)
     return lambda images: budget.check(allowed, images, several, earlier, worker)

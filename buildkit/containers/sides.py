@@ -55,6 +55,7 @@ def _nothing(root: StateRoot, stack: ExitStack) -> int:
     """Return the tree of an image without layers."""
     path = root.tmp()
     stack.callback(remove_tree, path)
+    os.chmod(path, 0o755)  # noqa: S103 - as the root of an image is
     fd = os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     stack.callback(os.close, fd)
     return fd

@@ -8,13 +8,14 @@ error. Several may stand in one line, with spaces or commas between them, or in 
 from collections.abc import Iterable, Sequence
 
 from buildkit.llb.wishes import Wishes
+from buildkit.sizes import parse_size
 from grammar.nearest import did_you_mean
 from grammar.source import Word
 
 MARK = "pybuild:"
 RETRIES = 10
 
-_NAMES = ("no-cache", "ttl", "retry", "timeout")
+_NAMES = ("no-cache", "ttl", "retry", "timeout", "max-layer-size")
 
 
 def wishes_of(comments: Iterable[Word]) -> tuple[Wishes, Sequence[str]]:
@@ -50,6 +51,13 @@ def _with(wishes: Wishes, word: str) -> Wishes:
         if not (value.isascii() and value.isdigit()) or not 0 < int(value[:4]) <= RETRIES:
             raise ValueError(f"retry takes a number from 1 to {RETRIES}")
         return wishes._replace(retry=int(value))
+    if name == "max-layer-size" and equals:
+        size = parse_size(value)
+        if not size:
+            raise ValueError(f"{name} must be more than 0")
+        return wishes._replace(max_layer_size=size)
     if name in _NAMES:
-        raise ValueError("the form is no-cache, ttl=24h, retry=2 or timeout=10m")
+        raise ValueError(
+            "the form is no-cache, ttl=24h, retry=2, timeout=10m or max-layer-size=50m"
+        )
     raise ValueError(f"no such wish{did_you_mean(name, _NAMES)}")

@@ -82,3 +82,8 @@ def test_an_image_beyond_its_budget_gets_no_name_and_no_output(caller: Caller) -
     assert built("--max-growth", "0%", "--growth-from", "test")[0] == 1
     assert built("--max-growth", "50%", "--growth-from", "none")[0] == 1
     assert built("--max-growth", "6k")[0] == 0
+    comment = "# pybuild: max-layer-size="
+    caller.write(context / "Dockerfile", f"FROM {BASE}\n{comment}5k\nCOPY data /data\n")
+    assert "more than the 5KiB of its comment: /data" in built()[1]
+    caller.write(context / "Dockerfile", f"FROM {BASE}\n{comment}50k\nCOPY data /data\n")
+    assert built("--max-layer-size", "5k")[0] == 0
