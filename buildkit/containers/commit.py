@@ -22,6 +22,7 @@ from buildkit.oci.reference import Reference
 from buildkit.snapshot.overlay import OverlayStore
 from buildkit.snapshot.snapshot import Snapshot
 from buildkit.state.root import StateRoot
+from runtime import accounts, container, owners
 
 
 def commit(
@@ -47,6 +48,9 @@ def commit(
     active = store.prepare(snapshot)
     try:
         _copy(f"{one.directory}/layer/fs", active.upper, active.directory)
+        if owners.are_recorded() and snapshot is not None:
+            with store.view(snapshot) as view:
+                _attribute(active.upper, view, one)
     except BaseException:
         store.discard(active)
         raise
@@ -63,6 +67,22 @@ def commit(
         history=(*base.history, history),
     )
     return images.add(config.encode(), () if name is None else (name,))
+
+
+def _attribute(upper: str, view: int, one: Container) -> None:
+    """Record whose the files are that a container of somebody else's than root has made."""
+    account = accounts.lookup(view, container.read_task(one.directory).spec.process.user)
+    if not account.uid:
+        return
+    # Only who has a single id pays for the import.
+    from buildkit.ops.attribute import attribute
+    from buildkit.ops.chown import Owner
+
+    fd = os.open(upper, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        attribute(fd, view, Owner(account.uid, account.gid))
+    finally:
+        os.close(fd)
 
 
 def _copy(upper: str, target: str, scratch: str) -> None:

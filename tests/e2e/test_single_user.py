@@ -98,16 +98,18 @@ def test_a_container_runs_as_somebody_else(as_single: Caller) -> None:
 def test_a_container_gives_files_away(as_single: Caller) -> None:
     pybuild = as_single.pybuild
     with nothing_left(pybuild):
-        pybuild("run", "-d", "--name", "giver", "busybox", "sleep", "100").ok()
-        pybuild("exec", "giver", "sh", "-c", "touch /given && chown 3:4 /given").ok()
+        options = ["--name", "giver", "-u", "5:6"]
+        pybuild("run", "-d", *options, "busybox", "sleep", "100").ok()
+        pybuild("exec", "giver", "touch", "/tmp/mine").ok()
+        pybuild("exec", "-u", "0", "giver", "sh", "-c", "touch /given && chown 3:4 /given").ok()
         pybuild("commit", "giver", "given").ok()
         pybuild("rm", "-f", "giver").ok()
     place = as_single.place() / "given.tar"
     context = as_single.context("FROM given\n")
     pybuild.build(context, "-o", f"type=tar,dest={place}").ok()
     with tarfile.open(place) as archive:
-        member = archive.getmember("given")
-    assert (member.uid, member.gid) == (3, 4)
+        members = [archive.getmember(name) for name in ("given", "tmp/mine", "tmp")]
+    assert [(one.uid, one.gid) for one in members] == [(3, 4), (5, 6), (0, 0)]
 
 
 def test_an_image_with_files_of_others_is_taken_and_given_back(
