@@ -92,9 +92,10 @@ def show(results: Sequence[Pairs], *, peer: str = "", as_json: bool) -> None:
     for pairs in results:
         ours, theirs = statistics.median(pairs.ours), statistics.median(pairs.theirs)
         ratio = statistics.median(pairs.ratios())
+        share = f" (1/{1 / ratio:.1f})" if ratio < 1 else ""
         print(
             f"{pairs.title}: pybuild {ours * 1000:.0f} ms, {pairs.peer} {theirs * 1000:.0f} ms, "
-            f"ratio {ratio:.3f} (1/{1 / ratio:.0f}), {len(pairs.ours)} pairs"
+            f"ratio {ratio:.3f}{share}, {len(pairs.ours)} pairs"
         )
 
 

@@ -2,10 +2,15 @@
 
     python benchmarks/run_true.py [--runs N] [--json]
 
-Also beside nothing but the interpreter, `python3 -S -c ''`, which no Python program can beat.
+Also beside crun on an unpacked copy of the same image, which leaves out all that an engine does,
+and beside nothing but the interpreter, `python3 -S -c ''`, which no Python program can beat.
 """
 
+import itertools
+import json
 import os
+import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -18,6 +23,35 @@ def podman(scene: Stage, *arguments: str) -> float:
     places = ["--root", str(store / "root"), "--runroot", str(store / "run")]
     manner = ["--cgroup-manager", "cgroupfs", "--events-backend", "none"]
     return timed(["podman", *places, *manner, *arguments], scene.environment, scene.directory)
+
+
+def bundle(scene: Stage) -> Path:
+    """Unpack `bench-base` as what crun runs, with a network namespace of its own."""
+    top = scene.directory / "bundle"
+    (top / "rootfs").mkdir(parents=True)
+    scene.pybuild("run", "--name", "unpacked", "--network", "none", "bench-base", "true")
+    tar = scene.directory / "rootfs.tar"
+    scene.pybuild("export", "-o", str(tar), "unpacked")
+    scene.pybuild("rm", "unpacked")
+    subprocess.run(["tar", "-xf", tar, "-C", top / "rootfs"], check=True)
+    subprocess.run(["crun", "spec"], cwd=top, check=True)
+    config = json.loads((top / "config.json").read_text())
+    config["process"] |= {"args": ["true"], "terminal": False}
+    (top / "config.json").write_text(json.dumps(config))
+    return top
+
+
+def beside_crun(scene: Stage, runs: int) -> Pairs:
+    """Compare with crun, which makes the container and nothing else."""
+    top, numbers = bundle(scene), itertools.count()
+    crun = ["crun", "--root", str(scene.directory / "crun"), "--cgroup-manager", "disabled"]
+    return measure(
+        "run true, network none",
+        lambda _: scene.pybuild("run", "--rm", "--network", "none", "bench-base", "true"),
+        lambda _: timed([*crun, "run", f"bench{next(numbers)}"], scene.environment, top),
+        runs,
+        peer="crun",
+    )
 
 
 def only_unified_groups() -> None:
@@ -60,6 +94,8 @@ def main() -> None:
                 )
             )
         show(results, peer="podman", as_json=args.json)
+        if shutil.which("crun"):
+            show([beside_crun(scene, args.runs)], as_json=args.json)
         bare = [sys.executable, "-S", "-c", ""]
         alone = measure(
             "run true, network none",
