@@ -36,8 +36,8 @@ from grammar.parser import parse
 from grammar.source import Source
 from runtime.values import NamedTuple
 
-Find: TypeAlias = Callable[[str], ResolvedImage | None]
-"""Returns the image that a canonical reference names, None when it is not there."""
+Find: TypeAlias = Callable[[BaseRequest], ResolvedImage | None]
+"""Returns the image that is asked for, None when it is not there."""
 
 
 class Checked(NamedTuple):
@@ -57,7 +57,7 @@ class _Bases:
         self.strangers: dict[str, None] = {}
 
     def resolve(self, wanted: BaseRequest, _use: BaseUse) -> ResolvedImage:
-        found = self._find(wanted.reference)
+        found = self._find(wanted)
         if found is None and not is_known(wanted.reference):
             self.strangers[wanted.reference] = None
         return found or stand_in(wanted)

@@ -7,7 +7,7 @@ Needs no store: base images that are there are looked into, for others what is k
 import argparse
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 
 from buildkit.check import Checked, Find, check
@@ -22,6 +22,7 @@ from buildkit.cli.warnings import document, text
 from buildkit.context.local import LocalContext
 from buildkit.definition import placed
 from buildkit.errors import BuildError, ImageError, UsageError
+from buildkit.frontend.bases import BaseRequest
 from buildkit.images import ImageStore
 from buildkit.main_context import find_dockerfile
 from buildkit.oci.config import ResolvedImage
@@ -55,12 +56,27 @@ def run(request: BuildRequest, args: argparse.Namespace, form: str) -> int:
         find = stack.enter_context(_images(args))
 
         def look(text: Source) -> Checked:
-            return check(text, request.options, context, find)
+            platforms = request.platforms or (request.options.platform,)
+            several = [
+                check(text, request.options._replace(platform=one), context, find)
+                for one in platforms
+            ]
+            return several[0] if len(several) == 1 else _united(several)
 
         checked = look(source)
         if args.fix and path is not None:
             checked = _fix(path, checked, look)
     return _show(checked, form)
+
+
+def _united(several: Sequence[Checked]) -> Checked:
+    """Return what is to be said of any platform, each thing once, and the first error."""
+    findings = dict.fromkeys(finding for one in several for finding in one.findings)
+    return several[0]._replace(
+        findings=tuple(sorted(findings, key=lambda finding: finding.span.line)),
+        strangers=tuple(dict.fromkeys(name for one in several for name in one.strangers)),
+        error=next((one.error for one in several if one.error is not None), None),
+    )
 
 
 def _fix(path: str, checked: Checked, look: Callable[[Source], Checked]) -> Checked:
@@ -94,11 +110,11 @@ def _images(args: argparse.Namespace) -> Iterator[Find]:
     """Give a way to look for images in the store, which is opened when the first is asked for."""
     stores: list[ImageStore | None] = []
 
-    def find(name: str) -> ResolvedImage | None:
+    def find(wanted: BaseRequest) -> ResolvedImage | None:
         if not stores:
             stores.append(_store(args, stack))
         try:
-            return None if stores[0] is None else stores[0].find(name)
+            return None if stores[0] is None else stores[0].find(wanted.reference, wanted.platform)
         except ImageError:
             return None
 

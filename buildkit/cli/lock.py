@@ -8,6 +8,7 @@ so that one file serves several.
 import argparse
 import os
 import sys
+from itertools import product
 
 from buildkit.cli import request as build_request
 from buildkit.cli.options import open_root
@@ -69,8 +70,9 @@ def _pins(
         dockerfile = parse(source)
         stages = range(len(dockerfile.stages))
         targets = [request.options.target] if request.options.target else map(str, stages)
-        for target in targets:
-            lowered = lowered_with(dockerfile, request.options._replace(target=target), noted)
+        several = [request.single(one).options for one in request.platforms]
+        for target, options in product(targets, several or [request.options]):
+            lowered = lowered_with(dockerfile, options._replace(target=target), noted)
             for vertex in lowered.graph:
                 name = source_of(vertex.op)
                 if name and name not in sources:

@@ -37,7 +37,7 @@ def checked(
             Source("Dockerfile", text),
             LowerOptions(build_platform=AMD64, **options),
             opened,
-            lambda name: image(name, AMD64, known[name]) if name in known else None,
+            lambda one: image(*one, known[one.reference]) if one.reference in known else None,
         )
     finally:
         if opened is not None:

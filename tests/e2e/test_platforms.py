@@ -90,20 +90,24 @@ def test_other_tools_read_what_is_pushed(
     assert tools.buildah("pull", "-q", "--tls-verify=false", "--arch", "arm64", name)
     tools.skopeo("copy", "--all", f"oci:{layout}:1", f"dir:{tmp_path}/dir")
     elsewhere = as_root.empty()
-    joined = elsewhere("index", "create", "-q", "-t", "joined", "--annotation", "a=b", name).ok()
-    told = json.loads(elsewhere("index", "inspect", "--raw", "joined").ok().output)
+    joined = elsewhere("index", "create", "-q", "-t", "joined:1", "--annotation", "a=b", name).ok()
+    told = json.loads(elsewhere("index", "inspect", "--raw", "joined:1").ok().output)
     assert ([one["digest"] for one in told["manifests"]], told["annotations"]) == (
         list(digests.values()),
         {"a": "b"},
     )
     archive = tmp_path / "joined.tar"
-    elsewhere("save", "--format", "oci-archive", "-o", str(archive), "joined").ok()
+    elsewhere("save", "--format", "oci-archive", "-o", str(archive), "joined:1").ok()
     raw = tools.skopeo("inspect", "--raw", f"oci-archive:{archive}")
     assert json.loads(raw) == told
+    derived = as_root.context("FROM joined:1\nCOPY Dockerfile /\n")
+    assert "linux/arm64" in elsewhere("lock", *PLATFORMS, derived).ok().output
+    assert elsewhere("build", "--locked", *PLATFORMS, "-t", "derived", derived).ok()
+    assert elsewhere("check", *PLATFORMS, derived).ok()
     third = as_root.empty()
-    assert third("load", "-i", str(archive)).ok().output == "Loaded image: joined:latest\n"
+    assert third("load", "-i", str(archive)).ok().output == "Loaded image: joined:1\n"
     again = f"{registry.host}/again:1"
-    assert third("push", "-q", "joined", again).ok().output == joined.output
+    assert third("push", "-q", "joined:1", again).ok().output == joined.output
     assert tools.skopeo("inspect", "--raw", "--tls-verify=false", f"docker://{again}") == raw
     assert "Platform:   linux/arm64" in third("index", "inspect", again).ok().output
     assert elsewhere("pull", "--platform", "linux/arm64", name).ok()
