@@ -70,7 +70,7 @@ class Task(NamedTuple):
     `volumes` (directories of its own) go when it has ended. `attached`: its first client is a
     foreground command, and it ends with it. `init`: the path of a reaper to run as process 1.
     `timeout` in seconds, 0 for none. `commons`: where an ordinary user's containers share a network
-    (`commons.py`), if they do.
+    (`commons.py`), if they do. `beside`: the directory of the container whose network it shares.
     """
 
     identity: str
@@ -91,6 +91,7 @@ class Task(NamedTuple):
     volumes: tuple[str, ...] = ()
     attached: bool = False
     commons: str = ""
+    beside: str = ""
 
 
 class Check(NamedTuple):

@@ -11,6 +11,7 @@ from runtime.spec import Bind, SandboxSpec
 from runtime.values import NamedTuple
 
 if TYPE_CHECKING:
+    from runtime.beside import Beside
     from runtime.network import Namespace
     from runtime.pool import Pool
 
@@ -28,10 +29,15 @@ class Uplink(NamedTuple):
     namespace: "Namespace | None" = None
     ports: tuple[Port, ...] = ()
     carrier: int = 0
+    beside: "Beside | None" = None
 
     @classmethod
     def make(cls, task: Task) -> "Uplink":
         """Make the network that the task asks for. Raises OSError, SandboxError."""
+        if task.beside:
+            from runtime.beside import Beside  # for containers that share a network
+
+            return cls(task, beside=Beside.of(task.beside))
         if task.spec.network != "default":
             return cls(task)
         from runtime import network, published  # for containers that have one
@@ -56,6 +62,8 @@ class Uplink(NamedTuple):
     @property
     def address(self) -> str:
         """The container's own address, if it has one of its own."""
+        if self.beside is not None:
+            return self.beside.address
         return "" if self.namespace is None else self.namespace.address
 
     @property
@@ -83,6 +91,8 @@ class Uplink(NamedTuple):
 
     def joined(self, spec: SandboxSpec) -> SandboxSpec:
         """Return `spec` on this network."""
+        if self.beside is not None:
+            return self.beside.joined(spec)
         if self.namespace is None:
             return spec
         spec = self.namespace.joined(spec)
@@ -100,6 +110,8 @@ class Uplink(NamedTuple):
 
     def close(self) -> None:
         """Leave the network."""
+        if self.beside is not None:
+            self.beside.close()
         if self.namespace is None:
             return
         from runtime import neighbours  # there already

@@ -82,7 +82,12 @@ def _declare_files(parser: argparse.ArgumentParser) -> None:
 
 def _declare_network(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument_group("network").add_argument
-    add("--network", "--net", default="default", metavar="default|none|host")
+    add(
+        "--network",
+        "--net",
+        default="default",
+        metavar="default|none|host|container:NAME",
+    )
     add("-p", "--publish", action="append", default=[], metavar="[[IP:]HOST:]CONTAINER[/udp]")
     add("-P", "--publish-all", action="store_true", help="every exposed port, on free ones")
     add("--expose", action="append", default=[], metavar="PORT[/PROTO]")
@@ -125,9 +130,15 @@ def _declare_health(parser: argparse.ArgumentParser) -> None:
 def wishes_of(args: argparse.Namespace) -> Wishes:
     """Return what the arguments ask for."""
     _check(args)
-    network = network_of(args.network)
-    if network != "default" and (args.publish or args.publish_all):
-        raise UsageError(f"ports cannot be published with --network={network}", hint="leave -p out")
+    kind, colon, beside = args.network.partition(":")
+    shared = kind == "container" and bool(colon)
+    network = "default" if shared else network_of(args.network)
+    if (shared or network != "default") and (args.publish or args.publish_all):
+        raise UsageError(
+            f"ports cannot be published with --network={args.network}", hint="leave -p out"
+        )
+    if shared and args.hostname:
+        raise UsageError("a container that shares a network has no host name of its own")
     return Wishes(
         options=_options(args, network),
         name=check_name(args.name) if args.name else "",
@@ -151,6 +162,7 @@ def wishes_of(args: argparse.Namespace) -> Wishes:
         interactive=args.interactive,
         attached=not args.detach,
         remove=args.rm,
+        beside=beside if shared else "",
     )
 
 

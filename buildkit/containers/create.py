@@ -19,7 +19,7 @@ from buildkit.oci.config import ContainerConfig, Healthcheck, ResolvedImage
 from buildkit.snapshot.overlay import OverlayStore
 from buildkit.snapshot.snapshot import Active, Snapshot
 from buildkit.state.root import StateRoot
-from runtime.container import HealthCheck, Logging, Port, Restart, Task
+from runtime.container import HealthCheck, Logging, Port, Restart, Task, read_task
 from runtime.spec import Bind, DirectoryRoot, File, Mount, Root, RootFs, Tmpfs
 from runtime.values import NamedTuple
 
@@ -31,6 +31,7 @@ _SECOND = 1_000_000_000
 class Wishes(NamedTuple):
     """What the user asked for beside the sandbox; see `Task` and `Record` for the meanings.
 
+    `beside`: a name or an ID of the container whose network it shares.
     `signal` 0 and `health` None: what the image says; `checks` false: no check at all.
     """
 
@@ -52,6 +53,7 @@ class Wishes(NamedTuple):
     interactive: bool = False
     attached: bool = True
     remove: bool = False
+    beside: str = ""
 
 
 def create(root: StateRoot, store: OverlayStore, image: ResolvedImage, wishes: Wishes) -> Container:
@@ -98,10 +100,11 @@ def _create(root: StateRoot, store: OverlayStore | None, making: _Making) -> Con
     directory = containers.directory(identity)
     wanted = with_volumes(wishes.mounts, config.volumes)
     volumes = _volumes(root, store, making, wanted)
+    beside = containers.find(wishes.beside) if wishes.beside else None
     spec = sandbox_for(
         config,
         _root(making, directory),
-        wishes.options,
+        wishes.options if beside is None else _called_as(beside, wishes.options),
         name=identity[:12],
         mounts=_mounts(root, wanted, volumes, init=wishes.options.init),
     )
@@ -124,6 +127,7 @@ def _create(root: StateRoot, store: OverlayStore | None, making: _Making) -> Con
         remove=wishes.remove,
         volumes=tuple(root.path("volumes", one.name) for one in volumes if one.anonymous),
         attached=wishes.attached,
+        beside="" if beside is None else beside.directory,
     )
     record = Record(
         identity=identity,
@@ -143,6 +147,11 @@ def _create(root: StateRoot, store: OverlayStore | None, making: _Making) -> Con
         rootfs=making.rootfs,
     )
     return containers.add(record, task, making.active.directory)
+
+
+def _called_as(beside: Container, options: RunOptions) -> RunOptions:
+    """Return the options with the host name of the container whose network is shared."""
+    return options._replace(hostname=read_task(beside.directory).spec.hostname)
 
 
 def _root(making: _Making, directory: str) -> Root:

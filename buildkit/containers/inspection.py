@@ -4,6 +4,7 @@ In: a container. Out: a document, with docker's names. What docker has and we ha
 plugins) is left out.
 """
 
+import os
 from typing import Any
 
 from buildkit.containers.store import Container
@@ -53,7 +54,7 @@ def inspection(root: StateRoot, one: Container) -> dict[str, Any]:
         "NetworkSettings": {
             "IPAddress": state.address,
             "Ports": _ports(state.ports),
-            "Networks": {task.spec.network: {"IPAddress": state.address}},
+            "Networks": {_network_mode(task): {"IPAddress": state.address}},
         },
     }
 
@@ -86,7 +87,7 @@ def _state(state: State) -> dict[str, Any]:
 def _host_config(task: Task) -> dict[str, Any]:
     spec, resources = task.spec, task.spec.resources
     return {
-        "NetworkMode": spec.network,
+        "NetworkMode": _network_mode(task),
         "AutoRemove": task.remove,
         "RestartPolicy": {
             "Name": task.restart.policy,
@@ -108,6 +109,10 @@ def _host_config(task: Task) -> dict[str, Any]:
         "MaskedPaths": list(spec.masked_paths),
         "ReadonlyPaths": list(spec.readonly_paths),
     }
+
+
+def _network_mode(task: Task) -> str:
+    return f"container:{os.path.basename(task.beside)}" if task.beside else task.spec.network
 
 
 def _mounts(root: StateRoot, one: Container) -> list[dict[str, Any]]:

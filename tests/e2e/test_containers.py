@@ -422,6 +422,31 @@ def test_a_server_answers_on_the_loopback_and_to_its_neighbours(
         assert not answers(place)
 
 
+@pytest.mark.parametrize("network", ["none", "default"])
+def test_a_container_shares_the_network_of_another(as_root: Caller, network: str) -> None:
+    if network == "default":
+        kernel.require("bridge")
+    pybuild = as_root.fresh()
+    with nothing_left(pybuild):
+        detached(pybuild, "web", SERVE, "--network", network)
+        share = ("run", "--rm", "--network", "container:web", "busybox")
+        until(lambda: pybuild(*share, "wget", "-qO-", "http://127.0.0.1/").output == "hello\n")
+        for command in ("hostname", "cat /etc/hosts", "cat /etc/resolv.conf", "ip addr"):
+            words = command.split()
+            assert pybuild(*share, *words).ok().output == pybuild("exec", "web", *words).ok().output
+        made = pybuild("create", "--network", "container:web", "busybox", "true").ok().output
+        host = pybuild.inspect(made.strip())["HostConfig"]
+        assert host["NetworkMode"] == f"container:{pybuild.inspect('web')['Id']}"
+        pybuild("stop", "-t", "0", "web").ok()
+        assert "whose network is to be shared, does not run" in pybuild(*share, "true").errors
+        assert pybuild("start", made.strip()).status
+        unknown = pybuild("run", "--network", "container:x", "busybox")
+        assert "there is no container" in unknown.errors
+        taken = pybuild("run", "-p", "80", "--network", "container:web", "busybox")
+        assert "ports cannot be published" in taken.errors
+        pybuild("rm", "-f", "-a").ok()
+
+
 def answers(place: str) -> bool:
     host, _, port = place.rpartition(":")
     try:
