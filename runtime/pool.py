@@ -8,10 +8,14 @@ them all with their holders.
 import errno
 import fcntl
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 _FIRST, _LAST = 2, 254
+_PAUSE = 0.01
+_PATIENCE = 60.0
+"""Seconds to wait for those who come and go, each of whom takes a fraction of one."""
 
 
 class Pool:
@@ -33,13 +37,30 @@ class Pool:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Let nobody come or go for the time of a block."""
+        """Let nobody come or go for the time of a block. Raises TimeoutError after a minute."""
         os.makedirs(self.directory, 0o700, exist_ok=True)
-        setup = self.lock("setup", fcntl.LOCK_EX)
+        setup = self._setup()
         try:
             yield
         finally:
+            # A process forked meanwhile by another thread has this descriptor, too, and may live
+            # for as long as a container: closing ours alone would leave the lock with it.
+            fcntl.flock(setup, fcntl.LOCK_UN)
             os.close(setup)
+
+    def _setup(self) -> int:
+        end = time.monotonic() + _PATIENCE
+        while True:
+            try:
+                return self.lock("setup", fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if time.monotonic() > end:
+                    raise TimeoutError(
+                        errno.ETIMEDOUT,
+                        "another process holds this lock for a minute; is it stopped?",
+                        f"{self.directory}/setup",
+                    ) from None
+                time.sleep(_PAUSE)
 
     def take(self, network: str) -> tuple[str, int]:
         """Take a free address of the network with these first three numbers; return its lock."""

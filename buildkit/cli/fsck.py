@@ -24,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def command(args: argparse.Namespace) -> int:
     """Check, print what was found, and say how it is by the exit status."""
-    with cancellable(), open_root(args) as root:
+    with cancellable(), open_root(args, mend=args.repair) as root:
         from buildkit.fsck import fsck  # many modules, for this command only
 
         findings = fsck(root, full=args.full or not args.quick, repair=args.repair)

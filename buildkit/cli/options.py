@@ -109,13 +109,13 @@ def state_path(root: str | None) -> str:
     )
 
 
-def open_root(args: argparse.Namespace, *, shared: bool = False) -> StateRoot:
+def open_root(args: argparse.Namespace, *, shared: bool = False, mend: bool = False) -> StateRoot:
     """Enter the builder's own namespaces and open the store that `args` mean.
 
     After this the process is uid 0 of its own user namespace when it was not root before, and
     mounts it makes are seen by nobody else (decision 6 of ARCHITECTURE.md). Must be called
     before any thread is started. With `shared` an ordinary user's process enters the namespace
-    that containers share to reach each other, where there can be one.
+    that containers share to reach each other, where there can be one. `mend`: see StateRoot.open.
     """
     path = state_path(args.root)
     from runtime import rootless  # ctypes, 2 ms: only commands that touch the store
@@ -129,6 +129,6 @@ def open_root(args: argparse.Namespace, *, shared: bool = False) -> StateRoot:
         rootless.enter()
     else:
         rootless.join(namespace)
-    root = StateRoot.open(path)
+    root = StateRoot.open(path, mend=mend)
     _OPENED.append(root)
     return root

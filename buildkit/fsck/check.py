@@ -37,6 +37,8 @@ _CHUNK = 1 << 20
 def fsck(root: StateRoot, *, full: bool = False, repair: bool = False) -> tuple[Finding, ...]:
     """Check, and with `repair` put right, what is in the store. Call it before anything else."""
     findings = Findings(repair=repair)
+    if root.mended:
+        findings.add("format", "was damaged", lambda: None)
     for name in stale(root.top):
         findings.add(f"tmp/{name}", "is left of a command that died", lambda: None)
     if repair:
@@ -93,6 +95,8 @@ class _Check:
             path = self._root.path("blobs", "sha256", name)
             if not _is_hex64(name):
                 self._findings.add(f"blobs/sha256/{name}", "is no blob", _remover(path))
+            elif not os.path.isfile(path) or os.path.islink(path):
+                self._findings.add(f"blob sha256:{name}", "is no regular file", _remover(path))
             elif _sha256(path) != name:
                 self._findings.add(
                     f"blob sha256:{name}", "has other content than its name says", _remover(path)
@@ -227,7 +231,7 @@ class _Check:
         try:
             with open(self._blob(image), "rb") as file:
                 config = ImageConfig.parse(file.read(9 << 20))
-        except FileNotFoundError:
+        except (FileNotFoundError, IsADirectoryError):
             return "has no config"
         except BuildError as error:
             return f"has a config that is none: {error}"
@@ -237,7 +241,7 @@ class _Check:
     def _index_problem(self, index: str) -> str:
         try:
             parts = parts_of(Digest.parse(index), LocalBlobStore(self._root).glance)
-        except BuildError as error:
+        except (BuildError, OSError) as error:
             return f"is an index that cannot be read: {error}"
         known = {row[0] for row in self._rows("SELECT config FROM known_image")}
         missing = [part.image for part in parts if part.image not in known]
@@ -253,7 +257,7 @@ class _Check:
         """Return the path of a blob that holds the layer, empty for none."""
         for (digest,) in self._rows("SELECT digest FROM blob_form WHERE diff_id=?", diff_id):
             path = self._blob(digest)
-            if os.path.exists(path):
+            if os.path.isfile(path):
                 return path
         return ""
 

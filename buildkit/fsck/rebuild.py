@@ -34,6 +34,8 @@ def rebuild(root: StateRoot) -> None:
     configs = []
     for name in os.listdir(root.path("blobs", "sha256")):
         path = root.path("blobs", "sha256", name)
+        if not os.path.isfile(path):
+            continue
         with open(path, "rb") as file:
             head = file.read(8)
         if head.startswith(b"{"):

@@ -15,16 +15,17 @@ from buildkit.context.descent import Descent
 from buildkit.context.paths import join, native
 from buildkit.context.rows import hashed, open_file
 from buildkit.context.tree import Tree
-from buildkit.errors import ImageError, StepError
+from buildkit.errors import DefinitionError, ImageError, StepError
 from buildkit.llb.op import CopyOp, InlineFile
 from buildkit.oci.digest import Digest
-from buildkit.ops.chmod import Chmod, parse_chmod
 from buildkit.ops.chown import Owner, find_owner
 from buildkit.ops.earlier import Earlier
 from buildkit.ops.select import inline_bytes
 from buildkit.ops.selection import INLINE, Entry, Root, Selection
 from buildkit.ops.target import Attributes, Target, failure, set_attributes, set_xattrs
 from buildkit.ops.transfer import Transfer, write_all
+from grammar.errors import FlagError
+from grammar.values import Mode, parse_chmod
 from runtime import owners
 from runtime.values import NamedTuple
 
@@ -72,7 +73,7 @@ def copy_into(
     `check` is called often and may raise to stop. `owner_view` is where names of --chown are looked
     up when that is not `parent` (--link). Raises StepError, ContextError, StoreError.
     """
-    chmod = parse_chmod(op.chmod) if op.chmod else None
+    chmod = _mode(op.chmod) if op.chmod else None
     owner = None
     if op.chown:
         owner = find_owner(op.chown, parent if owner_view is None else owner_view)
@@ -91,6 +92,13 @@ def copy_into(
     return Copied(copier.files, copier.size)
 
 
+def _mode(text: str) -> Mode:
+    try:
+        return parse_chmod(text)
+    except FlagError as error:
+        raise DefinitionError(error.message, hint=error.hint or "") from error
+
+
 class _Copier:
     """One `copy_into`."""
 
@@ -100,7 +108,7 @@ class _Copier:
         selection: Selection,
         trees: Mapping[int, Tree],
         target: Target,
-        chmod: Chmod | None,
+        chmod: Mode | None,
         owner: Owner | None,
         transfer: Transfer,
         link_from: LinkFrom | None,

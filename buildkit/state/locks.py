@@ -20,7 +20,7 @@ def exclusive(root: StateRoot, name: str) -> Iterator[None]:
         fcntl.flock(fd, fcntl.LOCK_EX)
         yield
     finally:
-        os.close(fd)
+        _release(fd)
 
 
 @contextlib.contextmanager
@@ -40,7 +40,16 @@ def key_lock(root: StateRoot, name: str) -> Iterator[None]:
         try:
             os.unlink(_path(root, path))
         finally:
-            os.close(fd)
+            _release(fd)
+
+
+def _release(fd: int) -> None:
+    # A process that another thread forked meanwhile has the descriptor, too: closing ours alone
+    # would leave the lock with it.
+    try:
+        fcntl.flock(fd, fcntl.LOCK_UN)
+    finally:
+        os.close(fd)
 
 
 def _open(root: StateRoot, name: str) -> int:

@@ -39,25 +39,40 @@ class StateRoot:
         self._connections: list[sqlite3.Connection] = []
         self._mutex = allocate_lock()
         self._lease: Lease | None = None
+        self.mended = False
+        """Whether the file that names the format was damaged and is new."""
 
     @classmethod
-    def open(cls, path: str) -> "StateRoot":
+    def open(cls, path: str, *, mend: bool = False) -> "StateRoot":
         """Open the state root at `path`; make it if nothing or an empty directory is there.
 
-        Raises StoreError when it is of another format, of another user, or something else.
+        `mend`: a damaged `format` is put aside as `format.damaged` and made again. Raises
+        StoreError when the root is of another format, of another user, or something else.
         """
         top = os.path.realpath(path)
+        damaged = False
         with writing(top):
             found = _read_format(top)
+            damaged = found is not None and not _is_format(found)
+            if damaged and mend:
+                os.rename(f"{top}/format", f"{top}/format.damaged")
+                found = None
             if found is None:
                 _create(top)
+            elif damaged:
+                raise StoreError(
+                    f"{top}/format is damaged: {found[:40].strip()!r}",
+                    hint="pybuild fsck --repair makes a new one",
+                )
             elif found != FORMAT:
                 raise StoreError(
                     f"{top} is a state root of another format: {found[:40].strip()!r}",
                     hint="use the pybuild that made it, or another --root",
                 )
             _close_to_others(top)
-        return cls(top)
+        root = cls(top)
+        root.mended = damaged
+        return root
 
     def path(self, *parts: str) -> str:
         """Return the absolute path of something in the root."""
@@ -197,6 +212,13 @@ def _read_format(top: str) -> str | None:
             return file.read(100)
     except FileNotFoundError:
         return None
+    except IsADirectoryError:
+        return ""
+
+
+def _is_format(text: str) -> bool:
+    """Say whether some version of pybuild may have written `text`."""
+    return text.startswith("pybuild-store ") and text[14:-1].isdigit() and text.endswith("\n")
 
 
 def _create(top: str) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from buildkit.content.local import LocalBlobStore
+from buildkit.errors import StoreError
 from buildkit.fsck import Finding, fsck
 from buildkit.images import ImageStore
 from buildkit.oci.config import ImageConfig
@@ -83,6 +84,11 @@ DAMAGE: dict[str, tuple[Callable[[Filled], object], str, bool]] = {
         False,
     ),
     "a lost config": (lambda one: one.path(one.image).unlink(), "has no config", False),
+    "a directory in place of a blob": (
+        lambda one: (one.path(one.image).unlink(), one.path(one.image).mkdir()),
+        "is no regular file",
+        False,
+    ),
     "a strange file": (
         lambda one: (one.top / "blobs/sha256/README").touch(),
         "is no blob",
@@ -202,3 +208,27 @@ def test_a_new_database_knows_layers_and_images_again(filled: Filled) -> None:
         assert store.is_packed(filled.packed)
         assert not store.is_packed(filled.foreign)
         assert store.has((filled.packed, filled.foreign))
+
+
+@pytest.mark.parametrize("damage", ["", "pybuild", "\0" * 16, None])
+def test_a_damaged_format_is_told_and_made_again(filled: Filled, damage: str | None) -> None:
+    path = filled.top / "format"
+    whole = path.read_bytes()
+    path.unlink()
+    if damage is None:
+        path.mkdir()
+    else:
+        path.write_text(damage)
+    with pytest.raises(StoreError, match="format is damaged") as raised:
+        filled.fsck()
+    assert raised.value.hint == "pybuild fsck --repair makes a new one"
+    with closing(StateRoot.open(str(filled.top), mend=True)) as root:
+        assert fsck(root, repair=True) == (Finding("format", "was damaged", repaired=True),)
+    assert path.read_bytes() == whole
+    assert filled.fsck(full=True) == ()
+
+
+def test_another_format_is_left_alone(filled: Filled) -> None:
+    (filled.top / "format").write_text("pybuild-store 2\n")
+    with pytest.raises(StoreError, match="of another format"):
+        StateRoot.open(str(filled.top), mend=True)

@@ -1,3 +1,4 @@
+import fcntl
 import os
 import threading
 from pathlib import Path
@@ -30,3 +31,18 @@ def test_a_lock_can_be_taken_again_after_its_holder(tmp_path: Path) -> None:
         for _ in range(2):
             with exclusive(root, "layers"):
                 pass
+
+
+def test_a_descriptor_that_a_child_has_inherited_does_not_keep_the_lock(tmp_path: Path) -> None:
+    with StateRoot.open(str(tmp_path)) as root:
+        path = root.path("locks", "layers.lock")
+        with exclusive(root, "layers"):
+            names = [
+                fd for fd in os.listdir("/proc/self/fd") if os.path.exists(f"/proc/self/fd/{fd}")
+            ]
+            (own,) = [fd for fd in names if os.path.realpath(f"/proc/self/fd/{fd}") == path]
+            inherited = os.dup(int(own))
+        other = os.open(path, os.O_RDWR)
+        fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.close(other)
+        os.close(inherited)

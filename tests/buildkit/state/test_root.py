@@ -32,11 +32,18 @@ def test_a_root_that_others_can_enter_is_closed_again(tmp_path: Path) -> None:
     assert stat.S_IMODE((tmp_path / "root").stat().st_mode) == 0o700
 
 
-@pytest.mark.parametrize("content", ["pybuild-store 2\n", "", "x" * 5000])
-def test_another_format_is_refused(tmp_path: Path, content: str) -> None:
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        ("pybuild-store 2\n", "of another format"),
+        ("", "format is damaged"),
+        ("x" * 5000, "format is damaged"),
+    ],
+)
+def test_another_format_is_refused(tmp_path: Path, content: str, problem: str) -> None:
     StateRoot.open(str(tmp_path)).close()
     (tmp_path / "format").write_text(content)
-    with pytest.raises(StoreError, match="of another format"):
+    with pytest.raises(StoreError, match=problem):
         StateRoot.open(str(tmp_path))
 
 
