@@ -64,8 +64,13 @@ def _pull(root: StateRoot, text: str, policy: str, platform: str) -> None:
 
 def _check(platform: Platform) -> None:
     """Refuse an image whose programs this machine cannot run."""
+    if platform.os != "linux":
+        raise UsageError(
+            f"image operating system {platform.os!r} cannot be used on this platform",
+            hint="its programs need another kernel; --platform chooses another image of an index",
+        )
     here, wanted = Platform.host().architecture, platform.architecture
-    if here == wanted or (here, wanted) in _ALSO or platform.os != "linux":
+    if here == wanted or (here, wanted) in _ALSO:
         return
     name = f"qemu-{_QEMU.get(wanted, wanted)}"
     try:
