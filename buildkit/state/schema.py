@@ -25,6 +25,7 @@ CREATE INDEX blob_form_digest ON blob_form(digest);
 -- name: canonical reference. config: config digest, which is the image ID.
 CREATE TABLE image(name TEXT PRIMARY KEY, config TEXT, updated REAL) WITHOUT ROWID;
 -- every image, also without a name; manifest: the blob it came with, or NULL.
+-- an index of several images has a row too; config and manifest are both its own digest.
 CREATE TABLE known_image(config TEXT PRIMARY KEY, manifest TEXT, created REAL) WITHOUT ROWID;
 
 -- document: canonical JSON. parent: chain ID or ''. record: JSON.
