@@ -106,9 +106,7 @@ class Monitor:
             raise StateError("there is no network yet")
         spec = uplink.joined(task.spec)
         if isinstance(spec.root, RootFs) and spec.root.work is not None:
-            # A volatile overlay leaves a mark there that forbids another one.
-            remove_tree(spec.root.work)
-            os.mkdir(spec.root.work, 0o700)
+            _make_empty(spec.root.work)
         actions = plan.plan(spec, host.here())
         self.group = self._maker.make(spec.resources)
         streams = Streams(
@@ -333,6 +331,14 @@ class Monitor:
         except OSError as error:
             self.service.warn(f"cannot remove the container: {explain(error)}")
         self.event("destroy")
+
+
+def _make_empty(work: str) -> None:
+    """Make the work directory new: a volatile overlay leaves a mark that forbids another one."""
+    if os.path.isdir(work) and not os.listdir(work):
+        return  # as at a first start
+    remove_tree(work)
+    os.mkdir(work, 0o700)
 
 
 def _leave_word(task: Task, error: BaseException) -> None:

@@ -82,7 +82,7 @@ def assemble_supervised(machine: str) -> bytes:
         block += [(_RETURN, 0, 0, _ALLOW), (_RETURN, 0, 0, _USER_NOTIF)]
         program += [(_EQUAL, 0, len(block), entry.arch), *block]
     program.append((_RETURN, 0, 0, _ALLOW))
-    return b"".join(struct.pack("=HBBI", *instruction) for instruction in program)
+    return _packed(program)
 
 
 @functools.cache
@@ -102,6 +102,12 @@ def assemble(capabilities: tuple[str, ...], machine: str) -> bytes:
     return program_of({entry.arch: _entry(entry, held) for entry in entries})
 
 
+def _packed(program: list[Instruction]) -> bytes:
+    """Return a program as struct sock_filter[]: one call for all, which is quicker."""
+    flat = [field for instruction in program for field in instruction]
+    return struct.pack("=" + "HBBI" * len(program), *flat)
+
+
 def program_of(blocks: Mapping[int, list[Instruction]]) -> bytes:
     """Return the program of a block for each audit number; each block must end in a return.
 
@@ -113,7 +119,7 @@ def program_of(blocks: Mapping[int, list[Instruction]]) -> bytes:
         program.append((_JUMP, 0, 0, len(block)))
         program += block
     program.append((_RETURN, 0, 0, _KILL_PROCESS))
-    return b"".join(struct.pack("=HBBI", *instruction) for instruction in program)
+    return _packed(program)
 
 
 def verdicts(table: str, capabilities: Iterable[str]) -> dict[str, Verdict]:
@@ -139,10 +145,12 @@ def _entry(entry: Entry, held: frozenset[str]) -> list[Instruction]:
     numbers = seccomp_numbers.numbers(entry.table)
     known = {numbers[name]: verdict for name, verdict in verdicts(entry.table, held).items()}
     ranges: list[tuple[int, Verdict]] = []
+    before: Verdict | None = None
     for number in range(max(known) + 2):
         verdict = known.get(number, "absent")
-        if not ranges or ranges[-1][1] != verdict:
+        if verdict != before:
             ranges.append((number, verdict))
+            before = verdict
     return by_number(ranges, _leaf)
 
 

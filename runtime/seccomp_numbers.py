@@ -3,6 +3,9 @@
 Source: the kernel's asm/unistd_64.h, asm/unistd_32.h and asm-generic/unistd.h up to Linux 6.18.
 """
 
+import functools
+from collections.abc import Mapping
+
 X86_64 = """
 read write open close stat fstat lstat poll lseek mmap mprotect munmap brk rt_sigaction
 rt_sigprocmask rt_sigreturn ioctl pread64 pwrite64 readv writev access pipe select sched_yield
@@ -146,7 +149,8 @@ file_getattr file_setattr
 """
 
 
-def numbers(table: str) -> dict[str, int]:
+@functools.cache
+def numbers(table: str) -> Mapping[str, int]:
     """Return the number of each call of a table."""
     result: dict[str, int] = {}
     following = 0
