@@ -79,6 +79,7 @@ class BuildContexts:
                 name=f"context {name}",
                 memory_folder=memory,
                 plain_modes=self._plain_modes,
+                git_modes=self._git_modes(self._named[name]),
             )
         main = self._main
         context = LocalContext.open(
@@ -87,10 +88,19 @@ class BuildContexts:
             # What was unpacked for this build will not be there for the next.
             memory_folder=memory if main.kept else None,
             plain_modes=self._plain_modes,
+            # Nor is that the directory that git knows.
+            git_modes=self._git_modes(main.directory) if main.kept else None,
             ignore=main.kept,
         )
         context.tree.place = main.context_name
         return context
+
+    def _git_modes(self, directory: str) -> Mapping[bytes, int] | None:
+        if not self._plain_modes:
+            return None
+        from buildkit.context.git_index import read_modes  # for this option only
+
+        return read_modes(directory)
 
 
 def _taken(vertex: Vertex) -> Iterator[tuple[int, str]]:

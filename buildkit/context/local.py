@@ -9,7 +9,7 @@ opened once and never left: all else goes by descriptor (S12). Source: docs/dock
 import hashlib
 import os
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import takewhile
 from typing import Self
 
@@ -45,6 +45,7 @@ class LocalContext:
         name: str = "context",
         memory_folder: str | None = None,
         plain_modes: bool = False,
+        git_modes: Mapping[bytes, int] | None = None,
         ignore: bool = True,
     ) -> Self:
         """Open the directory `path`. Raises ContextError when it is none.
@@ -79,6 +80,7 @@ class LocalContext:
             memory=memory,
             special=False,
             plain_modes=plain_modes,
+            git_modes=git_modes,
         )
         return cls(tree, patterns, ignore_file)
 

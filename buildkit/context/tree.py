@@ -90,8 +90,9 @@ class Tree:
 
     `place` says where it is, `ignore_file` where its patterns come from, both for hints.
     `special`: devices are copied (snapshots), not passed over (contexts). `plain_modes`:
-    files are 0755 or 0644, directories 0755, whatever the disk says. `download`: what is in it came
-    from a URL, so that ADD does not unpack it unasked.
+    files are 0755 or 0644, directories 0755, whatever the disk says; `git_modes` has those that
+    git knows, the others are 0755 where somebody may execute the file. `download`: what is in
+    it came from a URL, so that ADD does not unpack it unasked.
     """
 
     def __init__(
@@ -105,6 +106,7 @@ class Tree:
         memory: Memory | None = None,
         special: bool = True,
         plain_modes: bool = False,
+        git_modes: Mapping[bytes, int] | None = None,
         download: bool = False,
     ) -> None:
         self.root_fd = root_fd
@@ -114,6 +116,7 @@ class Tree:
         self.patterns = patterns if patterns is not None and patterns.rules else None
         self.special = special
         self.plain_modes = plain_modes
+        self.git_modes = git_modes or {}
         self.download = download
         self.memory: Memory = memory or NoMemory()
         self._descent = Descent(root_fd)
@@ -207,10 +210,14 @@ class Tree:
         """Say whether the patterns hide `path` itself."""
         return self.patterns is not None and self.patterns.excludes(path)
 
-    def mode(self, raw: int) -> int:
-        """Return the permission bits a copy of something with the mode `raw` gets."""
+    def mode(self, raw: int, path: str) -> int:
+        """Return the permission bits a copy of `path`, which has the mode `raw`, gets."""
         if not self.plain_modes:
             return stat.S_IMODE(raw)
+        if self.git_modes and stat.S_ISREG(raw):
+            known = self.git_modes.get(os.fsencode(path))
+            if known is not None:
+                return known
         return 0o755 if stat.S_ISDIR(raw) or raw & 0o111 else 0o644
 
     def moved(self, path: str) -> ContextError:

@@ -191,7 +191,7 @@ class Listing:
         return Entry(
             path=path,
             kind=kind,
-            mode=self.mode(raw),
+            mode=self.mode(raw, join(parent, name)),
             uid=uid if self._keep_owner else 0,
             gid=gid if self._keep_owner else 0,
             size=size if kind == "file" else 0,
@@ -200,11 +200,11 @@ class Listing:
             same=0,
         )
 
-    def mode(self, raw: int) -> int:
-        """Return the mode of an entry: 0 where it will not matter."""
+    def mode(self, raw: int, path: str) -> int:
+        """Return the mode of the entry of `path`: 0 where it will not matter."""
         if stat.S_ISLNK(raw):
             return 0o777
-        return self._tree.mode(raw) if self._keep_mode else 0
+        return self._tree.mode(raw, path) if self._keep_mode else 0
 
 
 def _start(root: Root) -> _State:

@@ -71,8 +71,10 @@ class _Selecting:
         files = [self.entries(root) for root in roots if not root.directory]
         tree = self._trees[roots[0].origin]
         flags = (op.exclude, op.parents, op.chmod, bool(op.chown), op.keep_owner, tree.plain_modes)
+        # They are many, so only their digest is kept.
+        modes = tree.git_modes and Digest.of(repr(sorted(tree.git_modes.items())).encode())
         rules = tree.patterns.rules if tree.patterns is not None else ()
-        return repr((roots, files, flags, rules))
+        return repr((roots, files, (*flags, str(modes)) if modes else flags, rules))
 
     def _list(self, root: Root) -> tuple[Entry, ...]:
         if root.origin == INLINE:

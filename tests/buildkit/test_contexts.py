@@ -81,7 +81,7 @@ def test_the_ignore_file_of_the_dockerfile_counts(
 
 def test_modes_can_be_as_git_has_them(root: StateRoot, directory: Path) -> None:
     contexts = BuildContexts(root, main(directory), {}, plain_modes=True)
-    assert contexts.tree(MAIN).mode(0o100600) == 0o644
+    assert contexts.tree(MAIN).mode(0o100600, "x") == 0o644
     contexts.close()
 
 

@@ -6,13 +6,17 @@ The lines say what runs again and why; here is what makes the changes.
 import os
 import re
 import shutil
+import subprocess
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
+from unittest.mock import ANY
 
 import pytest
 
 from tests.callers import BASE, Caller
+from tests.e2e.docker_registry import DockerRegistry, docker_registry
+from tests.e2e.tools import needs_tool
 from tests.program import TOP, Pybuild
 
 FIXTURE = TOP / "fixtures/caching"
@@ -304,6 +308,53 @@ def test_a_stage_that_yields_the_same_leaves_the_digest_of_the_image(
     progress = store.build(context).ok().errors
     assert [name.split()[0] for name, _ in again(progress)] == ["COPY", "RUN"]
     assert store.inspect("test")["Id"] == before
+
+
+@needs_tool("docker-registry")
+def test_what_a_registry_has_is_not_pushed_again(
+    as_root: Caller, store: Pybuild, tmp_path: Path
+) -> None:
+    context = as_root.context(
+        "FROM based\nRUN --mount=type=bind,source=seed,target=/seed head -c 3 /seed > /made\n",
+        "file seed 0644 text=abc-1",
+    )
+    with docker_registry(tmp_path / "registry") as registry:
+        name = f"{registry.host}/app:1"
+        store.build(context, "--push", name=name).ok()
+        assert uploads(registry)
+        (context / "seed").write_text("abc-2", encoding="utf-8")
+        assert again(store.build(context, "--push", name=name).ok().errors) == [
+            (ANY, "seed changed")
+        ]
+        assert uploads(registry) == []
+
+
+def uploads(registry: DockerRegistry) -> list[str]:
+    """Return the paths below which blobs were sent since the last call."""
+    return [path for method, path, _ in registry.asked() if "/blobs/uploads/" in path]
+
+
+@needs_tool("git")
+def test_modes_are_those_of_gits_index(as_root: Caller, store: Pybuild) -> None:
+    context = as_root.context(
+        "FROM based\nCOPY src /src\nCOPY src/on /one\nRUN stat -c '%n %a' /src/* /one > /modes\n",
+        *("file src/off 0755 text=a", "file src/on 0600 text=b", "file src/other 0711 text=c"),
+    )
+
+    def git(*words: str) -> None:
+        subprocess.run(["git", "-C", context, *words], check=True)
+
+    def modes() -> str:
+        store.build(context, "--context-mode=git").ok()
+        return store.run("test", "cat", "/modes").ok().output
+
+    git("init", "-q")
+    git("add", "src/on", "src/off")
+    git("update-index", "--chmod=+x", "src/on")
+    git("update-index", "--chmod=-x", "src/off")
+    assert modes() == "/src/off 644\n/src/on 755\n/src/other 755\n/one 755\n"
+    git("update-index", "--chmod=-x", "src/on")
+    assert modes() == "/src/off 644\n/src/on 644\n/src/other 755\n/one 644\n"
 
 
 def test_two_stores_have_the_same_keys(as_root: Caller, tmp_path: Path) -> None:

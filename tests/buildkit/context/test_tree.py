@@ -84,4 +84,4 @@ def test_a_file_swapped_for_a_fifo_is_not_waited_for(root: int, tmp_path: Path) 
 
 @pytest.mark.parametrize(("mode", "plain"), [(0o664, 0o644), (0o750, 0o755), (0o4711, 0o755)])
 def test_plain_modes_know_two(root: int, mode: int, plain: int) -> None:
-    assert Tree(root, "tree", plain_modes=True).mode(0o100000 | mode) == plain
+    assert Tree(root, "tree", plain_modes=True).mode(0o100000 | mode, "x") == plain
