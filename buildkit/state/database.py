@@ -5,6 +5,7 @@ StoreError. Writers wait for each other up to a minute; no transaction spans a s
 """
 
 import contextlib
+import os
 from collections.abc import Iterator
 
 from buildkit.errors import StoreError
@@ -18,7 +19,7 @@ def connect(path: str) -> sqlite3.Connection:
     """Open the database at `path`, made if need be. For use by the calling thread only."""
     with translated(path):
         database = sqlite3.connect(
-            path, timeout=_WAIT, isolation_level=None, check_same_thread=False
+            _address(path), timeout=_WAIT, isolation_level=None, check_same_thread=False, uri=True
         )
         try:
             # A crash loses at most the last transactions, never the file (SQLite, "WAL").
@@ -38,6 +39,21 @@ def connect(path: str) -> sqlite3.Connection:
             hint="use the pybuild that made it, or another --root",
         )
     return database
+
+
+def _address(path: str) -> str:
+    """Return the URI of the database at `path`.
+
+    A log has to be made to read a database that has none, unless nothing can change it: so it is
+    where the file system is read-only (SQLite, "Read-Only WAL-Mode Databases").
+    """
+    escaped = path.replace("%", "%25").replace("?", "%3f").replace("#", "%23")
+    fixed = (
+        os.path.exists(path)
+        and not os.path.exists(f"{path}-wal")
+        and os.statvfs(path).f_flag & os.ST_RDONLY
+    )
+    return f"file:{escaped}?immutable=1" if fixed else f"file:{escaped}"
 
 
 @contextlib.contextmanager

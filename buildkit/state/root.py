@@ -117,8 +117,17 @@ class StateRoot:
             return self._lease
 
     def use(self, kind: str, *names: str) -> None:
-        """Mark things as in use by this command; before they are looked up."""
-        lease = self.lease
+        """Mark things as in use by this command; before they are looked up.
+
+        On a file system that is read-only for us they can be looked at without: whoever may write
+        to it elsewhere does not know of us, so that what is removed meanwhile is missed.
+        """
+        try:
+            lease = self.lease
+        except StoreError as error:
+            if isinstance(error.__cause__, OSError) and error.__cause__.errno == errno.EROFS:
+                return
+            raise
         with self.writing("leases"):
             lease.use(kind, names)
 

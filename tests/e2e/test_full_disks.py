@@ -1,6 +1,7 @@
 """State roots on file systems that are small, without inodes or read-only."""
 
 import os
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -95,3 +96,26 @@ def test_a_read_only_state_root_is_told(as_root: Caller) -> None:
         assert done.status == 1
         assert "read-only file system" in done.errors
         assert "Traceback" not in done.errors
+
+
+@pytest.mark.parametrize("log", [True, False])
+def test_a_read_only_state_root_can_be_looked_at(as_root: Caller, log: bool) -> None:
+    with small(as_root, SMALL) as program:
+        wanted = program.inspect("busybox")["Id"]
+        if not log:
+            # Whoever closes a database last takes its log along.
+            database = sqlite3.connect(program.root / "state.db")
+            database.execute("SELECT count(*) FROM image").fetchall()
+            database.close()
+        assert (program.root / "state.db-wal").exists() == log
+        flags = syscalls.MS_REMOUNT | syscalls.MS_RDONLY
+        syscalls.mount("tmpfs", str(program.root.parent), None, flags, None)
+
+        assert program.inspect("busybox")["Id"] == wanted
+        assert "busybox" in program("images").ok().output
+        for words in (("history", "busybox"), ("du",), ("records", "ls"), ("tree", "busybox")):
+            program(*words).ok()
+        saved = as_root.place("saved") / "image.tar"
+        program("save", "-o", saved, "busybox").ok()
+        assert saved.stat().st_size > 0
+        assert "readonly database" in program("tag", "busybox", "other").errors
