@@ -1,6 +1,6 @@
 """The door to SQLite: its module without what the standard library puts around it.
 
-`sqlite3` also imports `datetime`, for conversions that pybuild does not use: 1.5 ms of every
+`sqlite3` also imports `datetime`, for conversions that pybuild does not use: 1 ms of every
 command. The names are the same objects in both. Source: PEP 249.
 """
 
