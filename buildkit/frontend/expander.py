@@ -89,6 +89,12 @@ class Expander:
         self._note(expansion.unset)
         return expansion.text
 
+    def path(self, text: str) -> str:
+        """Return `text`, which is to be a path. Raises DefinitionError if it cannot be one."""
+        if "\0" in text:
+            raise self.error(f"{quote(text)} cannot be a path: it has a NUL character")
+        return text
+
     def file_name(self, name: str) -> str:
         """Return the name of a heredoc that becomes a file. Raises DefinitionError if it cannot."""
         if "/" in name or "\0" in name or name in (".", ".."):

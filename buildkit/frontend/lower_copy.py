@@ -90,8 +90,8 @@ def lower_copy(
 
 def _expanded(instruction: Copy | Add, expander: Expander) -> _Words:
     return _Words(
-        sources=tuple(expander.text(source.text) for source in instruction.sources),
-        dest=expander.text(instruction.destination.text),
+        sources=tuple(expander.path(expander.text(source.text)) for source in instruction.sources),
+        dest=expander.path(expander.text(instruction.destination.text)),
         chown=expander.optional(instruction.chown),
         chmod=expander.optional(instruction.chmod),
         checksum=expander.optional(instruction.checksum) if isinstance(instruction, Add) else "",

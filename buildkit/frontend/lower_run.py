@@ -183,7 +183,7 @@ class _Mounts:
         return ops.BindMount(
             target=self._target(mount.target),
             origin=self._origin(mount.origin, mount.span),
-            source=absolute("/", mount.source),
+            source=absolute("/", self._expander.path(mount.source)),
             readonly=mount.readonly,
         )
 
@@ -196,7 +196,7 @@ class _Mounts:
             id=f"{namespace}/{mount.id}" if namespace else mount.id,
             sharing=cast(ops.Sharing, mount.sharing),
             origin=self._origin(mount.origin, mount.span) if filled else None,
-            source=absolute("/", mount.source),
+            source=absolute("/", self._expander.path(mount.source)),
             mode=mount.mode,
             uid=mount.uid,
             gid=mount.gid,
@@ -233,7 +233,7 @@ class _Mounts:
 
     def _target(self, written: str) -> str:
         """Return a target seen from the working directory."""
-        target = absolute(self._directory, written)
+        target = absolute(self._directory, self._expander.path(written))
         if not written or target == "/":
             raise self._expander.error(f"invalid mount target {quote(target if written else '')}")
         return target

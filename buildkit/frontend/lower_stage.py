@@ -250,7 +250,7 @@ class StageLowering:
 
     def _workdir(self, instruction: Workdir, state: StageState, step: _Step) -> None:
         """Change the working directory, which is made if it is not there; `/` always is."""
-        written = step.expander.text(instruction.path.text)
+        written = step.expander.path(step.expander.text(instruction.path.text))
         path = state.working_dir = absolute(state.directory, written)
         created_by = history.value("WORKDIR", path)
         if path == "/":

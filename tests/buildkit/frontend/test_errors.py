@@ -50,6 +50,21 @@ CASES = {
         1,
     ),
     "bad expansion in FROM": Case("FROM ${X:?none}", 'failed to process "${X:?none}": X: none', 1),
+    **{
+        f"a NUL character: {line}": Case(
+            f"FROM alpine\n{line}\n", f'"{path}\\x00" cannot be a path: it has a NUL character', 2
+        )
+        for line, path in (
+            ("WORKDIR /a\0", "/a"),
+            ("COPY a\0 /", "a"),
+            ("COPY a /b\0", "/b"),
+            ("ADD a\0 /", "a"),
+            ("COPY <<E /a\0\nE", "/a"),
+            ("RUN --mount=type=tmpfs,target=/a\0 true", "/a"),
+            ("RUN --mount=type=bind,source=a\0,target=/a true", "a"),
+            ("RUN --mount=type=cache,from=alpine,source=a\0,target=/a true", "a"),
+        )
+    },
     "copy from itself": Case(
         "FROM alpine AS a\nCOPY --from=a / /", "circular dependency detected on stage: a", 2
     ),
