@@ -97,7 +97,7 @@ def _check(text: str, domain: str, path: str, tag: str) -> None:
         why = (
             "has upper-case letters" if re.fullmatch(_PATH, lowered) else "is not a repository path"
         )
-        raise ValueError(f"{text!r} is not an image name: {path!r} {why}")
+        raise ValueError(f"{text!r} is not an image name: it {why}")
     if len(domain) + len(path) + 1 > _MAX_NAME:
         raise ValueError(f"image name longer than {_MAX_NAME} characters: {text[:40]!r}...")
     if tag and not re.fullmatch(_TAG, tag):
