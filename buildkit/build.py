@@ -147,7 +147,7 @@ def _solved(
                 emit,
                 jobs=request.jobs,
                 cancel=stop,
-                policy=request.policy,
+                policy=request.policy._replace(epoch=lowered.epoch),
                 past=Past(lambda: worker.records.last(record.identity), arguments(dockerfile)),
                 logs=StepLogs(worker.root.path("logs"), record.id),
             )

@@ -37,7 +37,7 @@ def plan(request: BuildRequest, worker: Worker, emit: Emit) -> tuple[Planned, ..
                     lowered.target,
                     ops,
                     stores.cache,
-                    policy=request.policy,
+                    policy=request.policy._replace(epoch=lowered.epoch),
                     past=past,
                 )
             finally:

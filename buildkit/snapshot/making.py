@@ -56,6 +56,8 @@ class Maker:
                     watch=watch,
                 )
             for earlier, created in () if candidates is None else candidates(packed.fingerprint):
+                if clamp is not None and created[:19] > _rfc3339(clamp)[:19]:
+                    continue  # its times are not those this layer shall have
                 if self._is_layer(fd, packed, earlier, with_root=with_root):
                     packed = packed._replace(diff_id=earlier)
                     return _committed(active, packed, created, reused=True)

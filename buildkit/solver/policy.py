@@ -1,5 +1,6 @@
 """Which steps may be taken from the cache. Storing their results is not affected."""
 
+import time
 from collections.abc import Iterable
 
 from buildkit.cache.store import CachedStep
@@ -7,17 +8,21 @@ from buildkit.llb.graph import Vertex
 from buildkit.records.naming import names_step
 from runtime.values import NamedTuple
 
+_SECONDS = "%Y-%m-%dT%H:%M:%S"
+
 
 class CachePolicy(NamedTuple):
     """`disabled`: --no-cache, take nothing. `stages`: names given with --no-cache-filter.
 
     `steps`: given with --no-cache-step, as `buildkit.records.naming` reads them. Stage names are
-    compared without regard to case, as everywhere in a Dockerfile.
+    compared without regard to case, as everywhere in a Dockerfile. `epoch`: seconds, which nothing
+    in the image may be younger than.
     """
 
     disabled: bool = False
     stages: frozenset[str] = frozenset()
     steps: tuple[str, ...] = ()
+    epoch: int | None = None
 
     def refusal(self, vertex: Vertex) -> str:
         """Return why `vertex` must not be taken from the cache, empty when it may."""
@@ -31,6 +36,19 @@ class CachePolicy(NamedTuple):
             if names_step(text, vertex.label, vertex.lines):
                 return f"--no-cache-step={text}"
         return ""
+
+    def too_young(self, record: CachedStep) -> str:
+        """Return why the files in `record` may be younger than the epoch, empty when they are not.
+
+        A step that was made with the same epoch, or an earlier one, was made no later than that.
+        """
+        if self.epoch is None:
+            return ""
+        latest = time.strftime(_SECONDS, time.gmtime(self.epoch))
+        # RFC 3339 up to the second, which is what a layer's times are cut to.
+        if record.created and record.created[: len(latest)] <= latest:
+            return ""
+        return f"files may be younger than SOURCE_DATE_EPOCH, {latest}Z"
 
     def unused(self, vertices: Iterable[Vertex]) -> list[str]:
         """Return the values of --no-cache-step that mean none of `vertices`."""

@@ -131,8 +131,10 @@ class Step:
                 return Hit(identity.known, key, document, None)
             refusal = "" if key in self.made else self.policy.refusal(vertex)
             hit = None if refusal else self._find(vertex, inputs, key)
-            if hit is not None and hit.record is not None and vertex.wishes.ttl:
-                refusal = outdated(vertex, hit.record, time.time())
+            if hit is not None and hit.record is not None:
+                refusal = self.policy.too_young(hit.record)
+                if vertex.wishes.ttl and not refusal:
+                    refusal = outdated(vertex, hit.record, time.time())
                 hit = None if refusal else hit
         except Exception as error:  # noqa: BLE001 - whatever it is, it is the end of this step
             return Broken(_placed(error, vertex), by_itself=not self.cancel.is_set())

@@ -294,6 +294,25 @@ def test_a_step_that_gives_what_it_gave_leaves_the_digest_of_the_image(
     assert store.inspect("test")["Id"] == before
 
 
+def test_what_was_built_without_an_epoch_does_not_show_in_a_build_with_one(
+    as_root: Caller, store: Pybuild
+) -> None:
+    context = as_root.context(
+        "FROM based\nCOPY seed /\nRUN date > /when; echo x > /made\nRUN rm /when\n", "file seed"
+    )
+    epoch = ("--source-date-epoch", "1000000000")
+    store.build(context).ok()
+    progress = store.build(context, *epoch).ok().errors
+    assert "why: files may be younger than SOURCE_DATE_EPOCH" in progress
+    assert len(again(progress)) == 3
+    built = store.inspect("test")["Id"]
+    assert again(store.build(context, *epoch).ok().errors) == []
+    assert again(store.build(context).ok().errors) == []
+    store("prune", "-a", "-f").ok()
+    store.build(context, "--no-cache", *epoch).ok()
+    assert store.inspect("test")["Id"] == built
+
+
 def test_a_stage_that_yields_the_same_leaves_the_digest_of_the_image(
     as_root: Caller, store: Pybuild
 ) -> None:
