@@ -8,6 +8,7 @@ pull makes good what is missing. Guarantee R3.
 """
 
 import contextlib
+import errno
 import hashlib
 import os
 from collections.abc import Callable, Iterator
@@ -29,6 +30,11 @@ from buildkit.state.lease import Lease, collect_stale, stale
 from buildkit.state.locks import exclusive
 from buildkit.state.removal import remove_tree
 from buildkit.state.root import StateRoot
+
+_MEANS = frozenset(
+    {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EMFILE, errno.ENFILE, errno.ENOMEM}
+)
+"""What says that checking needs more than there is, and nothing about what is checked."""
 
 _HEX = frozenset("0123456789abcdef")
 _CHUNK = 1 << 20
@@ -155,6 +161,7 @@ class _Check:
                 difference = compare_with_blob(directory, blob, f"{scratch}/layer")
             return f"differs from its blob: {difference}" if difference else ""
         except (BuildError, OSError) as error:
+            _check_means(error, f"layer {diff_id}")
             return f"cannot be read: {error}"
 
     def _mend_layer(self, diff_id: str) -> None:
@@ -300,3 +307,14 @@ def _sha256(path: str) -> str:
         while data := file.read(_CHUNK):
             digest.update(data)
     return digest.hexdigest()
+
+
+def _check_means(error: Exception, what: str) -> None:
+    """Raise StoreError when `error` says that there is no room or no right to check `what`."""
+    reasons = (error, error.__cause__, error.__context__)
+    found = next((one for one in reasons if isinstance(one, OSError) and one.errno in _MEANS), None)
+    if found is not None:
+        raise StoreError(
+            f"{what} cannot be checked: {(found.strerror or str(found)).lower()}",
+            hint="free some space, or leave layers out with --quick",
+        ) from error

@@ -31,6 +31,23 @@ def small(caller: Caller, options: str) -> Iterator[Pybuild]:
         syscalls.umount(str(root), syscalls.MNT_DETACH)
 
 
+def test_without_room_to_check_a_layer_it_is_not_called_damaged(as_root: Caller) -> None:
+    """It is unpacked beside the one that is checked."""
+    with small(as_root, SMALL) as program:
+        filler = program.root.parent / "filler"
+        with pytest.raises(OSError, match="No space left"), filler.open("wb", buffering=0) as file:
+            while file.write(bytes(1 << 16)):
+                pass
+        for options in ((), ("--repair",)):
+            done = program("fsck", *options)
+            assert done.status == 1
+            assert "cannot be checked: no space left on device" in done.errors
+            assert "hint: " in done.errors
+        filler.unlink()
+        program("fsck").ok()
+        program.run("busybox", "true").ok()
+
+
 CASES = {
     "a step fills the disk": (
         SMALL,
