@@ -117,9 +117,9 @@ class Stage(NamedTuple):
         """Time `pybuild` with `arguments`."""
         return timed([*pybuild(), *arguments], self.environment, self.directory)
 
-    def buildah(self, *arguments: str) -> float:
-        """Time `buildah` with `arguments`, on its own store."""
-        store = self.directory / "buildah"
+    def buildah(self, *arguments: str, name: str = "buildah") -> float:
+        """Time `buildah` with `arguments`, on its own store `name`."""
+        store = self.directory / name
         command = ["buildah", "--root", str(store / "root"), "--runroot", str(store / "run")]
         return timed([*command, *arguments], self.environment, self.directory)
 
