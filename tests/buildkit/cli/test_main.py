@@ -52,8 +52,8 @@ def test_two_words_of_docker_are_a_command(
 
 def test_the_root_may_stand_behind_two_words(tmp_path: Path) -> None:
     first, second = tmp_path / "first", tmp_path / "second"
-    assert main(["volume", "--root", str(first), "ls"]) == 0
-    assert main(["volume", "ls", "--root", str(second)]) == 0
+    for words in (["--root", first, "ls"], ["ls", "--root", second]):
+        subprocess.run([*PROGRAM, "volume", *words], check=True)
     assert (first / "format").exists()
     assert (second / "format").exists()
 
