@@ -125,6 +125,7 @@ class _Copier:
         self._link_from = link_from
         self._sources = {origin: Descent(tree.root_fd) for origin, tree in trees.items()}
         self._linked: dict[int, str] = {}
+        self._taken: set[int] = set()
         self._dest = native(op.dest)
         self._resolved = target.resolve(self._dest)
         self.files = 0
@@ -291,8 +292,12 @@ class _Copier:
         # Names of one file stay one file, and no more names come to it.
         if self._link_from is None or entry.same:
             return False
+        if self._target.hides(path):
+            # What equals the file below is no change, and is seen to be none by having one name.
+            return False
         earlier = self._link_from(path, entry, self._attributes(entry, found))
-        if earlier is None:
+        if earlier is None or earlier.inode in self._taken:
+            # What were names of one file are files of their own now.
             return False
         try:
             self._link(earlier.directory, earlier.name, path)
@@ -300,6 +305,7 @@ class _Copier:
             if error.errno not in _NO_LINK:
                 raise
             return False
+        self._taken.add(earlier.inode)
         self.size += found.st_size
         return True
 

@@ -29,10 +29,14 @@ _ROOT = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class Earlier(NamedTuple):
-    """A file that equals one that is to be made in all respects; `directory` is open."""
+    """A file that equals one that is to be made in all respects; `directory` is open.
+
+    `inode`: its number in the layer.
+    """
 
     directory: int
     name: str
+    inode: int
 
 
 def last_result(root: StateRoot, op: CopyOp) -> Digest | None:
@@ -73,7 +77,7 @@ class EarlierLayer:
                 return None
         except OSError:
             return None
-        return Earlier(here, name)
+        return Earlier(here, name, found.st_ino)
 
 
 def _is_alike(found: os.stat_result, entry: Entry, wanted: Attributes) -> bool:

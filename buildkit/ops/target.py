@@ -113,6 +113,12 @@ class Target:
         self._refuse_directory(directory, name, None)
         return fd
 
+    def hides(self, path: str) -> bool:
+        """Say whether a file made at `path` would be in the place of something of the parent's."""
+        above, _, name = path.rpartition("/")
+        self.directory(above)
+        return self._in_parent(above, name) is not None
+
     def displace(self, path: str) -> int:
         """Make room at `path` for anything but a directory, whatever is there.
 

@@ -3,10 +3,12 @@
 The lines say what runs again and why; here is what makes the changes.
 """
 
+import io
 import os
 import re
 import shutil
 import subprocess
+import tarfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -17,6 +19,7 @@ import pytest
 from tests.callers import BASE, Caller
 from tests.e2e.docker_registry import DockerRegistry, docker_registry
 from tests.e2e.tools import needs_tool
+from tests.images import read_layout
 from tests.program import TOP, Pybuild
 
 FIXTURE = TOP / "fixtures/caching"
@@ -298,7 +301,7 @@ def test_what_was_built_without_an_epoch_does_not_show_in_a_build_with_one(
     as_root: Caller, store: Pybuild
 ) -> None:
     context = as_root.context(
-        "FROM based\nCOPY seed /\nRUN date > /when; echo x > /made\nRUN rm /when\n", "file seed"
+        "FROM based\nCOPY seed /\nRUN echo x > /made; mkdir /when\nRUN rmdir /when\n", "file seed"
     )
     epoch = ("--source-date-epoch", "1000000000")
     store.build(context).ok()
@@ -327,6 +330,39 @@ def test_a_stage_that_yields_the_same_leaves_the_digest_of_the_image(
     progress = store.build(context).ok().errors
     assert [name.split()[0] for name, _ in again(progress)] == ["COPY", "RUN"]
     assert store.inspect("test")["Id"] == before
+
+
+def test_a_large_copy_does_not_depend_on_the_layer_before_it(
+    as_root: Caller, store: Pybuild, tmp_path: Path
+) -> None:
+    """Neither on names that were one file then, nor on files that the base did not have then."""
+    many = [f"file src/{number} text=x{number}" for number in range(220)]
+    context = as_root.context("FROM under\nCOPY src /src\n", *many, "file src/a text=same")
+    one, two, late = context / "src/a", context / "src/b", context / "src/7"
+    os.link(one, two)
+    base = as_root.context("FROM busybox\nRUN mkdir /src\n")
+    store.build(base, name="under").ok()
+    store.build(context).ok()
+    two.unlink()
+    shutil.copy2(one, two)
+    late.write_text("another", encoding="utf-8")
+    # The new base has one of the files, in all respects.
+    (base / "Dockerfile").write_text("FROM busybox\nCOPY --chmod=644 src /src\n")
+    (base / "src").mkdir()
+    shutil.copy2(context / "src/9", base / "src/9")
+    for program in (store, other := as_root.fresh()):
+        program.build(base, name="under").ok()
+        program.build(context).ok()
+    assert members(store, tmp_path / "ours") == members(other, tmp_path / "others")
+    script = "test /src/a -ef /src/b && echo one"
+    assert store.run("test", "sh", "-c", script).output == ""
+
+
+def members(program: Pybuild, place: Path) -> list[tuple[str, bytes, str]]:
+    """Return name, type and link of all in the last layer of `test`."""
+    program("save", "--format", "oci-dir", "-o", place, "test").ok()
+    with tarfile.open(fileobj=io.BytesIO(read_layout(place).layers[-1])) as layer:
+        return [(member.name, member.type, member.linkname) for member in layer]
 
 
 @needs_tool("docker-registry")

@@ -311,7 +311,7 @@ def test_an_earlier_file_is_linked_instead_of_copied(tmp_path: Path) -> None:
     (tmp_path / "upper").mkdir()
 
     def link_from(path: str, _entry: Entry, _wanted: Attributes) -> Earlier | None:
-        return Earlier(directory, "kept") if path == "d/a" else None
+        return Earlier(directory, "kept", 1) if path == "d/a" else None
 
     copy_into(op, selection, stage.trees, None, str(tmp_path / "upper"), link_from=link_from)
     linked = (tmp_path / "upper/d/a").stat()
