@@ -25,7 +25,17 @@ from buildkit.snapshot.snapshot import Active
 from buildkit.state.root import StateRoot
 from runtime.errors import SandboxError
 from runtime.sandbox import Step
-from runtime.spec import SHM_SIZE, ExitStatus, File, Process, Resources, RootFs, SandboxSpec
+from runtime.spec import (
+    SHM_SIZE,
+    DirectoryRoot,
+    ExitStatus,
+    File,
+    Process,
+    Resources,
+    Root,
+    RootFs,
+    SandboxSpec,
+)
 from runtime.values import NamedTuple
 
 _PIPE = 1 << 16
@@ -34,7 +44,8 @@ _PIPE = 1 << 16
 class Setting(NamedTuple):
     """What a RUN is given: directories (`lowers` top-most first), trees, the zygote, and more.
 
-    `looking` is held while trees are looked at, which several steps may share.
+    `looking` is held while trees are looked at, which several steps may share. `copied`: all of
+    the parent's tree lies in the upper, which is the root as it is.
     """
 
     root: StateRoot
@@ -44,6 +55,7 @@ class Setting(NamedTuple):
     origins: Origins
     sandboxes: Sandboxes
     looking: AbstractContextManager[object]
+    copied: bool = False
 
 
 def execute(op: ExecOp, setting: Setting, reporter: StepReporter, cancel: Cancel) -> Usage:
@@ -94,7 +106,7 @@ def sandbox_of(op: ExecOp, setting: Setting, mounted: Mounted) -> SandboxSpec:
         script = File(op.args[-1], op.script.encode("utf-8", "surrogateescape"), mode=0o755)
         mounts = (*mounts, script._replace(readonly=True))
     return SandboxSpec(
-        root=RootFs(setting.lowers, setting.active.upper, setting.active.work),
+        root=_root(setting),
         process=Process(
             args=op.args,
             # The key takes the environment for a mapping, so its order must not be seen.
@@ -111,6 +123,13 @@ def sandbox_of(op: ExecOp, setting: Setting, mounted: Mounted) -> SandboxSpec:
         extra_hosts=op.extra_hosts,
         shm_size=op.shm_size or SHM_SIZE,
     )
+
+
+def _root(setting: Setting) -> Root:
+    active = setting.active
+    if setting.copied:
+        return DirectoryRoot(active.upper)
+    return RootFs(setting.lowers, active.upper, active.work)
 
 
 def _run(spec: SandboxSpec, sandboxes: Sandboxes, log: Sink, cancel: Cancel) -> ExitStatus:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from typing import TypeAlias
 
-from buildkit.cache.result import Outcome
+from buildkit.cache.result import Outcome, Usage
 from buildkit.context.tree import Tree
 from buildkit.errors import Cancelled, StepError
 from buildkit.llb.op import CopyOp, ExecOp, GitOp, HttpOp, MkdirOp
@@ -144,7 +144,7 @@ class Performer:
                 looking=self._looking,
             )
             try:
-                usage = execute(op, setting, reporter, cancel)
+                usage = self._executed(op, setting, parent, reporter, cancel)
             except (StepError, Cancelled) as error:
                 if isinstance(error, StepError) or cancel.expired:
                     self._salvaged(setting)
@@ -152,6 +152,25 @@ class Performer:
             if owners.are_recorded():
                 self._attribute(op, active, parent)
             return _outcome(self._commit(active, parent), parent)._replace(usage=usage)
+
+    def _executed(
+        self,
+        op: ExecOp,
+        setting: Setting,
+        parent: Snapshot | None,
+        reporter: StepReporter,
+        cancel: Cancel,
+    ) -> Usage:
+        """Run a step on an overlay, or on a copy where that is asked for."""
+        if not _copies():
+            return execute(op, setting, reporter, cancel)
+        from buildkit.ops.fallback import execute_on_copy
+
+        with ExitStack() as stack:
+            view = None
+            if parent is not None:
+                view = stack.enter_context(self._stores.snapshots.view(parent))
+            return execute_on_copy(op, setting, view, reporter, cancel)
 
     def _attribute(self, op: ExecOp, active: Active, parent: Snapshot | None) -> None:
         """Record whose the files are that a RUN has made."""
@@ -173,7 +192,7 @@ class Performer:
         if self._salvage is None:
             return
         upper = setting.active.upper
-        if setting.lowers:
+        if setting.lowers and not _copies():
             fd = mounted_overlay_fd((upper, *setting.lowers))
         else:
             fd = os.open(upper, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -195,6 +214,15 @@ class Performer:
             clamp=self._clamp,
             watch=LeakWatch(self._values) if self._values else None,
         )
+
+
+def _copies() -> bool:
+    """Whether steps run on copies of the trees below. Raises UsageError."""
+    if "PYBUILD_SNAPSHOTTER" not in os.environ:
+        return False
+    from buildkit.ops.fallback import is_copy_asked
+
+    return is_copy_asked()
 
 
 def _outcome(committed: Committed, parent: Snapshot | None) -> Outcome:
