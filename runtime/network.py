@@ -18,9 +18,6 @@ from runtime.spec import SandboxSpec
 from runtime.usernet import Helper
 from runtime.values import NamedTuple
 
-_COMMON_SERVERS = ("10.0.2.3",)
-"""The name server of slirp4netns."""
-
 
 class Namespace(NamedTuple):
     """A network namespace; `fd` keeps it alive, sandboxes join it by `SandboxSpec.network_fd`.
@@ -63,7 +60,7 @@ def create(shared: str = "") -> Namespace:
     """
     reasons: list[str] = []
     if shared:
-        return _on_bridge(lambda namespace: _in_commons(namespace, shared), _COMMON_SERVERS)
+        return _on_bridge(lambda namespace: _in_commons(namespace, shared), (usernet.SERVER,))
     if mounts.in_initial_user_namespace():
         try:
             return _on_bridge(bridge.attach)

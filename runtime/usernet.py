@@ -15,6 +15,9 @@ from runtime.values import NamedTuple
 
 _DIRECTORIES = ("/usr/bin", "/bin", "/usr/local/bin")
 _TUN = "/dev/net/tun"
+SERVER = "10.0.2.3"
+"""Where each helper answers for the name servers of the host."""
+
 _NAMESPACE, _READY, _EXIT = 3, 4, 5
 _READY_WITHIN_MS = 10_000
 _SLIRP = [
@@ -92,9 +95,7 @@ def start(namespace: int) -> Helper:
         os.close(exit_write)
         os.waitpid(pid, 0)
         raise OSError(errno.EIO, message.rpartition("\n")[2] or "it did not start", path)
-    if slirp:
-        return Helper(pid, exit_write, "10.0.2.100", ("10.0.2.3",))
-    return Helper(pid, exit_write, "", ())
+    return Helper(pid, exit_write, "10.0.2.100" if slirp else "", (SERVER,))
 
 
 def stop(helper: Helper) -> None:
@@ -117,7 +118,7 @@ def _pasta() -> list[str]:
     """Return how to call pasta; it writes its number, when ready, into our pipe."""
     return [
         program("pasta") or "pasta",
-        *("--config-net", "--foreground", "--quiet", "--no-map-gw"),
+        *("--config-net", "--foreground", "--quiet", "--no-map-gw", "--dns-forward", SERVER),
         *("--tcp-ports", "none", "--udp-ports", "none", "--tcp-ns", "none", "--udp-ns", "none"),
         *("--pid", f"/proc/self/fd/{_READY}", "--netns", f"/proc/self/fd/{_NAMESPACE}"),
     ]

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from tests import kernel
+from tests import kernel, tun
 from tests.program import PROGRAM, TOP, Pybuild, program
 from tests.trees import make_tree
 
@@ -133,6 +133,28 @@ def calling(kind: str) -> Iterator[Caller]:
         yield caller
     finally:
         _removed(top, python, packages, user)
+
+
+@contextmanager
+def networked(caller: Caller, helper: str, server: str = "") -> Iterator[Caller]:
+    """Give an ordinary `caller` whose containers' network the program `helper` carries.
+
+    `server`: the address of the machine's only name server, as they see it. Skips the test where
+    the caller cannot have that.
+    """
+    kernel.require(helper)
+    if caller.user is None:
+        kernel.require("helper")
+        if server or helper != next(filter(shutil.which, tun.HELPERS)):
+            pytest.skip("only root can hide another helper, and the machine's name servers")
+        yield caller
+        return
+    kernel.require("tun")
+    others = [name for name in tun.HELPERS if name != helper]
+    with tun.shown(caller.user, others, server) as identity:
+        mine = caller.pybuild
+        pybuild = Pybuild(mine.root, mine.cwd, words=mine.words, identity=identity)
+        yield caller._replace(pybuild=pybuild)
 
 
 def _user(kind: str) -> pwd.struct_passwd | None:

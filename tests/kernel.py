@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-TOOLS = ("buildah", "podman", "skopeo", "umoci", "debootstrap")
+TOOLS = ("buildah", "podman", "skopeo", "umoci", "debootstrap", "slirp4netns", "pasta")
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
@@ -99,6 +99,15 @@ def has_helper() -> bool:
 
 
 @cache
+def has_tun() -> bool:
+    """Whether we may let an ordinary user have a network by slirp4netns or pasta."""
+    return os.geteuid() == 0 and _works(
+        "import os; from tests import tun; tun.show(); os.setuid(1); "
+        "os.close(os.open(tun.PATH, os.O_RDWR))"
+    )
+
+
+@cache
 def has_single() -> bool:
     """Whether an ordinary user without subordinate ids may have a user namespace."""
     stranger = pwd.struct_passwd(("", "x", 54_321, 54_321, "", "/", "/bin/sh"))
@@ -133,6 +142,7 @@ FEATURES: dict[str, Callable[[], bool]] = {
     "cgroups": has_cgroups,
     "bridge": has_bridge,
     "helper": has_helper,
+    "tun": has_tun,
     "single": has_single,
     "seccomp": has_seccomp,
     "tmpfs": has_tmpfs,

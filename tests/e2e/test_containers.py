@@ -5,8 +5,10 @@ import os
 import pty
 import signal
 import socket
+import struct
 import subprocess
 import tarfile
+import threading
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -15,8 +17,8 @@ from typing import Any
 
 import pytest
 
-from tests import kernel
-from tests.callers import Caller
+from tests import kernel, tun
+from tests.callers import Caller, networked
 from tests.leftovers import nothing_left
 from tests.program import Pybuild
 
@@ -394,13 +396,21 @@ def test_what_does_not_run_is_pruned(pybuild: Pybuild) -> None:
     assert pybuild("ps", "-a", "--format", "{{.Names}}").ok().output == "runs\n"
 
 
-@pytest.mark.parametrize("kind", ["root", "rootless"])
+@pytest.fixture(params=["bridge", *tun.HELPERS])
+def on_network(request: pytest.FixtureRequest) -> Iterator[Caller]:
+    """Root, whose containers are on a bridge, and an ordinary user with each kind of helper."""
+    if request.param == "bridge":
+        kernel.require("bridge")
+        yield request.getfixturevalue("as_root")
+        return
+    with networked(request.getfixturevalue("as_rootless"), request.param) as caller:
+        yield caller
+
+
 def test_a_server_answers_on_the_loopback_and_to_its_neighbours(
-    kind: str, request: pytest.FixtureRequest
+    on_network: Caller, request: pytest.FixtureRequest
 ) -> None:
-    caller: Caller = request.getfixturevalue(f"as_{kind}")
-    kernel.require("bridge" if kind == "root" else "helper")
-    pybuild = caller.fresh()
+    pybuild = on_network.fresh()
     request.addfinalizer(lambda: pybuild("rm", "-f", "-a"))
     with nothing_left(pybuild):
         detached(pybuild, "web", SERVE, "-p", "127.0.0.1::80", "-p", "127.0.0.1::80/udp")
@@ -420,6 +430,31 @@ def test_a_server_answers_on_the_loopback_and_to_its_neighbours(
         pybuild("stop", "web").ok()
         pybuild("rm", "web").ok()
         assert not answers(place)
+
+
+@pytest.mark.parametrize("helper", tun.HELPERS)
+def test_a_helper_asks_the_name_servers_of_the_machine(as_rootless: Caller, helper: str) -> None:
+    kernel.require("tun")
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
+        server.bind(("127.0.0.87", 53))
+        server.settimeout(PATIENCE)
+        answering = threading.Thread(target=answer_a_name, args=(server, "192.0.2.7"))
+        with networked(as_rootless, helper, "127.0.0.87") as caller:
+            pybuild = caller.fresh()
+            answering.start()
+            asking = ("timeout", "15", "nslookup", "-type=a", "host.example")
+            done = pybuild("run", "--rm", "busybox", *asking)
+        answering.join()
+    assert "Name:\thost.example\nAddress: 192.0.2.7\n" in done.ok().output
+
+
+def answer_a_name(server: socket.socket, address: str) -> None:
+    """Answer one question for an address (RFC 1035, 4.1)."""
+    asked, asker = server.recvfrom(512)
+    question = asked[12 : asked.index(0, 12) + 5]
+    head = asked[:2] + b"\x81\x80" + struct.pack(">4H", 1, 1, 0, 0)
+    record = struct.pack(">3HIH", 0xC00C, 1, 1, 60, 4) + socket.inet_aton(address)
+    server.sendto(head + question + record, asker)
 
 
 @pytest.mark.parametrize("network", ["none", "default"])

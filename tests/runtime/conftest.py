@@ -34,7 +34,8 @@ class Result(NamedTuple):
 class Sandboxes:
     """Starts sandboxes through a driver process."""
 
-    def __init__(self, kind: str) -> None:
+    def __init__(self, kind: str, identity: dict[str, Any] | None = None) -> None:
+        """`identity`: the arguments of `subprocess` in place of those that make it the user's."""
         self.kind = kind
         user = ordinary_user() if kind == "rootless" else None
         python = interpreter_for(user)
@@ -43,7 +44,7 @@ class Sandboxes:
             [python, "-B", str(REPOSITORY / "tests/runtime/driver.py")],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            **as_user(user),  # type: ignore[call-overload]
+            **(identity or as_user(user)),  # type: ignore[call-overload]
         )
         path = busybox()
         assert path is not None

@@ -13,7 +13,8 @@ from runtime.errors import UnsupportedError
 from runtime.network import Namespace
 from runtime.sandbox import Zygote
 from runtime.spec import Process, Resolver, RootFs, SandboxSpec
-from tests.kernel import needs
+from tests import tun
+from tests.kernel import needs, ordinary_user, require
 from tests.runtime.conftest import Sandboxes
 
 ROUTES = """\
@@ -92,11 +93,27 @@ def test_addresses_differ_and_the_last_one_takes_the_bridge_away() -> None:
         network.create().close()
 
 
-@needs("helper")
-def test_without_privileges_a_helper_carries(as_rootless: Sandboxes) -> None:
-    code, output = as_rootless.call("outbound", as_rootless.root, "ip route; cat /etc/resolv.conf")
+@pytest.fixture(params=tun.HELPERS)
+def helped(request: pytest.FixtureRequest) -> Iterator[Sandboxes]:
+    """Give an ordinary user's sandboxes, where one of the helpers is there."""
+    require(request.param)
+    user = ordinary_user()
+    if os.geteuid() != 0 or user is None:
+        require("helper")
+        yield request.getfixturevalue("as_rootless")
+        return
+    require("tun")
+    with tun.shown(user, [name for name in tun.HELPERS if name != request.param]) as identity:
+        sandboxes = Sandboxes("rootless", identity)
+        yield sandboxes
+        sandboxes.close()
+
+
+def test_without_privileges_a_helper_carries(helped: Sandboxes) -> None:
+    code, output = helped.call("outbound", helped.root, "ip route; cat /etc/resolv.conf")
     assert code == 0
-    assert "default via" in output
+    assert "default " in output
+    assert f"nameserver {usernet.SERVER}\n" in output
 
 
 def test_only_the_default_network_is_joined() -> None:
