@@ -131,12 +131,14 @@ class ImageStore:
         self._root.write_back()
 
     def remove(self, text: str, *, force: bool = False) -> Removed:
-        """Take away a name, or the image that an ID means, with its names when `force`.
+        """Take away a name, or the image that an ID or a digest means, with its names when `force`.
 
         The image goes with its last name, an index with those of its images that nothing else
         has; layers and blobs stay until they are collected.
         """
         image, name = self._resolve(text)
+        if name is not None and "@" in name:
+            name = None  # a digest means the image, and is no name that it has
         indexes = self.indexes()
         within = _having(image, indexes)
         if name is None and within is not None:

@@ -1,6 +1,7 @@
 """`pybuild fsck`: is the store sound? Exit status 0 only when it is, or has been made so.
 
-What a killed command has left half-made is told and no damage: the next command takes it away.
+What a killed command has left half-made is told and no damage: the next command, or for layers the
+next collection, takes it away.
 """
 
 import argparse

@@ -151,12 +151,28 @@ def entry() -> None:
         status = main(sys.argv[1:])
     except BrokenPipeError:  # of the overview; commands are guarded
         status = 1
+    except OSError as error:  # as above
+        status = _told(error)
     try:
         sys.stdout.flush()
+    except BrokenPipeError:
+        status = status or 1
+    except OSError as error:
+        status = status or _told(error)
+    try:
         sys.stderr.flush()
     except OSError:
         status = status or 1
     os._exit(status)
+
+
+def _told(error: OSError) -> int:
+    """Tell why the overview, or the last of what was printed, did not get out."""
+    from buildkit.cli.report import describe  # for this alone
+
+    status, text = describe(error)
+    sys.stderr.write(text)
+    return status
 
 
 def main(argv: Sequence[str]) -> int:

@@ -26,7 +26,7 @@ from buildkit.oci.digest import Digest
 from buildkit.oci.index_parts import parts_of
 from buildkit.snapshot.foreign import unpack_foreign
 from buildkit.state.driver import sqlite3
-from buildkit.state.lease import Lease, collect_stale, stale
+from buildkit.state.lease import Lease, collect_stale, in_use, stale
 from buildkit.state.locks import exclusive
 from buildkit.state.removal import remove_tree
 from buildkit.state.root import StateRoot
@@ -36,6 +36,8 @@ _MEANS = frozenset(
 )
 """What says that checking needs more than there is, and nothing about what is checked."""
 
+_BLOB_GONE = "came from elsewhere and its blob is gone, so it could not be exported"
+_HALF_MADE = "is left of a command that died: a layer from elsewhere without its blob"
 _HEX = frozenset("0123456789abcdef")
 _CHUNK = 1 << 20
 
@@ -127,10 +129,15 @@ class _Check:
         rows = self._rows("SELECT diff_id, origin, boot_id, synced FROM layer")
         for diff_id, origin, boot_id, synced in rows:
             problem = self._layer_problem(diff_id, origin)
+            what = f"layer {diff_id}"
+            if problem == _BLOB_GONE and not self._is_needed(diff_id):
+                # A pull installs a layer before it keeps the blob, and was killed, or is about to.
+                what = f"layers/{diff_id.removeprefix('sha256:')}"
+                problem = "" if ("layer", diff_id) in in_use(self._root.top) else _HALF_MADE
             if not problem and not synced and boot_id != self._root.boot_id:
                 problem = "was not on disk when the machine went down"
             if problem:
-                self._findings.add(f"layer {diff_id}", problem, partial(self._mend_layer, diff_id))
+                self._findings.add(what, problem, partial(self._mend_layer, diff_id))
         known = {row[0] for row in self._rows("SELECT diff_id FROM layer")}
         for name in sorted(os.listdir(self._root.path("layers"))):
             if f"sha256:{name}" not in known:
@@ -139,6 +146,16 @@ class _Check:
                     "is a directory that no row tells of",
                     _remover(self._root.path("layers", name)),
                 )
+
+    def _is_needed(self, diff_id: str) -> bool:
+        """Say whether an image or the result of a step has the layer."""
+        if self._rows("SELECT 1 FROM step WHERE diff_id=?", diff_id):
+            return True
+        for (image,) in self._rows("SELECT config FROM known_image"):
+            with contextlib.suppress(BuildError, OSError), open(self._blob(image), "rb") as file:
+                if diff_id in ImageConfig.parse(file.read(9 << 20)).diff_ids:
+                    return True
+        return False
 
     def _layer_problem(self, diff_id: str, origin: str) -> str:
         """Return what is wrong with the layer, empty for nothing."""
@@ -150,7 +167,7 @@ class _Check:
             return "has no directory"
         blob = self._original(diff_id)
         if origin == "foreign" and not blob:
-            return "came from elsewhere and its blob is gone, so it could not be exported"
+            return _BLOB_GONE
         if not self._full:
             return ""
         try:

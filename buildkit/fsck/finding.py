@@ -15,7 +15,7 @@ class Finding(NamedTuple):
     @property
     def is_damage(self) -> bool:
         """Whether it needs a repair: what was half-made goes with the next command by itself."""
-        return not self.repaired and not self.what.startswith("tmp/")
+        return not self.repaired and not self.what.startswith(("tmp/", "layers/"))
 
 
 class Findings:

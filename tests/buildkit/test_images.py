@@ -90,6 +90,17 @@ def test_an_image_goes_with_its_last_name(images: ImageStore) -> None:
     assert images.remove(digest.hex[:12], force=True).image == digest
 
 
+def test_a_digest_removes_an_image_as_its_id_does(images: ImageStore) -> None:
+    manifest = Digest.of(b"manifest")
+    digest = images.add(config("a"), names("app:1", "app:2"), manifest=manifest)
+    for named in (f"app@{manifest}", f"app:1@{digest}"):
+        with pytest.raises(ImageError, match="several names: app:1, app:2"):
+            images.remove(named)
+    assert images.remove(f"app@{manifest}", force=True).image == digest
+    digest = images.add(config("a"), names("app:1"))
+    assert images.remove(f"app@{digest}") == (("docker.io/library/app:1",), digest)
+
+
 def test_an_image_without_its_layers_is_not_added(images: ImageStore) -> None:
     lacking = ImageConfig(Platform("linux", "amd64"), diff_ids=(Digest.of(b"layer"),))
     with pytest.raises(StoreError, match="is not in the store"):

@@ -138,7 +138,7 @@ def test_a_kill_at_any_moment_leaves_only_whole_layers(tmp_path: Path) -> None:
     assert problems <= {
         "is left of a command that died",
         "is a directory that no row tells of",
-        "came from elsewhere and its blob is gone, so it could not be exported",
+        "is left of a command that died: a layer from elsewhere without its blob",
     }
     with closing(StateRoot.open(str(tmp_path))) as root:
         store = OverlayStore(root)

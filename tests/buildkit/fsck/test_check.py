@@ -210,6 +210,27 @@ def test_a_new_database_knows_layers_and_images_again(filled: Filled) -> None:
         assert store.has((filled.packed, filled.foreign))
 
 
+def test_what_a_killed_pull_leaves_is_no_damage(filled: Filled) -> None:
+    def forget(one: Filled) -> None:
+        one.sql("DELETE FROM blob_form")
+        one.path(one.blob).unlink()
+
+    forget(filled)
+    (lost,) = filled.fsck()
+    assert lost.is_damage  # an image needs it
+    filled.sql("DELETE FROM image")
+    filled.sql("DELETE FROM known_image")
+    (left,) = filled.fsck()
+    assert not left.is_damage
+    assert left.what == f"layers/{filled.foreign.hex}"
+    with closing(StateRoot.open(str(filled.top))) as pulling:
+        assert OverlayStore(pulling).has((filled.foreign,))
+        assert filled.fsck() == ()
+    filled.fsck(repair=True)
+    assert not filled.layer(filled.foreign).exists()
+    assert filled.fsck() == ()
+
+
 @pytest.mark.parametrize("damage", ["", "pybuild", "\0" * 16, None])
 def test_a_damaged_format_is_told_and_made_again(filled: Filled, damage: str | None) -> None:
     path = filled.top / "format"
