@@ -13,6 +13,8 @@ from buildkit.state import schema
 from buildkit.state.driver import sqlite3
 
 _WAIT = 60.0
+_LONG = 1 << 20
+"""Bytes of a log that a command does not leave to the next one."""
 
 
 def connect(path: str) -> sqlite3.Connection:
@@ -69,6 +71,24 @@ def transaction(database: sqlite3.Connection, path: str) -> Iterator[sqlite3.Con
                 database.execute("ROLLBACK")
             raise
         database.execute("COMMIT")
+
+
+def shorten_log(database: sqlite3.Connection, path: str) -> None:
+    """Bring a log that has become long into the database, unless others are at it just now.
+
+    SQLite does so by itself, but begins the log again only at the write after that, and only for
+    who has seen it done. The first to open a database has not: it reads the whole log. So commands
+    of one write each, which leave it open, would make it longer for ever. (SQLite, "WAL", 2.3 and
+    "Avoiding Excessively Large WAL Files".) What cannot be done, the next command tries again.
+    """
+    try:
+        if os.stat(f"{path}-wal").st_size < _LONG:
+            return
+        database.execute("PRAGMA busy_timeout=0")
+        database.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        database.execute(f"PRAGMA busy_timeout={_WAIT * 1000:.0f}")
+    except (OSError, sqlite3.Error):
+        return
 
 
 @contextlib.contextmanager

@@ -173,9 +173,12 @@ class StateRoot:
         """Give the lease back and leave the connections to the end of the process.
 
         Whoever closes a database last writes its log back and syncs three times, 20 ms that the
-        next command need not wait for either: the log is as durable, and is written back when it
-        has grown.
+        next command need not wait for either: the log is as durable, and is written back here when
+        it has grown.
         """
+        connection = getattr(self._local, "connection", None)
+        if connection is not None:
+            database.shorten_log(connection, self.database_path)
         with self._mutex:
             lease, self._lease = self._lease, None
         if lease is not None:

@@ -104,3 +104,38 @@ def test_what_a_command_made_half_goes_when_it_ends(tmp_path: Path) -> None:
         assert root.tmp() != directory
     assert os.listdir(tmp_path / "tmp") == []
     assert os.listdir(tmp_path / "leases") == []
+
+
+def _write(top: Path, size: int) -> None:
+    """Be a command that writes something and leaves the database open, as commands do."""
+    pid = os.fork()
+    if pid == 0:
+        with StateRoot.open(str(top)) as root, root.transaction() as connection:
+            connection.execute("CREATE TABLE IF NOT EXISTS noted (id INTEGER PRIMARY KEY, data)")
+            connection.execute("INSERT OR REPLACE INTO noted VALUES (1, randomblob(?))", (size,))
+        os._exit(0)
+    assert os.waitpid(pid, 0)[1] == 0
+
+
+def test_the_log_of_the_database_stays_short_over_many_commands(tmp_path: Path) -> None:
+    top = tmp_path / "root"
+    sizes = []
+    for _ in range(40):
+        _write(top, 100_000)
+        sizes.append((top / "state.db-wal").stat().st_size)
+    # 40 commands wrote four million bytes, each a little of it.
+    assert max(sizes) < 1 << 20
+    assert min(sizes[20:]) < max(sizes[:20])
+
+
+def test_a_log_that_another_command_reads_is_left_as_it_is(tmp_path: Path) -> None:
+    top = tmp_path / "root"
+    _write(top, 100)
+    with closing(StateRoot.open(str(top))) as other:
+        other.database().execute("BEGIN")
+        other.database().execute("SELECT * FROM noted").fetchone()
+        _write(top, 3_000_000)
+        assert (top / "state.db-wal").stat().st_size > 3_000_000
+        other.database().execute("COMMIT")
+    _write(top, 100)
+    assert (top / "state.db-wal").stat().st_size < 1 << 20
