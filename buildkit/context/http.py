@@ -3,14 +3,16 @@
 In: a URL, what is known of an earlier download, credentials by host. Out: the body in a file, its
 digest, its Last-Modified; or that nothing has changed. Only http and https are spoken, also after
 redirects, and never http after https (S22, S24); credentials go to the host they are for; short
-bodies are noticed; what may pass is tried again (R7). Not by urllib's opener, which speaks file:
-and ftp: as well.
+bodies are noticed; what may pass is tried again (R7). An ETag says something of one URL only (RFC
+9110, 8.8.3), so a download is the same only where the same URL answers at the end of the redirects.
+Not by urllib's opener, which speaks file: and ftp: as well.
 """
 
 import hashlib
 import http.client
 import os
 import random
+import re
 import socket
 import ssl
 import threading
@@ -39,24 +41,38 @@ _SAFE = "/%:;=&?~+!$,'@()*[]"
 _AGAIN = (408, 429, 500, 502, 503, 504)
 _MOVED = (301, 302, 303, 307, 308)
 
+_SIGNED = {
+    "x-amz-signature": r"x-amz-.*",
+    "x-goog-signature": r"x-goog-.*",
+    "signature": r"expires|signature|key-pair-id|policy|googleaccessid",  # CloudFront, Google
+    "sig": r"sv|st|se|sr|sp|sip|spr|sig|skoid|sktid|skt|ske|sks|skv|jwt",  # Azure, GitHub
+}
+"""A parameter that signs a URL, and those that then say who may read it for how long, not what."""
+
 Credentials: TypeAlias = Callable[[str], str]
 """Given `host` or `host:port`, the value of its Authorization header; empty for none."""
 
 
 class Download(NamedTuple):
-    """What came: `modified` in seconds since the epoch, 0 when the server does not say."""
+    """What came: `modified` in seconds since the epoch, 0 when the server does not say.
+
+    `place`: the sha256 of the URL that answered, in hex: where the redirects ended, without what
+    only says who may read it. That is what `etag` is of.
+    """
 
     digest: Digest
     size: int
     modified: int
     etag: str
+    place: str
 
 
 class _Answer(NamedTuple):
-    """The end of a chain of redirects."""
+    """The end of a chain of redirects; `place` as in `Download`."""
 
     connection: http.client.HTTPConnection
     response: http.client.HTTPResponse
+    place: str
 
 
 class _Passing(Exception):  # noqa: N818 - a reason to try again
@@ -106,9 +122,9 @@ def download(
         try:
             answer = _ask(url, known, credentials)
             try:
-                if answer.response.status == 304 and known is not None:
+                if answer.response.status == 304:
                     return None
-                return _receive(answer.response, target, check)
+                return _receive(answer, target, check)
             finally:
                 _end(answer.connection, answer.response)
         except _Passing as passing:
@@ -148,7 +164,8 @@ def _ask(url: str, known: Download | None, credentials: Credentials) -> _Answer:
         headers = {"Accept-Encoding": "identity", "User-Agent": _AGENT, "Accept": "*/*"}
         if (authorization := _authorization(parts, first, credentials)) != "":
             headers["Authorization"] = authorization
-        if known is not None and known.etag:
+        place = _place(parts)
+        if conditional := known is not None and known.etag != "" and known.place == place:
             headers["If-None-Match"] = known.etag
         connection, response = _connection(parts), None
         try:
@@ -156,8 +173,8 @@ def _ask(url: str, known: Download | None, credentials: Credentials) -> _Answer:
             response = _response(connection, _path(connection, parts, path), headers)
             location = response.headers.get("Location", "")
             if response.status not in _MOVED or not location:
-                _check_status(url, response)
-                return _Answer(connection, response)
+                _check_status(url, response, (200, 304) if conditional else (200,))
+                return _Answer(connection, response, place)
         except BaseException:
             _end(connection, response)
             raise
@@ -192,8 +209,19 @@ def _response(
         timer.cancel()
 
 
-def _check_status(url: str, response: http.client.HTTPResponse) -> None:
-    if response.status in (200, 304):
+def _place(parts: SplitResult) -> str:
+    """Return what stands for a URL in a `Download`."""
+    pairs = [(one.partition("=")[0].lower(), one) for one in parts.query.split("&")]
+    names = dict(pairs)
+    signs = "|".join(pattern for name, pattern in _SIGNED.items() if name in names)
+    query = "&".join(one for name, one in pairs if not (signs and re.fullmatch(signs, name)))
+    host = parts.netloc.rpartition("@")[2]
+    text = parts._replace(netloc=host, query=query, fragment="").geturl()
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _check_status(url: str, response: http.client.HTTPResponse, wanted: tuple[int, ...]) -> None:
+    if response.status in wanted:
         return
     reason = f"invalid response status {response.status} {response.reason}".rstrip()
     if response.status in _AGAIN:
@@ -276,10 +304,9 @@ def _tls() -> ssl.SSLContext:
     return ssl.create_default_context()
 
 
-def _receive(
-    response: http.client.HTTPResponse, target: int, check: Callable[[], object]
-) -> Download:
+def _receive(answer: _Answer, target: int, check: Callable[[], object]) -> Download:
     """Write the body to `target`. Raises `_Passing` when it is shorter than announced."""
+    response = answer.response
     expected: int | None = response.length
     running = hashlib.sha256()
     size = 0
@@ -298,6 +325,7 @@ def _receive(
         size=size,
         modified=_seconds(response.headers.get("Last-Modified", "")),
         etag=response.headers.get("ETag", ""),
+        place=answer.place,
     )
 
 

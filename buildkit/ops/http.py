@@ -98,8 +98,8 @@ class Downloads:
         """Return what `url` gave the last time; None when nothing sound is noted."""
         try:
             with open(self._path(url), "rb") as file:
-                digest, size, modified, etag = json.loads(file.read(1 << 16))
-            return Download(Digest.parse(digest), int(size), int(modified), str(etag))
+                digest, size, modified, etag, place = json.loads(file.read(1 << 16))
+            return Download(Digest.parse(digest), int(size), int(modified), str(etag), str(place))
         except (OSError, ValueError, TypeError):
             return None
 

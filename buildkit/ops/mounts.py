@@ -25,7 +25,7 @@ from buildkit.ops.copy import copy_into
 from buildkit.ops.grants import Grants
 from buildkit.ops.origins import Origins
 from buildkit.ops.select import select
-from buildkit.ops.shown import mount_copy
+from buildkit.ops.shown import is_shown_as_it_lies, mount_copy
 from buildkit.progress.cancel import Cancel
 from buildkit.state.root import StateRoot
 from runtime import mounts as kernel
@@ -111,7 +111,7 @@ class Mounting:
         A tree with patterns is copied first, so that what they hide is not to be seen.
         """
         tree = self._origins.tree(origin)
-        if tree.patterns is None and tree.special:
+        if is_shown_as_it_lies(tree):
             return self._opened(tree.root_fd, tree.find(source.lstrip("/")).path)
         copied = self._copy(origin, source)
         fd = os.open(copied, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -123,7 +123,13 @@ class Mounting:
         op = mount_copy(origin, source)
         trees = self._origins.trees({origin})
         target = self._root.tmp()
-        copy_into(op, select(op, trees), trees, None, target, check=self._cancel.check)
+        selection = select(op, trees)
+        copy_into(op, selection, trees, None, target, check=self._cancel.check)
+        for root in selection.roots:
+            if root.directory:
+                # What is in a directory is copied, and so it had the time of this very moment.
+                found = os.stat(trees[origin].open_directory(root.path))
+                os.utime(f"{target}/content", ns=(found.st_mtime_ns, found.st_mtime_ns))
         return target
 
     def _opened(self, root_fd: int, path: str) -> int:
@@ -142,6 +148,7 @@ class Mounting:
                 self._cancel.check()
             owners.give(made, found.st_uid, found.st_gid)
             os.fchmod(made, stat.S_IMODE(found.st_mode))
+            os.utime(made, ns=(found.st_mtime_ns, found.st_mtime_ns))
         finally:
             os.close(source)
             os.close(made)

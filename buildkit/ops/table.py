@@ -33,7 +33,7 @@ from buildkit.ops.grants import Grants
 from buildkit.ops.origins import Contexts, Origins
 from buildkit.ops.select import select
 from buildkit.ops.selection import Selection
-from buildkit.ops.shown import mount_copy
+from buildkit.ops.shown import mount_spec, shown_digest, shown_manifest
 from buildkit.ops.stores import Offered, Stores
 from buildkit.progress.cancel import Cancel
 from buildkit.progress.reporter import StepReporter
@@ -274,17 +274,20 @@ class BuildOps:
         """Return what `op` selects, where all it selects from are snapshots looked at before."""
         found: dict[int, Digest] = {}
         for number in numbers:
-            ref = inputs[number]
-            if not isinstance(ref, Snapshot):
-                return None
-            spec = remembered.spec_of(op, number)
-            digest = remembered.find(self._stores.root, ref.chain, spec)
-            if digest is None and self._stores.offered is not None:
-                digest = self._stores.offered.selection(ref.chain, spec)
+            digest = self._known(inputs[number], remembered.spec_of(op, number))
             if digest is None:
                 return None
             found[number] = digest
         return found
+
+    def _known(self, ref: Ref | None, spec: str) -> Digest | None:
+        """Return what `spec` selects from `ref`, a snapshot that was looked at before."""
+        if not isinstance(ref, Snapshot):
+            return None
+        digest = remembered.find(self._stores.root, ref.chain, spec)
+        if digest is None and self._stores.offered is not None:
+            digest = self._stores.offered.selection(ref.chain, spec)
+        return digest
 
     def _remember(self, op: CopyOp, digests: Mapping[int, Digest], inputs: Inputs) -> None:
         rows = [
@@ -301,10 +304,9 @@ class BuildOps:
         manifests: dict[str, Callable[[], bytes]] = {}
         for mount in op.mounts:
             if isinstance(mount, BindMount | CacheMount) and mount.origin:
-                copy = mount_copy(mount.origin, mount.source)
-                content = str(self._content(copy, inputs))
+                content = str(self._content(mount.origin, mount.source, inputs))
                 shown.setdefault(mount.origin, {})[mount.source] = content
-                manifests[content] = self._manifest_of(copy, inputs)
+                manifests[content] = self._manifest_of(mount.origin, mount.source, inputs)
         rest = (shown.get(number) for number in range(1, len(inputs)))
         return Identity((_chain(inputs[0]), *rest), parts=self._marks(op), manifests=manifests)
 
@@ -321,35 +323,34 @@ class BuildOps:
             for name, source in sources.items()
         }
 
-    def _manifest_of(self, op: CopyOp, inputs: Inputs) -> Callable[[], bytes]:
-        """Return what lists, when a step is new, the files that the one source of `op` names."""
+    def _manifest_of(self, number: int, source: str, inputs: Inputs) -> Callable[[], bytes]:
+        """Return what lists, when a step is new, the files that a mount of `source` shows."""
 
         def read() -> bytes:
-            numbers = _origins_of(op)
             with self._looking:
                 origins = self._origins(inputs)
                 try:
-                    selection = select(op, origins.trees(numbers))
-                    return b"".join(selection.manifest(number) for number in numbers)
+                    return shown_manifest(number, source, origins.tree(number))
                 finally:
                     origins.close()
 
         return read
 
-    def _content(self, op: CopyOp, inputs: Inputs) -> Digest:
-        """Return the digest of what the one source of `op` names."""
-        numbers = _origins_of(op)
-        known = self._remembered(op, numbers, inputs)
+    def _content(self, number: int, source: str, inputs: Inputs) -> Digest:
+        """Return the digest of what a mount of `source` in input `number` shows."""
+        ref, spec = inputs[number], mount_spec(number, source)
+        known = self._known(ref, spec)
         if known is not None:
-            return next(iter(known.values()))
+            return known
         with self._looking:
             origins = self._origins(inputs)
             try:
-                found = select(op, origins.trees(numbers)).digests
+                found = shown_digest(number, source, origins.tree(number))
             finally:
                 origins.close()
-        self._remember(op, found, inputs)
-        return next(iter(found.values()))
+        if isinstance(ref, Snapshot):
+            remembered.save(self._stores.root, [(ref.chain, spec, found)])
+        return found
 
     def _selected(
         self, vertex: Vertex, op: CopyOp, inputs: Inputs

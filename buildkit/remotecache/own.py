@@ -16,7 +16,7 @@ from buildkit.llb.graph import Graph, Target, Vertex
 from buildkit.llb.op import BindMount, CacheMount, CopyOp, CopySource, ExecOp, ImageOp
 from buildkit.oci.digest import Digest
 from buildkit.ops.remembered import spec_of
-from buildkit.ops.shown import mount_copy
+from buildkit.ops.shown import mount_spec
 from buildkit.remotecache.document import Selection, SharedStep
 from buildkit.snapshot.snapshot import Snapshot
 from runtime.values import NamedTuple
@@ -77,27 +77,26 @@ def _selections(
 
     Who has none of a stage's steps has to make the stage, and can look for himself.
     """
-    for op, number in _looks(vertex):
+    for spec, number in _looks(vertex):
         name = vertex.inputs[number]
         ref = None if name is None else solved.refs.get(name)
         if name is None or not isinstance(ref, Snapshot):
             continue
         if everything or name in solved.image or isinstance(solved.graph[name].op, ImageOp):
-            spec = spec_of(op, number)
             digest = remembered(ref.chain, spec)
             if digest is not None:
                 yield Selection(ref.chain, spec, digest)
 
 
-def _looks(vertex: Vertex) -> Sequence[tuple[CopyOp, int]]:
-    """Return what `vertex` takes from which of its inputs."""
+def _looks(vertex: Vertex) -> Sequence[tuple[str, int]]:
+    """Return what `vertex` takes from which of its inputs, as `ops.remembered` has it."""
     op = vertex.op
     if isinstance(op, CopyOp):
         origins = {one.origin for one in op.sources if isinstance(one, CopySource)}
-        return [(op, number) for number in sorted(origins)]
+        return [(spec_of(op, number), number) for number in sorted(origins)]
     if isinstance(op, ExecOp):
         return [
-            (mount_copy(mount.origin, mount.source), mount.origin)
+            (mount_spec(mount.origin, mount.source), mount.origin)
             for mount in op.mounts
             if isinstance(mount, BindMount | CacheMount) and mount.origin is not None
         ]

@@ -105,6 +105,50 @@ def test_what_has_not_changed_is_not_sent_again(server: Server, tmp_path: Path) 
     assert (again, body) == (found, b"new")
 
 
+@pytest.mark.parametrize(
+    ("first", "second", "same"),
+    [
+        ("/v1", "/v1", True),
+        ("/v1", "/v2", False),
+        ("/v1?file=1", "/v1?file=2", False),
+        # What signs a URL is another one each time.
+        ("/v1?f=1&sig=a&se=2030", "/v1?f=1&sig=b&se=2031", True),
+        ("/v1?X-Amz-Signature=a&X-Amz-Date=1", "/v1?X-Amz-Signature=b&X-Amz-Date=2", True),
+        ("/v1?X-Amz-Signature=a&versionId=1", "/v1?X-Amz-Signature=a&versionId=2", False),
+        ("/v1?sv=1", "/v1?sv=2", False),
+    ],
+)
+def test_an_etag_counts_for_the_url_only_that_gave_it(
+    server: Server, tmp_path: Path, first: str, second: str, same: bool
+) -> None:
+    def route(ask: Handler) -> None:
+        if ask.headers["If-None-Match"] == '"1"':
+            ask.send_response(304)
+            ask.end_headers()
+        else:
+            ask.reply(200, ask.path.encode(), ETag='"1"')
+
+    server.routes |= {"/v1": route, "/v2": route}
+    server.routes["/latest"] = lambda ask: ask.reply(302, Location=first)
+    found, _ = get(tmp_path, f"{server.url}/latest")
+    server.routes["/latest"] = lambda ask: ask.reply(302, Location=second)
+    again, body = get(tmp_path, f"{server.url}/latest", known=found)
+    assert (again is None) == same
+    assert body == (b"" if same else second.encode())
+
+
+@pytest.mark.parametrize("etag", ["", '"1"'])
+def test_that_nothing_has_changed_is_no_answer_to_who_did_not_ask(
+    server: Server, tmp_path: Path, etag: str
+) -> None:
+    server.routes["/a"] = lambda ask: ask.reply(200, b"body", ETag=etag)
+    server.routes["/b"] = lambda ask: ask.reply(304)
+    found, _ = get(tmp_path, f"{server.url}/a")
+    for known in (None, found):
+        with pytest.raises(ContextError, match="invalid response status 304"):
+            get(tmp_path, f"{server.url}/b", known=known)
+
+
 def test_redirects_are_followed(server: Server, tmp_path: Path) -> None:
     server.routes["/a"] = lambda ask: ask.reply(302, Location="b/c?d=e")
     server.routes["/b/c"] = lambda ask: ask.reply(307, Location=f"{server.url}/end")

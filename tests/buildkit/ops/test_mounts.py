@@ -98,6 +98,16 @@ def test_a_context_is_copied_first(step: Step, context: Path) -> None:
     assert inside(mount) == ["b"]
 
 
+@pytest.mark.parametrize(("source", "readonly"), [("/d", True), ("/a", True), ("/a", False)])
+def test_what_is_copied_for_a_mount_has_its_times(
+    step: Step, context: Path, source: str, readonly: bool
+) -> None:
+    os.utime(context / source[1:], (1_000_000_000, 1_000_000_000))
+    (mount,) = step.mounted(bind(1, source, readonly=readonly)).mounts
+    assert isinstance(mount, BindFd)
+    assert os.stat(f"/proc/self/fd/{mount.fd}").st_mtime == 1_000_000_000
+
+
 def test_writes_to_a_directory_go_to_an_overlay_that_ends_with_the_step(step: Step) -> None:
     (mount,) = step.mounted(bind(2, "/", readonly=False)).mounts
     assert isinstance(mount, Overlay)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from buildkit.cache.key import CacheKey
+from buildkit.cache.key import CacheKey, key_document
 from buildkit.cache.result import ContextRef, Identity, Outcome, Ref
 from buildkit.cache.store import CachedStep
 from buildkit.errors import ContextError, ImageError, StepError
@@ -19,6 +19,7 @@ from buildkit.ops.table import BuildOps
 from buildkit.progress.cancel import Cancel
 from buildkit.progress.reporter import StepReporter
 from buildkit.snapshot.snapshot import Snapshot
+from buildkit.solver.explain import explain
 from tests.buildkit.ops.stock import Directories, copy, layer, run, told, vertex
 from tests.trees import make_tree, pack
 
@@ -165,6 +166,20 @@ def test_a_run_depends_on_what_its_mounts_show(ops: BuildOps, stores: Stores) ->
     assert shown("/d") == shown("/d")
     with pytest.raises(ContextError, match='"/none": not found'):
         shown("/none")
+
+
+def test_a_run_depends_on_the_attributes_of_a_directory_of_a_stage(
+    ops: BuildOps, stores: Stores
+) -> None:
+    mount = BindMount(target="/m", origin=1, source="/d", readonly=True)
+    documents, manifests = [], {}
+    for mode in ("0755", "0700"):
+        found = identity(
+            ops, run("x", mounts=(mount,)), None, layer(stores, f"dir d {mode}", "file d/f")
+        )
+        documents.append(key_document(run("x", mounts=(mount,)), found.inputs))
+        manifests |= {name: read() for name, read in found.manifests.items()}
+    assert explain(*documents, manifests.get) == ["mode of d 0755 -> 0700"]
 
 
 def test_a_secret_is_in_no_identity_unless_another_is_to_run_the_step_again(
