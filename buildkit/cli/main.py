@@ -143,6 +143,11 @@ def entry() -> None:
     Leaves by `os._exit` after flushing, since tearing the interpreter down costs milliseconds and
     does nothing that the kernel does not.
     """
+    os._exit(program())
+
+
+def program() -> int:
+    """Do all that the program does, to the flushing of what it has said; return its status."""
     gc.disable()
     _open_standard_descriptors()
     _isolate()
@@ -163,7 +168,7 @@ def entry() -> None:
         sys.stderr.flush()
     except OSError:
         status = status or 1
-    os._exit(status)
+    return status
 
 
 def _told(error: OSError) -> int:
@@ -285,8 +290,10 @@ def _open_standard_descriptors() -> None:
             if opened != number:  # a lower one was closed too and is filled already
                 os.dup2(opened, number)
                 os.close(opened)
+    if sys.stdin is None:
+        sys.stdin = open(0, closefd=False)  # noqa: SIM115 - lives as long as the process
     if sys.stdout is None:
-        sys.stdout = open(1, "w", closefd=False)  # noqa: SIM115 - lives as long as the process
+        sys.stdout = open(1, "w", closefd=False)  # noqa: SIM115
     if sys.stderr is None:
         sys.stderr = open(2, "w", closefd=False)  # noqa: SIM115
 
