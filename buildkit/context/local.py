@@ -121,9 +121,14 @@ class LocalContext:
 
 
 def _memory(folder: str, root: int) -> StatCache:
-    """Return what is remembered of the directory `root`, which its path and device name."""
+    """Return what is remembered of the directory `root`, which its path and file system name.
+
+    A device number alone is that of any disk image that is mounted there; the other is made of what
+    tells one file system from the next (statfs(2), "f_fsid").
+    """
     path = os.readlink(f"/proc/self/fd/{root}")
-    name = hashlib.sha256(os.fsencode(f"{os.fstat(root).st_dev}:{path}")).hexdigest()
+    place = f"{os.fstat(root).st_dev}:{os.fstatvfs(root).f_fsid}:{path}"
+    name = hashlib.sha256(os.fsencode(place)).hexdigest()
     return StatCache.load(os.path.join(folder, name))
 
 

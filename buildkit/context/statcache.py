@@ -8,8 +8,9 @@ Written aside and renamed; damage is found by checksum and means that nothing is
 Racy files: a file written to within one tick of the clock after it was read looks unchanged. So a
 file is remembered only if its change time lies before the scan began by more than a tick, and the
 digest of a selection only if that holds for all directories under it (git's index does the same).
-A store through a shared mapping to a page that is dirty already changes no time at all, on any
-kernel; no tool can see that.
+Nothing is remembered where change times say nothing (changetimes.py), and nothing of a file that
+was another one by the time that it was read. A store through a shared mapping to a page that is
+dirty already changes no time at all, on any kernel; no tool can see that.
 """
 
 import hashlib
@@ -19,8 +20,9 @@ import time
 from collections.abc import Iterator, Mapping
 from typing import TypeAlias
 
+from buildkit.context.changetimes import mounted_without
 from buildkit.context.directory import Directory
-from buildkit.context.rows import Content
+from buildkit.context.rows import Content, Row
 from buildkit.context.tree import Known
 
 _MAGIC = b"pybuild stat cache 1\n"
@@ -49,6 +51,7 @@ class StatCache:
         self._known: dict[str, Known] = {}
         self._learned: set[str] = set()
         self._changed = False
+        self._without: frozenset[int] | None = None
 
     @classmethod
     def load(cls, path: str) -> "StatCache":
@@ -93,7 +96,10 @@ class StatCache:
 
     def note(self, spec: str, directories: Mapping[str, Directory], digest: str) -> None:
         """Remember `digest`, unless a file may have changed without it showing."""
-        if all(self._is_settled(one.newest) for one in directories.values()):
+        if all(self._is_settled(one.newest) for one in directories.values()) and not (
+            self._devices_without()
+            and any(self._is_unseen(row) for one in directories.values() for row in one.rows)
+        ):
             name = _name(spec)
             self._noted.pop(name, None)
             self._noted[name] = (_signature(directories), digest)
@@ -143,6 +149,16 @@ class StatCache:
         tick = _FINE_TICK if ctime % 1_000_000 else _COARSE_TICK
         return ctime < self._began - tick
 
+    def _devices_without(self) -> frozenset[int]:
+        """Return the devices without change times; looked up when there is something to note."""
+        if self._without is None:
+            self._without = mounted_without()
+        return self._without
+
+    def _is_unseen(self, row: Row) -> bool:
+        """Say whether a change of `row` would not show."""
+        return row[10] in self._devices_without()
+
     def _record(self, path: str) -> bytes:
         """Return the record of a directory, empty when there is none that is whole."""
         slot = self._slots.get(path)
@@ -186,7 +202,9 @@ class StatCache:
         rows = [
             (row, tuple(content))
             for name, (row, content) in self._known[path].items()
-            if self._is_settled(row[4]) and (present is None or name in present)
+            if self._is_settled(row[4])
+            and not self._is_unseen(row)
+            and (present is None or name in present)
         ]
         return marshal.dumps(rows, 2) if rows else b""
 

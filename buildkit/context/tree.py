@@ -119,6 +119,8 @@ class Tree:
         self.git_modes = git_modes or {}
         self.download = download
         self.memory: Memory = memory or NoMemory()
+        self.is_still = True
+        """Whether all that was read was still what a row had said."""
         self._descent = Descent(root_fd)
         self._directories: dict[str, Directory] = {}
         self._known: dict[str, Known] = {}
@@ -191,9 +193,12 @@ class Tree:
             raise self._failed(full, error) from error
         if found[1] != row[1] or found[7:9] != row[7:9]:
             raise self.moved(full)
-        # Should the file have changed since `row`, then no later row equals this one again.
-        known[row[0]] = (row, content)
-        self.memory.learn(path)
+        if found == row:
+            known[row[0]] = (row, content)
+            self.memory.learn(path)
+        else:
+            # What was read belongs to no row that was seen: others read for themselves, too.
+            self.is_still = False
         return content
 
     def shows(self, path: str, state: int, *, directory: bool) -> bool:

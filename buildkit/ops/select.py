@@ -62,7 +62,8 @@ class _Selecting:
         if known is not None:
             return Digest.parse(known)
         digest = digest_of((root, self.entries(root)) for root in roots)
-        tree.memory.note(spec, directories, str(digest))
+        if tree.is_still:
+            tree.memory.note(spec, directories, str(digest))
         return digest
 
     def _spec(self, roots: list[Root]) -> str:

@@ -3,6 +3,7 @@
 import os
 import time
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
@@ -121,6 +122,53 @@ def test_a_racy_file_is_not_remembered(context: Path, monkeypatch: pytest.Monkey
     reads = Reads(monkeypatch)
     digest(context, later=False)
     assert "a" in reads.names
+
+
+def test_where_change_times_say_nothing_all_is_read(
+    context: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    device = (context / "context").stat().st_dev
+    for _ in range(2):
+        opened = LocalContext.open(str(context / "context"), memory_folder=str(context / "memory"))
+        memory = opened.tree.memory
+        memory._began = time.time_ns() + 10**10  # type: ignore[attr-defined]
+        memory._without = frozenset({device})  # type: ignore[attr-defined]
+        reads = Reads(monkeypatch)
+        select(copy_op(), {1: opened.tree})
+        opened.close()
+        assert reads.names == ["a", "b"]
+
+
+def test_another_file_system_at_the_same_place_is_not_known(
+    context: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # As when two images with equal times and inodes are mounted there one after the other.
+    digest(context)
+    real = os.fstatvfs
+    monkeypatch.setattr(os, "fstatvfs", lambda fd: _Mounted(real(fd).f_fsid + 1))
+    reads = Reads(monkeypatch)
+    digest(context)
+    assert reads.names == ["a", "b"]
+
+
+class _Mounted(NamedTuple):
+    f_fsid: int
+
+
+def test_a_file_that_is_another_one_when_it_is_read_is_not_remembered(context: Path) -> None:
+    path = context / "context/a"
+    opened = LocalContext.open(str(context / "context"), memory_folder=str(context / "memory"))
+    opened.tree.memory._began = time.time_ns() + 10**10  # type: ignore[attr-defined]
+    rows = {row[0]: row for row in opened.tree.directory("").rows}
+    (context / "b").write_text("2")
+    os.rename(context / "b", path)
+    selection = select(copy_op(), {1: opened.tree})
+    assert b"".join(sorted(selection.manifest(1).split(b"\n"))).count(b"d4735e3a265e16ee") == 2
+    opened.close()
+    again = LocalContext.open(str(context / "context"), memory_folder=str(context / "memory"))
+    assert rows["a"] not in [known[0] for known in again.tree.memory.recall("").values()]
+    assert again.tree.memory._noted == {}  # type: ignore[attr-defined]
+    again.close()
 
 
 @pytest.mark.parametrize("cut", [0, 10, 40, 200, -1])
