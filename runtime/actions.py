@@ -13,6 +13,7 @@ from runtime.spec import (
     Devices,
     File,
     Mount,
+    MountedRoot,
     Mqueue,
     Overlay,
     Proc,
@@ -250,7 +251,7 @@ def _root(root: Root) -> str:
     if isinstance(root, RootFs):
         kind = "thrown away" if root.upper is None else root.upper
         return f"overlay of {len(root.lowers)} layers, changes {kind}"
-    return root.path
+    return f"descriptor {root.fd}" if isinstance(root, MountedRoot) else root.path
 
 
 def _mount(mount: Mount) -> str:

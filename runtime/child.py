@@ -173,14 +173,18 @@ def start(
     namespace: int,
     *,
     dies_with_parent: bool,
+    user: int | None = None,
 ) -> Child:
     """Fork the sandbox as process 1 of a new pid namespace.
 
     `namespace` is the caller's own pid namespace, to which it comes back where it may; in a
-    user namespace that does not own it, the caller can fork no more.
+    user namespace that does not own it, the caller can fork no more. `user`: the user namespace in
+    which the sandbox is.
     """
     supervisor = _supervisor(plan)
     ours, theirs = Channel.pair()
+    if user is not None:
+        return _start_in(user, plan, given, group, (ours, theirs))
     syscalls.unshare(syscalls.CLONE_NEWPID)
     try:
         pid = os.fork()
@@ -203,6 +207,32 @@ def start(
     if supervisor is not None:
         supervisor.socket.close()
     return Child(pid, ours, group, supervisor)
+
+
+def _start_in(
+    user: int,
+    plan: tuple[Action, ...],
+    given: init.Given,
+    group: cgroups.Group | None,
+    channels: tuple[Channel, Channel],
+) -> Child:
+    from runtime import userns  # for those who have one
+
+    ours, theirs = channels
+
+    def main() -> None:
+        init.main(plan, given, theirs, dies_with_parent=False)
+
+    def prepare() -> None:
+        ours.close()
+        if group is not None:
+            group.join()
+
+    try:
+        pid = userns.fork_into(user, prepare, main)
+    finally:
+        theirs.close()
+    return Child(pid, ours, group, None)
 
 
 def join(

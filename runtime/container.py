@@ -17,6 +17,7 @@ import os
 from typing import Literal, TypeAlias
 
 from runtime import documents, spec
+from runtime.idmap import Range
 from runtime.spec import Process, SandboxSpec
 from runtime.values import NamedTuple
 
@@ -127,7 +128,17 @@ class State(NamedTuple):
 
 TYPES: dict[str, type] = {
     kind.__name__: kind
-    for kind in (*vars(spec).values(), Port, HealthCheck, Restart, Logging, Task, Check, State)
+    for kind in (
+        *vars(spec).values(),
+        Range,
+        Port,
+        HealthCheck,
+        Restart,
+        Logging,
+        Task,
+        Check,
+        State,
+    )
     if isinstance(kind, type) and issubclass(kind, tuple)
 }
 

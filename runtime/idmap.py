@@ -27,9 +27,35 @@ class IdMap(NamedTuple):
     groups: tuple[Range, ...]
 
     @property
+    def is_identity(self) -> bool:
+        """Whether each id means the same inside and outside."""
+        return all(one.inside == one.outside for one in (*self.users, *self.groups))
+
+    @property
+    def root(self) -> tuple[int, int]:
+        """The outer ids of user and group 0. Raises LookupError where there are none."""
+        return outward(self.users, 0), outward(self.groups, 0)
+
+    @property
     def is_single(self) -> bool:
         """Whether there is but one user or one group."""
         return len(self.users) < 2 or len(self.groups) < 2
+
+
+def outward(ranges: tuple[Range, ...], number: int) -> int:
+    """Return the outer id of an inner one. Raises LookupError where there is none."""
+    for one in ranges:
+        if 0 <= number - one.inside < one.length:
+            return number - one.inside + one.outside
+    raise LookupError(f"{number} is not mapped")
+
+
+def inward(ranges: tuple[Range, ...], number: int) -> int:
+    """Return the inner id of an outer one. Raises LookupError where there is none."""
+    for one in ranges:
+        if 0 <= number - one.outside < one.length:
+            return number - one.outside + one.inside
+    raise LookupError(f"{number} is not mapped")
 
 
 def subordinate(text: str, name: str, number: int) -> tuple[tuple[int, int], ...]:

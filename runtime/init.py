@@ -46,6 +46,7 @@ from runtime.rootless import make_private
 from runtime.values import NamedTuple
 
 _NAMESPACES = {
+    "user": syscalls.CLONE_NEWUSER,
     "mount": syscalls.CLONE_NEWNS,
     "ipc": syscalls.CLONE_NEWIPC,
     "uts": syscalls.CLONE_NEWUTS,
@@ -145,6 +146,11 @@ class _Making:
                     make_private()
             case JoinSandbox(fd, namespaces):
                 syscalls.setns(self._given.fds[fd], _flags(namespaces))
+                if "user" in namespaces:
+                    # A terminal that is made now must have an owner there.
+                    os.setgroups([])
+                    os.setresgid(0, 0, 0)
+                    os.setresuid(0, 0, 0)
             case JoinNetwork(fd):
                 syscalls.setns(self._given.fds[fd], syscalls.CLONE_NEWNET)
             case RaiseLoopback():

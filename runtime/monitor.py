@@ -107,6 +107,10 @@ class Monitor:
         spec = uplink.joined(task.spec)
         if isinstance(spec.root, RootFs) and spec.root.work is not None:
             _make_empty(spec.root.work)
+        if uplink.user is not None:
+            from runtime import idmapped  # for those who have ids of their own
+
+            spec = idmapped.prepared(spec, uplink.user, task.directory)
         actions = plan.plan(spec, host.here())
         self.group = self._maker.make(spec.resources)
         streams = Streams(
@@ -125,7 +129,12 @@ class Monitor:
         )
         self.began = time.monotonic()
         self.running = child.start(
-            actions, given, self.group, self._namespace, dies_with_parent=False
+            actions,
+            given,
+            self.group,
+            self._namespace,
+            dies_with_parent=False,
+            user=uplink.user,
         )
         for fd in used_up:
             os.close(fd)

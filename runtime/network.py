@@ -52,21 +52,22 @@ class Namespace(NamedTuple):
                 return
 
 
-def create(shared: str = "") -> Namespace:
+def create(shared: str = "", there: int | None = None) -> Namespace:
     """Make a namespace, and connect it as well as it can be. May be called from any thread.
 
     `shared`: the directory of an ordinary user's common network (`commons.py`), which the caller
-    has entered.
+    has entered. `there`: a namespace that is to be connected, in place of a new one.
     """
     reasons: list[str] = []
     if shared:
-        return _on_bridge(lambda namespace: _in_commons(namespace, shared), (usernet.SERVER,))
+        servers = (usernet.SERVER,)
+        return _on_bridge(lambda namespace: _in_commons(namespace, shared), servers, there)
     if mounts.in_initial_user_namespace():
         try:
-            return _on_bridge(bridge.attach)
+            return _on_bridge(bridge.attach, there=there)
         except (OSError, SandboxError) as error:
             reasons.append(f"no bridge: {_text(error)}")
-    fd = _new(loopback.up)
+    fd = _new(loopback.up, there)
     missing = usernet.missing()
     if not missing:
         try:
@@ -87,13 +88,16 @@ def _in_commons(namespace: int, shared: str) -> Attached:
     made: list[Attached] = []
     worker = _Worker(lambda: made.append(commons.attach(namespace, shared)), there)
     failure = worker.join()
+    os.close(worker.fd)
     os.close(there)
     if failure is not None:
         raise failure
     return made[0]
 
 
-def _on_bridge(attach: Callable[[int], Attached], servers: tuple[str, ...] = ()) -> Namespace:
+def _on_bridge(
+    attach: Callable[[int], Attached], servers: tuple[str, ...] = (), there: int | None = None
+) -> Namespace:
     connected = threading.Event()
     finished: list[Attached] = []
 
@@ -103,7 +107,7 @@ def _on_bridge(attach: Callable[[int], Attached], servers: tuple[str, ...] = ())
         if finished:
             _configure(finished[0])
 
-    worker = _Worker(configure)
+    worker = _Worker(configure, there)
     try:
         finished.append(attach(worker.namespace()))
     finally:
@@ -125,9 +129,9 @@ def _configure(attached: Attached) -> None:
         netlink.add_default_route(attached.gateway)
 
 
-def _new(configure: Callable[[], None]) -> int:
-    """Make a namespace, and run something in it; return its descriptor."""
-    worker = _Worker(configure)
+def _new(configure: Callable[[], None], there: int | None) -> int:
+    """Make a namespace, or take that which is there, run something in it; return a descriptor."""
+    worker = _Worker(configure, there)
     fd = worker.namespace()
     failure = worker.join()
     if failure is not None:
@@ -155,6 +159,7 @@ class _Worker:
                 self.fd = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
             else:
                 syscalls.setns(self._there, syscalls.CLONE_NEWNET)
+                self.fd = os.dup(self._there)
             self._made.set()
             self._configure()
         except (OSError, SandboxError) as error:

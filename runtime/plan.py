@@ -104,6 +104,8 @@ def plan_exec(
     if privileged:
         spec = spec._replace(security="insecure")
     namespaces = ["mount", "ipc", "uts", "cgroup"]
+    if spec.ids is not None:
+        namespaces.insert(0, "user")
     if spec.network != "host":
         namespaces.append("network")
     held = _held(spec)
@@ -189,7 +191,7 @@ def _mounts(spec: SandboxSpec, host: Host) -> tuple[Mount, ...]:
         Devices(shm_size=spec.shm_size, extra=spec.devices),
         # A sysfs shows the network of its mounter, who must own it.
         Sysfs()
-        if spec.network != "host" or host.initial_user_namespace
+        if spec.network != "host" or (host.initial_user_namespace and spec.ids is None)
         else Bind("/sys", "/sys", readonly=True, flags=("nosuid", "noexec")),
         Mqueue(),
         Cgroup(),

@@ -22,6 +22,7 @@ from runtime.spec import (
     Devices,
     File,
     Mount,
+    MountedRoot,
     MountFlag,
     Mqueue,
     Overlay,
@@ -65,7 +66,9 @@ class NewRoot:
         self._scratch = self._make_scratch()
         self._names = 0
         attributes = 0 if with_devices else _NODEV
-        if isinstance(root, RootFs) or root.readonly:
+        if isinstance(root, MountedRoot):
+            self.fd, thrown_away = fds[root.fd], root.readonly
+        elif isinstance(root, RootFs) or root.readonly:
             layers = root if isinstance(root, RootFs) else RootFs((root.path,), readonly=True)
             self.fd, thrown_away = self._overlay_root(layers, attributes)
         else:

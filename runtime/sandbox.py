@@ -14,7 +14,7 @@ from typing import Self
 from runtime import host, plan, wire
 from runtime.channel import Channel, Failed, Ready, Run, Signal, in_memory
 from runtime.errors import StateError
-from runtime.spec import BindFd, ExitStatus, Overlay, SandboxSpec
+from runtime.spec import BindFd, ExitStatus, MountedRoot, Overlay, SandboxSpec
 
 _KILL = 9
 
@@ -188,7 +188,7 @@ class Zygote:
 
 def descriptors(spec: SandboxSpec) -> tuple[int, ...]:
     """Return the detached mounts that a spec uses up."""
-    found: list[int] = []
+    found: list[int] = [spec.root.fd] if isinstance(spec.root, MountedRoot) else []
     for mount in spec.mounts:
         if isinstance(mount, BindFd):
             found.append(mount.fd)

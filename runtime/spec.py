@@ -7,6 +7,7 @@ the sandbox. File descriptors in a spec are numbers of the process that holds th
 
 from typing import Literal, TypeAlias
 
+from runtime.idmap import IdMap
 from runtime.values import NamedTuple
 
 NetworkMode: TypeAlias = Literal["default", "none", "host"]
@@ -72,6 +73,8 @@ class RootFs(NamedTuple):
     upper: str | None = None
     work: str | None = None
     readonly: bool = False
+    shifted: bool = False
+    """Files of `lowers` have the outer ids of the sandbox on the disk, as those of `upper` have."""
 
 
 class DirectoryRoot(NamedTuple):
@@ -81,7 +84,14 @@ class DirectoryRoot(NamedTuple):
     readonly: bool = False
 
 
-Root: TypeAlias = RootFs | DirectoryRoot
+class MountedRoot(NamedTuple):
+    """A detached mount as root; the descriptor serves once. `readonly`: changes are thrown away."""
+
+    fd: int
+    readonly: bool = False
+
+
+Root: TypeAlias = RootFs | DirectoryRoot | MountedRoot
 
 
 class Bind(NamedTuple):
@@ -92,6 +102,8 @@ class Bind(NamedTuple):
     readonly: bool = True
     recursive: bool = True
     flags: tuple[MountFlag, ...] = ()
+    mapped: bool = False
+    """The ids on the disk are those inside, whatever the user namespace (`idmapped.py`)."""
 
 
 class BindFd(NamedTuple):
@@ -296,6 +308,8 @@ class SandboxSpec(NamedTuple):
     shm_size: int = SHM_SIZE
     devices: tuple[Device, ...] = ()
     manage_etc: bool = True
+    ids: IdMap | None = None
+    """Of a user namespace of its own, None for the caller's (`userns.py`)."""
 
 
 class ExitStatus(NamedTuple):

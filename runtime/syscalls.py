@@ -46,6 +46,7 @@ MOUNT_ATTR_NOSUID = 0x2
 MOUNT_ATTR_NODEV = 0x4
 MOUNT_ATTR_NOEXEC = 0x8
 MOUNT_ATTR_NOATIME = 0x10
+_MOUNT_ATTR_IDMAP = 0x100000
 
 FSCONFIG_SET_FLAG = 0
 FSCONFIG_SET_STRING = 1
@@ -252,6 +253,13 @@ def mount_setattr(fd: int, set_: int, clear: int = 0, propagation: int = 0, flag
         ctypes.byref(attr),
         size,
     )
+
+
+def map_ids(fd: int, user_namespace: int) -> None:
+    """mount_setattr(2) with MOUNT_ATTR_IDMAP on the detached mount `fd` (Linux 5.12)."""
+    attr = _MountAttr(_MOUNT_ATTR_IDMAP, 0, 0, user_namespace)
+    size = ctypes.sizeof(attr)
+    _call(_MOUNT_SETATTR, fd, b"", AT_EMPTY_PATH, ctypes.byref(attr), size)
 
 
 class _OpenHow(ctypes.Structure):

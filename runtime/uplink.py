@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from runtime.beside import Beside
     from runtime.network import Namespace
     from runtime.pool import Pool
+    from runtime.userns import UserNamespace
 
 
 _KILL = 9
@@ -30,6 +31,7 @@ class Uplink(NamedTuple):
     ports: tuple[Port, ...] = ()
     carrier: int = 0
     beside: "Beside | None" = None
+    own: "UserNamespace | None" = None
 
     @classmethod
     def make(cls, task: Task) -> "Uplink":
@@ -38,15 +40,16 @@ class Uplink(NamedTuple):
             from runtime.beside import Beside  # for containers that share a network
 
             return cls(task, beside=Beside.of(task.beside))
+        own = _own(task)
         if task.spec.network != "default":
-            return cls(task)
+            return cls(task, own=own)
         from runtime import network, published  # for containers that have one
 
         opened = published.listen(task.ports)
         namespace = None
         try:
-            namespace = network.create(task.commons)
-            made = cls(task, namespace, tuple(one.port for one in opened))
+            namespace = network.create(task.commons, None if own is None else own.network)
+            made = cls(task, namespace, tuple(one.port for one in opened), own=own)
             made._name()
             if opened:
                 carrier = published.carry(opened, namespace.fd, namespace.address)
@@ -87,6 +90,8 @@ class Uplink(NamedTuple):
         with open(path, "w", encoding="utf-8", errors="surrogateescape") as file:
             file.write(text)
         os.chmod(path, 0o644)
+        if task.spec.ids is not None:
+            os.chown(path, *task.spec.ids.root)
         neighbours.announce(self._pool, self.address, task.names, path)
 
     def joined(self, spec: SandboxSpec) -> SandboxSpec:
@@ -102,6 +107,11 @@ class Uplink(NamedTuple):
             spec = spec._replace(mounts=(*spec.mounts, hosts))
         return spec
 
+    @property
+    def user(self) -> int | None:
+        """The user namespace of the container, if it has one of its own."""
+        return None if self.own is None else self.own.fd
+
     def unpublish(self) -> None:
         """Give the ports back."""
         if self.carrier:
@@ -112,6 +122,8 @@ class Uplink(NamedTuple):
         """Leave the network."""
         if self.beside is not None:
             self.beside.close()
+        if self.own is not None:
+            self.own.close()
         if self.namespace is None:
             return
         from runtime import neighbours  # there already
@@ -119,3 +131,12 @@ class Uplink(NamedTuple):
         if self._pool is not None and self.task.spec.manage_etc:
             neighbours.leave(self._pool, self.address)
         self.namespace.close()
+
+
+def _own(task: Task) -> "UserNamespace | None":
+    """Make the user namespace of a container that shall have one."""
+    if task.spec.ids is None:
+        return None
+    from runtime import userns  # for those who have one
+
+    return userns.make(task.spec.ids, network=task.spec.network == "default")

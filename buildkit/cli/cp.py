@@ -5,8 +5,7 @@ import os
 import sys
 
 from buildkit.cli.containers import opened
-from buildkit.containers import copying
-from buildkit.containers.files import root_of
+from buildkit.containers import copying, files
 from buildkit.containers.store import Container, ContainerStore
 from buildkit.errors import UsageError
 from buildkit.snapshot.overlay import OverlayStore
@@ -52,11 +51,13 @@ def _split(containers: ContainerStore, text: str) -> tuple[Container, str] | Non
 
 def _out(root: StateRoot, source: tuple[Container, str], args: argparse.Namespace) -> None:
     one, path = source
-    with root_of(OverlayStore(root), one, writable=False) as tree:
+    with files.root_of(OverlayStore(root), one, writable=False) as tree:
         if args.target == "-":
             if sys.stdout.isatty():
                 raise UsageError("a tar is not for a terminal")
-            copying.archive(tree, path, sys.stdout.buffer.write, follow=args.follow_link)
+            write = sys.stdout.buffer.write
+            inward = files.inward(one)
+            copying.archive(tree, path, write, follow=args.follow_link, owned=inward)
             return
         here = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         copying.copy(
@@ -71,9 +72,9 @@ def _out(root: StateRoot, source: tuple[Container, str], args: argparse.Namespac
 
 def _in(root: StateRoot, target: tuple[Container, str], args: argparse.Namespace) -> None:
     one, path = target
-    with root_of(OverlayStore(root), one, writable=True) as tree:
+    with files.root_of(OverlayStore(root), one, writable=True) as tree:
         if args.source == "-":
-            copying.unpack(copying.Place(tree, path), sys.stdin.buffer)
+            copying.unpack(copying.Place(tree, path), sys.stdin.buffer, files.outward(one))
             return
         here = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         copying.copy(
@@ -82,6 +83,7 @@ def _in(root: StateRoot, target: tuple[Container, str], args: argparse.Namespace
             root.tmp(),
             follow=args.follow_link,
             owner=None if args.archive else (0, 0),
+            owned=files.outward(one),
         )
         os.close(here)
 

@@ -5,6 +5,7 @@ In: parsed arguments. Out: values, or UsageError. Names and meaning are docker's
 
 import argparse
 import os
+from typing import TYPE_CHECKING
 
 from buildkit.containers import flags
 from buildkit.containers.create import Wishes
@@ -15,6 +16,9 @@ from buildkit.launch import RunOptions
 from runtime.container import HealthCheck, Port
 from runtime.errors import SandboxError
 from runtime.spec import DEFAULT_CAPABILITIES, SHM_SIZE, NetworkMode, Resolver, Resources
+
+if TYPE_CHECKING:
+    from buildkit.containers.user_mode import UserMode
 
 _PROFILE_LIMIT = 1 << 20
 
@@ -115,7 +119,11 @@ def _declare_security(parser: argparse.ArgumentParser) -> None:
     add("--privileged", action="store_true", help="all capabilities, no filter, no masks")
     add("--security-opt", action="append", default=[], metavar="OPTION")
     add("--sysctl", action="append", default=[], metavar="NAME=VALUE")
-    add("--userns", default="", metavar="host")
+    add("--userns", default="", metavar="MODE", help="host, keep-id, auto, nomap, private")
+    add("--uidmap", action="append", default=[], metavar="CONTAINER:HOST:AMOUNT")
+    add("--gidmap", action="append", default=[], metavar="CONTAINER:HOST:AMOUNT")
+    add("--subuidname", default="", metavar="NAME", help="user ids of NAME in /etc/subuid")
+    add("--subgidname", default="", metavar="NAME", help="group ids of NAME in /etc/subgid")
 
 
 def _declare_health(parser: argparse.ArgumentParser) -> None:
@@ -163,7 +171,23 @@ def wishes_of(args: argparse.Namespace) -> Wishes:
         attached=not args.detach,
         remove=args.rm,
         beside=beside if shared else "",
+        userns=_userns(args, shared=shared),
     )
+
+
+def _userns(args: argparse.Namespace, *, shared: bool) -> "UserMode | None":
+    names = (args.subuidname, args.subgidname)
+    if args.userns in ("", "host") and not (args.uidmap or args.gidmap or any(names)):
+        return None
+    from buildkit.containers import user_mode  # for these options only
+
+    mode = user_mode.mode_of(args.userns, args.uidmap, args.gidmap, names)
+    if mode is not None and shared:
+        raise UsageError(
+            f"--network={args.network} and user ids of its own exclude each other",
+            hint="a network belongs to the user namespace that it was made in",
+        )
+    return mode
 
 
 def _check(args: argparse.Namespace) -> None:
@@ -171,11 +195,6 @@ def _check(args: argparse.Namespace) -> None:
         raise UsageError("the input device is not a terminal", hint="leave -t out")
     if args.rm and args.restart not in ("no", ""):
         raise UsageError("--rm and --restart exclude each other")
-    if args.userns not in ("", "host"):
-        raise UsageError(
-            f"--userns={args.userns} is not supported",
-            hint="an ordinary user's containers are in a user namespace anyway",
-        )
     for option, values in (("--health-cmd", args.health_cmd), ("--memory", args.memory)):
         if values == "":
             raise UsageError(f"{option} needs a value")

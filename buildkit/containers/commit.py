@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 from buildkit.containers import record as records
 from buildkit.containers.changes import changed
+from buildkit.containers.files import inward
 from buildkit.containers.store import Container
 from buildkit.containers.volumes import copy_tree
 from buildkit.errors import UsageError
@@ -19,6 +20,7 @@ from buildkit.oci.config import History, ImageConfig
 from buildkit.oci.digest import Digest
 from buildkit.oci.platforms import Platform
 from buildkit.oci.reference import Reference
+from buildkit.snapshot.layer import Owned
 from buildkit.snapshot.overlay import OverlayStore
 from buildkit.snapshot.snapshot import Snapshot
 from buildkit.state.root import StateRoot
@@ -47,7 +49,7 @@ def commit(
         raise UsageError(f"the layers of container {one.record.name} are gone")
     active = store.prepare(snapshot)
     try:
-        _copy(f"{one.directory}/layer/fs", active.upper, active.directory)
+        _copy(f"{one.directory}/layer/fs", active.upper, active.directory, inward(one))
         if owners.are_recorded() and snapshot is not None:
             with store.view(snapshot) as view:
                 _attribute(active.upper, view, one)
@@ -85,11 +87,11 @@ def _attribute(upper: str, view: int, one: Container) -> None:
         os.close(fd)
 
 
-def _copy(upper: str, target: str, scratch: str) -> None:
+def _copy(upper: str, target: str, scratch: str, owned: Owned | None) -> None:
     source = os.open(upper, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     place = os.open(target, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        copy_tree(source, place, scratch, marks=True)
+        copy_tree(source, place, scratch, marks=True, owned=owned)
     finally:
         os.close(source)
         os.close(place)

@@ -14,7 +14,7 @@ import stat
 
 from buildkit.content.streams import Reader, Sink
 from buildkit.errors import UsageError
-from buildkit.snapshot.layer import LayerWriter
+from buildkit.snapshot.layer import LayerWriter, Owned
 from buildkit.snapshot.unpack import unpack_archive
 from buildkit.tree.entry import Entry, entry_of, make, read_xattrs
 from buildkit.tree.walk import walk
@@ -39,8 +39,12 @@ def copy(
     *,
     follow: bool,
     owner: tuple[int, int] | None,
+    owned: Owned | None = None,
 ) -> None:
-    """Copy; `owner` is whose everything becomes, None keeps owners. Raises UsageError."""
+    """Copy; `owner` is whose everything becomes, None keeps owners. Raises UsageError.
+
+    `owned` gives the owner on the target for that on the source, after `owner`.
+    """
     found = _found(source, follow=follow)
     is_directory = stat.S_ISDIR(found.st_mode)
     contents = is_directory and source.path.endswith("/.")
@@ -51,25 +55,25 @@ def copy(
             os.unlink(path)
             _write(source, name, file.write, follow=follow, owner=owner)
             file.seek(0)
-            unpack_archive(file, directory)
+            unpack_archive(file, directory, owned)
     finally:
         os.close(directory)
 
 
-def archive(root: int, path: str, sink: Sink, *, follow: bool) -> None:
-    """Write a tar of what is at a path, under its own name."""
+def archive(root: int, path: str, sink: Sink, *, follow: bool, owned: Owned | None = None) -> None:
+    """Write a tar of what is at a path, under its own name; `owned`: see `LayerWriter`."""
     source = Place(root, path)
     _found(source, follow=follow)
-    _write(source, _name(path), sink, follow=follow, owner=None)
+    _write(source, _name(path), sink, follow=follow, owner=None, owned=owned)
 
 
-def unpack(target: Place, tar: Reader) -> None:
-    """Unpack a tar into a directory."""
+def unpack(target: Place, tar: Reader, owned: Owned | None = None) -> None:
+    """Unpack a tar into a directory; `owned` gives the owner there for that in the tar."""
     directory = _open_directory(target)
     if directory is None:
         raise UsageError(f"{target.path} is no directory")
     try:
-        unpack_archive(tar, directory)
+        unpack_archive(tar, directory, owned)
     finally:
         os.close(directory)
 
@@ -129,10 +133,16 @@ def _name(path: str) -> str:
 
 
 def _write(
-    source: Place, name: bytes | str, sink: Sink, *, follow: bool, owner: tuple[int, int] | None
+    source: Place,
+    name: bytes | str,
+    sink: Sink,
+    *,
+    follow: bool,
+    owner: tuple[int, int] | None,
+    owned: Owned | None = None,
 ) -> None:
     """Write the tar of what is at a path, with `name` in place of its own."""
-    writer = LayerWriter(sink)
+    writer = LayerWriter(sink, owned=owned)
     prefix = os.fsencode(name)
     found = _found(source, follow=follow)
     if stat.S_ISDIR(found.st_mode):

@@ -7,6 +7,8 @@ file `uses` from the moment it is there, so collection never takes them.
 
 import os
 import time
+from contextlib import AbstractContextManager, ExitStack
+from typing import TYPE_CHECKING
 
 from buildkit.containers import volumes as volume_values
 from buildkit.containers.mounts import Wanted, with_volumes
@@ -22,6 +24,11 @@ from buildkit.state.root import StateRoot
 from runtime.container import HealthCheck, Logging, Port, Restart, Task, read_task
 from runtime.spec import Bind, DirectoryRoot, File, Mount, Root, RootFs, Tmpfs
 from runtime.values import NamedTuple
+
+if TYPE_CHECKING:
+    from buildkit.containers.own_ids import OwnIds
+    from buildkit.containers.user_mode import UserMode
+    from buildkit.snapshot.layer import Owned
 
 _INITS = ("catatonit", "docker-init", "tini-static", "podman-init", "tini")
 _DIRECTORIES = ("/usr/libexec/podman", "/usr/libexec/docker", "/usr/bin", "/bin", "/usr/sbin")
@@ -54,6 +61,7 @@ class Wishes(NamedTuple):
     attached: bool = True
     remove: bool = False
     beside: str = ""
+    userns: "UserMode | None" = None
 
 
 def create(root: StateRoot, store: OverlayStore, image: ResolvedImage, wishes: Wishes) -> Container:
@@ -65,7 +73,13 @@ def create(root: StateRoot, store: OverlayStore, image: ResolvedImage, wishes: W
     command_of(config, wishes.options)
     active = store.prepare(snapshot)
     try:
-        return _create(root, store, _Making(image, config, active, wishes))
+        making = _Making(image, config, active, wishes)
+        if wishes.userns is None:
+            return _create(root, store, making)
+        with ExitStack() as stack:
+            tree = None if snapshot is None else stack.enter_context(store.view(snapshot))
+            own = stack.enter_context(_own_ids(root, wishes.userns, making, tree))
+            return _create(root, store, making._replace(own=own))
     except BaseException:
         store.discard(active)
         raise
@@ -79,7 +93,21 @@ def create_of_directory(root: StateRoot, path: str, wishes: Wishes) -> Container
     making = _Making(None, ContainerConfig(), active, wishes, os.path.abspath(path))
     if not os.path.isdir(making.rootfs):
         raise UsageError(f"there is no directory {making.rootfs}")
-    return _create(root, None, making)
+    if wishes.userns is None:
+        return _create(root, None, making)
+    with ExitStack() as stack:
+        tree = os.open(making.rootfs, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        stack.callback(os.close, tree)
+        own = stack.enter_context(_own_ids(root, wishes.userns, making, tree))
+        return _create(root, None, making._replace(own=own))
+
+
+def _own_ids(
+    root: StateRoot, mode: "UserMode", making: "_Making", tree: int | None
+) -> AbstractContextManager["OwnIds"]:
+    from buildkit.containers import own_ids  # for --userns only
+
+    return own_ids.given(root, mode, making.wishes.options.user, tree, making.active)
 
 
 class _Making(NamedTuple):
@@ -90,6 +118,7 @@ class _Making(NamedTuple):
     active: Active
     wishes: Wishes
     rootfs: str = ""
+    own: "OwnIds | None" = None
 
 
 def _create(root: StateRoot, store: OverlayStore | None, making: _Making) -> Container:
@@ -100,14 +129,20 @@ def _create(root: StateRoot, store: OverlayStore | None, making: _Making) -> Con
     directory = containers.directory(identity)
     wanted = with_volumes(wishes.mounts, config.volumes)
     volumes = _volumes(root, store, making, wanted)
+    own = making.own
+    options = wishes.options
+    if own is not None and own.user:
+        options = options._replace(user=own.user)
     beside = containers.find(wishes.beside) if wishes.beside else None
     spec = sandbox_for(
         config,
         _root(making, directory),
-        wishes.options if beside is None else _called_as(beside, wishes.options),
+        options if beside is None else _called_as(beside, options),
         name=identity[:12],
-        mounts=_mounts(root, wanted, volumes, init=wishes.options.init),
+        mounts=_mounts(root, wanted, volumes, making),
     )
+    if own is not None:
+        spec = spec._replace(ids=own.ids)
     signal = wishes.signal or _image_signal(config)
     task = Task(
         identity=identity,
@@ -158,7 +193,8 @@ def _root(making: _Making, directory: str) -> Root:
     if making.rootfs:
         return DirectoryRoot(making.rootfs, readonly=making.wishes.options.readonly)
     # The layers are filled in at each start: where they are may change.
-    return RootFs((), f"{directory}/layer/fs", f"{directory}/work")
+    copied = making.own is not None and making.own.copied
+    return RootFs((), f"{directory}/layer/fs", f"{directory}/work", shifted=copied)
 
 
 def _volumes(
@@ -173,18 +209,29 @@ def _volumes(
         name = mount.source or os.urandom(32).hex()
         anonymous = not mount.source
         snapshot = making.active.parent
+        owned = _owned(making)
         if store is None or snapshot is None or not mount.copies:
-            volumes.ensure(name, anonymous=anonymous)
+            empty = None if owned is None else volume_values.owned_by_root(owned)
+            volumes.ensure(name, anonymous=anonymous, seed=empty)
         else:
             with store.view(snapshot) as tree:
-                seed = volume_values.seed_from(tree, mount.target, making.active.directory)
+                seed = volume_values.seed_from(tree, mount.target, making.active.directory, owned)
                 volumes.ensure(name, anonymous=anonymous, seed=seed)
         found.append(Volume(name, mount.target, mount.readonly, anonymous))
     return tuple(found)
 
 
+def _owned(making: _Making) -> "Owned | None":
+    """Return what gives files their owners where the container's are others on the disk."""
+    if making.own is None or not making.own.copied:
+        return None
+    from buildkit.containers import userns  # for --userns only
+
+    return userns.outward(making.own.ids)
+
+
 def _mounts(
-    root: StateRoot, wanted: tuple[Wanted, ...], volumes: tuple[Volume, ...], *, init: bool
+    root: StateRoot, wanted: tuple[Wanted, ...], volumes: tuple[Volume, ...], making: _Making
 ) -> tuple[Mount, ...]:
     store = VolumeStore(root)
     places = {volume.target: store.path(volume.name) for volume in volumes}
@@ -195,8 +242,13 @@ def _mounts(
             mounts.append(tmpfs)
             continue
         source = mount.source if mount.kind == "bind" else places[mount.target]
-        mounts.append(Bind(source, mount.target, mount.readonly, mount.recursive, mount.flags))
-    if init:
+        bind = Bind(source, mount.target, mount.readonly, mount.recursive, mount.flags)
+        if making.own is not None and mount.kind == "volume":
+            bind = bind._replace(mapped=not making.own.copied)
+        mounts.append(bind)
+    if making.own is not None and making.own.passwd:
+        mounts.append(File("/etc/passwd", making.own.passwd.encode()))
+    if making.wishes.options.init:
         mounts.append(Bind(_init(), INIT, readonly=True))
     return tuple(mounts)
 

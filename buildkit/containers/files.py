@@ -14,7 +14,7 @@ from buildkit.containers import record as records
 from buildkit.containers.store import Container
 from buildkit.content.streams import Sink
 from buildkit.errors import UsageError
-from buildkit.snapshot.layer import LayerWriter
+from buildkit.snapshot.layer import LayerWriter, Owned
 from buildkit.snapshot.listing import listing
 from buildkit.snapshot.overlay import OverlayStore
 from buildkit.snapshot.snapshot import Snapshot
@@ -23,7 +23,7 @@ from buildkit.tree.walk import walk
 from runtime import container, mounts
 from runtime.control import Connection, Look
 from runtime.errors import StateError
-from runtime.spec import RootFs
+from runtime.spec import DirectoryRoot, Root, RootFs, SandboxSpec
 
 _DIRECTORY = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
 
@@ -44,9 +44,9 @@ def root_of(store: OverlayStore, one: Container, *, writable: bool) -> Iterator[
 
 def _at_rest(store: OverlayStore, one: Container, *, writable: bool) -> Iterator[int]:
     """Give the root of a container that does not run, and keep it from running meanwhile."""
-    root = container.read_task(one.directory).spec.root
-    if not isinstance(root, RootFs):
-        fd = os.open(root.path, _DIRECTORY)
+    spec = container.read_task(one.directory).spec
+    if not isinstance(spec.root, RootFs):
+        fd = os.open(_path(spec.root), _DIRECTORY)
         yield fd
         os.close(fd)
         return
@@ -57,7 +57,9 @@ def _at_rest(store: OverlayStore, one: Container, *, writable: bool) -> Iterator
     lowers = _lowers(store, one)
     fd = -1
     try:
-        if not writable:
+        if spec.ids is not None:
+            fd = _shifted(store, one, spec, writable=writable)
+        elif not writable:
             fd = mounts.mounted_overlay_fd((upper, *lowers))
         else:
             if not lowers:
@@ -70,6 +72,52 @@ def _at_rest(store: OverlayStore, one: Container, *, writable: bool) -> Iterator
         if fd >= 0:
             os.close(fd)
         os.close(lock)
+
+
+def _shifted(store: OverlayStore, one: Container, spec: SandboxSpec, *, writable: bool) -> int:
+    """Return the root of a container that has ids of its own, as it is on the disk."""
+    from runtime import idmapped  # for these only
+
+    if not isinstance(spec.root, RootFs) or spec.ids is None:
+        raise UsageError(f"the files of container {one.record.name} cannot be shown")
+    root = spec.root._replace(lowers=lowers_of(store, one, spec.root))
+    if not writable:
+        root = root._replace(readonly=True)
+    elif root.work is not None:
+        remove_tree(root.work)
+        os.mkdir(root.work, 0o700)
+    return idmapped.shown(root, spec.ids, f"{one.directory}/mnt")
+
+
+def outward(one: Container) -> Owned | None:
+    """Return what gives a file the owner that the container sees as the one it has now."""
+    ids = container.read_task(one.directory).spec.ids
+    if ids is None:
+        return None
+    from buildkit.containers import userns  # for containers with ids of their own
+
+    return userns.outward(ids)
+
+
+def inward(one: Container) -> Owned | None:
+    """Return what gives the owner that a container sees, for the one that a file has."""
+    ids = container.read_task(one.directory).spec.ids
+    if ids is None:
+        return None
+    from buildkit.containers import userns  # for containers with ids of their own
+
+    return userns.inward(ids)
+
+
+def lowers_of(store: OverlayStore, one: Container, root: RootFs) -> tuple[str, ...]:
+    """Return the layers of a container, top-most first, or the copy it has of them."""
+    return (f"{one.directory}/base",) if root.shifted else _lowers(store, one)
+
+
+def _path(root: Root) -> str:
+    if not isinstance(root, DirectoryRoot):
+        raise UsageError("the container has no directory as root")
+    return root.path
 
 
 def _empty(directory: str) -> str:
@@ -138,7 +186,7 @@ def _exists(below: int, path: str) -> bool:
 def export(store: OverlayStore, one: Container, sink: Sink) -> None:
     """Write a tar of a container's own files; what is mounted there (/proc, volumes) is not."""
     with own_tree(store, one) as tree:
-        writer = LayerWriter(sink)
+        writer = LayerWriter(sink, owned=inward(one))
         for entry, fd in walk(tree):
             if entry.path and not stat.S_ISSOCK(entry.mode):
                 writer.add(entry, fd)
@@ -148,11 +196,13 @@ def export(store: OverlayStore, one: Container, sink: Sink) -> None:
 @contextmanager
 def own_tree(store: OverlayStore, one: Container) -> Iterator[int]:
     """Give a descriptor of a container's own files, read-only, whether it runs or not."""
-    root = container.read_task(one.directory).spec.root
-    if isinstance(root, RootFs):
+    spec = container.read_task(one.directory).spec
+    if isinstance(spec.root, RootFs) and spec.ids is not None:
+        tree = _shifted(store, one, spec, writable=False)
+    elif isinstance(spec.root, RootFs):
         tree = mounts.mounted_overlay_fd((f"{one.directory}/layer/fs", *_lowers(store, one)))
     else:
-        tree = os.open(root.path, _DIRECTORY)
+        tree = os.open(_path(spec.root), _DIRECTORY)
     try:
         yield tree
     finally:

@@ -12,6 +12,7 @@ from buildkit.containers.volumes import VolumeStore
 from buildkit.state.root import StateRoot
 from runtime import container
 from runtime.container import HealthCheck, Port, State, Task
+from runtime.idmap import IdMap
 
 _NANO = 1_000_000_000
 _NEVER = "0001-01-01T00:00:00Z"
@@ -93,6 +94,8 @@ def _host_config(task: Task) -> dict[str, Any]:
             "Name": task.restart.policy,
             "MaximumRetryCount": task.restart.tries,
         },
+        "UsernsMode": "" if spec.ids is None else "private",
+        "IDMappings": _id_mappings(spec.ids),
         "Privileged": spec.security == "insecure",
         "ReadonlyRootfs": spec.root.readonly,
         "Capabilities": list(spec.capabilities),
@@ -108,6 +111,16 @@ def _host_config(task: Task) -> dict[str, Any]:
         "LogConfig": {"max-size": task.logging.size, "max-file": task.logging.files},
         "MaskedPaths": list(spec.masked_paths),
         "ReadonlyPaths": list(spec.readonly_paths),
+    }
+
+
+def _id_mappings(ids: IdMap | None) -> dict[str, list[str]]:
+    """Return the maps of a user namespace as podman shows them, CONTAINER:HOST:AMOUNT."""
+    if ids is None:
+        return {}
+    return {
+        name: [f"{one.inside}:{one.outside}:{one.length}" for one in ranges]
+        for name, ranges in (("UidMap", ids.users), ("GidMap", ids.groups))
     }
 
 

@@ -17,6 +17,7 @@ from buildkit.snapshot.overlay import OverlayStore
 from buildkit.snapshot.snapshot import Snapshot
 from buildkit.state.removal import remove_tree
 from buildkit.state.root import StateRoot
+from runtime import container
 
 
 def side_of(root: StateRoot, containers: ContainerStore, name: str, stack: ExitStack) -> Side:
@@ -43,6 +44,11 @@ def _container(
     one = containers.find(name)
     if one.record.rootfs:
         raise UsageError(f"container {name}: its root file system is a directory, not an image")
+    if container.read_task(one.directory).spec.ids is not None:
+        raise UsageError(
+            f"container {name} has user ids of its own, which are not those of an image",
+            hint="compare what 'pybuild commit' makes of it",
+        )
     # Its lease keeps the config also when the image was removed.
     config = ImageStore(root).config(Digest.parse(one.record.config))
     layers = stacked(root, config)

@@ -58,6 +58,8 @@ def prepared(store: OverlayStore, one: Container, *, attached: bool) -> Task:
         if snapshot is not None and not store.has(snapshot.diff_ids):
             raise UsageError(f"the layers of container {one.record.name} are gone")
         lowers = () if snapshot is None else store.lowers(snapshot)
+        if spec.root.shifted:
+            lowers = (f"{one.directory}/base",)
         layer = spec.root._replace(lowers=lowers)
         spec = spec._replace(root=layer)
     if attached and spec.process.terminal:

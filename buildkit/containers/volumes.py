@@ -9,12 +9,16 @@ import os
 import stat
 import time
 from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
 
 from buildkit.errors import UsageError
 from buildkit.state.removal import remove_tree
 from buildkit.state.root import StateRoot
 from runtime import documents, owners, safepath
 from runtime.values import NamedTuple
+
+if TYPE_CHECKING:
+    from buildkit.snapshot.layer import Owned
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
@@ -93,22 +97,28 @@ class VolumeStore:
             remove_tree(trash)
 
 
-def seed_from(tree: int, target: str, scratch: str) -> Callable[[str], None]:
+def seed_from(
+    tree: int, target: str, scratch: str, owned: "Owned | None" = None
+) -> Callable[[str], None]:
     """Return what fills a new volume with what the tree `tree` has at `target`.
 
     `scratch` is a directory for the moment. Nothing there, or no directory: nothing is filled in.
+    `owned` gives the owner of a copy for that of a file.
     """
 
     def seed(directory: str) -> None:
         try:
             source = safepath.open_beneath(tree, target, _DIRECTORY)
         except (FileNotFoundError, NotADirectoryError):
+            if owned is not None:
+                os.chown(directory, *owned(0, 0))
             return
         try:
             place = os.open(directory, _DIRECTORY)
-            copy_tree(source, place, scratch)
+            copy_tree(source, place, scratch, owned=owned)
             found = owners.stat_of(source)
-            owners.give(place, found.st_uid, found.st_gid)
+            owner = (found.st_uid, found.st_gid)
+            owners.give(place, *(owner if owned is None else owned(*owner)))
             os.fchmod(place, found.st_mode & 0o7777)
             os.close(place)
         finally:
@@ -117,11 +127,23 @@ def seed_from(tree: int, target: str, scratch: str) -> Callable[[str], None]:
     return seed
 
 
-def copy_tree(source: int, target: int, scratch: str, *, marks: bool = False) -> None:
+def owned_by_root(owned: "Owned") -> Callable[[str], None]:
+    """Return what gives a new volume, which stays empty, to the one who is root for `owned`."""
+    return lambda directory: os.chown(directory, *owned(0, 0))
+
+
+def copy_tree(
+    source: int,
+    target: int,
+    scratch: str,
+    *,
+    marks: bool = False,
+    owned: "Owned | None" = None,
+) -> None:
     """Copy all that is in one directory into another, with owners, modes, times and links.
 
     Sockets are left out: nobody could listen on the copies. With `marks`, `source` is the upper
-    directory of an overlay, and so will be `target`.
+    directory of an overlay, and so will be `target`. `owned`: see `seed_from`.
     """
     from buildkit.snapshot.layer import LayerWriter, pack_directory  # where something is copied
     from buildkit.snapshot.unpack import unpack_archive, unpack_layer
@@ -131,11 +153,11 @@ def copy_tree(source: int, target: int, scratch: str, *, marks: bool = False) ->
     with open(path, "xb+") as file:
         os.unlink(path)
         if marks:
-            pack_directory(source, file.write, with_root=False)
+            pack_directory(source, file.write, with_root=False, owned=owned)
             file.seek(0)
             unpack_layer(file, target)
             return
-        writer = LayerWriter(file.write)
+        writer = LayerWriter(file.write, owned=owned)
         for entry, fd in walk(source):
             if entry.path and not stat.S_ISSOCK(entry.mode):
                 writer.add(entry, fd)

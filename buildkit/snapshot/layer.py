@@ -10,6 +10,7 @@ all that the tar needs to know.
 import os
 import stat
 from collections.abc import Callable
+from typing import TypeAlias
 
 from buildkit.content.streams import Sink
 from buildkit.errors import StoreError
@@ -25,14 +26,26 @@ _WHOLE = 256 << 10
 _CHUNK = 1 << 20
 _SECOND = 1_000_000_000
 
+Owned: TypeAlias = Callable[[int, int], tuple[int, int]]
+"""From user and group of a file to others."""
+
 
 class LayerWriter:
-    """Writes one layer. `tap` also gets the content of files, uncut by headers."""
+    """Writes one layer. `tap` also gets the content of files, uncut by headers.
 
-    def __init__(self, sink: Sink, tap: Callable[[bytes], object] | None = None) -> None:
+    `owned` gives the owner to write for the one that a file has.
+    """
+
+    def __init__(
+        self,
+        sink: Sink,
+        tap: Callable[[bytes], object] | None = None,
+        owned: Owned | None = None,
+    ) -> None:
         self.files = 0
         self._sink = sink
         self._tap = tap
+        self._owned = owned
         self._parts: list[bytes] = []
         self._held = 0
         self._first: dict[tuple[int, int], bytes] = {}
@@ -45,6 +58,9 @@ class LayerWriter:
         """Write an entry; `fd` is read when it is a regular file. `mtime_ns` instead of its own."""
         mtime = (entry.mtime_ns if mtime_ns is None else mtime_ns) // _SECOND
         self.files += 1
+        if self._owned is not None:
+            uid, gid = self._owned(entry.uid, entry.gid)
+            entry = entry._replace(uid=uid, gid=gid)
         if entry.inode is not None:
             link = self._first.setdefault(entry.inode, entry.path)
             if link != entry.path:
@@ -97,15 +113,20 @@ class LayerWriter:
 
 
 def pack_directory(
-    root_fd: int, sink: Sink, *, with_root: bool, times: int | None = None
+    root_fd: int,
+    sink: Sink,
+    *,
+    with_root: bool,
+    times: int | None = None,
+    owned: Owned | None = None,
 ) -> LayerWriter:
     """Write the tar of the layer in `root_fd`, return the finished writer.
 
     `with_root`: the root's own attributes are part of the layer. `times`: the directory of
-    another layer with the same names, whose times are written instead. Raises StoreError when
-    the names differ.
+    another layer with the same names, whose times are written instead. `owned`: see `LayerWriter`.
+    Raises StoreError when the names differ.
     """
-    writer = LayerWriter(sink)
+    writer = LayerWriter(sink, owned=owned)
     others = None if times is None else outline(times)
     for entry, fd in walk(root_fd):
         mtime_ns = None

@@ -13,7 +13,7 @@ import stat
 
 from buildkit.content.streams import CHUNK, Reader
 from buildkit.errors import ImageError
-from buildkit.snapshot.layer import OPAQUE, WHITEOUT
+from buildkit.snapshot.layer import OPAQUE, WHITEOUT, Owned
 from buildkit.snapshot.marks import is_whiteout, make_opaque, make_whiteout
 from buildkit.snapshot.places import Places
 from buildkit.snapshot.tarreader import Member, TarReader
@@ -65,9 +65,12 @@ def unpack_layer(layer: Reader, root_fd: int) -> Unpacked:
     return _Unpacking(root_fd, whiteouts=True).run(TarReader(layer))
 
 
-def unpack_archive(archive: Reader, root_fd: int) -> Unpacked:
-    """Unpack a tar that is no layer: `.wh.` means nothing in its names."""
-    return _Unpacking(root_fd, whiteouts=False).run(TarReader(archive))
+def unpack_archive(archive: Reader, root_fd: int, owned: Owned | None = None) -> Unpacked:
+    """Unpack a tar that is no layer: `.wh.` means nothing in its names.
+
+    `owned` gives user and group of a file for those in the tar.
+    """
+    return _Unpacking(root_fd, whiteouts=False, owned=owned).run(TarReader(archive))
 
 
 class _Late(NamedTuple):
@@ -80,8 +83,9 @@ class _Late(NamedTuple):
 class _Unpacking:
     """One run."""
 
-    def __init__(self, root_fd: int, *, whiteouts: bool) -> None:
+    def __init__(self, root_fd: int, *, whiteouts: bool, owned: Owned | None = None) -> None:
         self._root = root_fd
+        self._owned = owned
         self._whiteouts = whiteouts
         self._places = Places(root_fd)
         self._late: dict[bytes, _Late] = {}
@@ -93,6 +97,9 @@ class _Unpacking:
         try:
             while (member := tar.next()) is not None:
                 files += 1
+                if self._owned is not None:
+                    uid, gid = self._owned(member.uid, member.gid)
+                    member = member._replace(uid=uid, gid=gid)
                 try:
                     self._entry(member, tar)
                 except OSError as error:
