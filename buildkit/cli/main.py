@@ -305,14 +305,19 @@ def _isolate() -> None:
     that is not UTF-8 would give file names other bytes than the Dockerfile has (guarantee S31).
     Costs nothing in the usual case, where there is nothing to undo.
     """
-    foreign = [name for name in os.environ if name.startswith("PYTHON") and name not in _HARMLESS]
+    foreign = [
+        name
+        for name in os.environ
+        # What has an underscore there changes no import, and images with a Python have it set.
+        if name.startswith("PYTHON") and name[6:7] != "_" and name not in _HARMLESS
+    ]
     if not foreign and sys.getfilesystemencoding() == "utf-8":
         return
     if sys.flags.ignore_environment and sys.flags.utf8_mode:
         return
     package = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
     program = (
-        f"import sys; sys.path.append({package!r}); from buildkit.cli.main import entry; entry()"
+        f"import sys; sys.path.append({package!r}); from buildkit.cli.entry import entry; entry()"
     )
     python = sys.executable
     os.execv(python, [python, "-E", "-P", "-X", "utf8", "-c", program, *sys.argv[1:]])

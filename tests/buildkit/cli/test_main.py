@@ -111,6 +111,27 @@ def test_nothing_is_imported_from_the_context_whatever_the_environment_says(
     assert (done.returncode, done.stderr) == (0, b"")
 
 
+@pytest.mark.parametrize(
+    ("name", "again"),
+    [
+        ("PYTHONPATH", True),
+        ("PYTHONHOME", True),
+        ("PYTHON_VERSION", False),
+        ("PYTHONUNBUFFERED", False),
+    ],
+)
+def test_it_starts_over_only_for_what_changes_imports(
+    monkeypatch: pytest.MonkeyPatch, name: str, *, again: bool
+) -> None:
+    for other in [other for other in os.environ if other.startswith("PYTHON")]:
+        monkeypatch.delenv(other)
+    monkeypatch.setenv(name, "1")
+    started: list[str] = []
+    monkeypatch.setattr(os, "execv", lambda path, _: started.append(path))
+    program._isolate()
+    assert bool(started) == again
+
+
 def test_closed_standard_streams_do_no_harm() -> None:
     def close() -> None:
         for number in (0, 1, 2):
