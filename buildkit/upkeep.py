@@ -14,6 +14,7 @@ from buildkit.errors import BuildError, UsageError
 from buildkit.progress.events import Emit, Note, Warned
 from buildkit.progress.plain import size_text
 from buildkit.state.root import StateRoot
+from buildkit.state.schema import UNKEPT
 from runtime.values import NamedTuple
 
 if TYPE_CHECKING:
@@ -125,8 +126,8 @@ def excess(root: StateRoot, limits: Limits, free: int) -> int:
     """Return how many bytes too many there are."""
     with root.reading():
         used, compressed = (
-            root.database().execute(f"SELECT coalesce(sum(size), 0) FROM {table}").fetchone()[0]  # noqa: S608 - two fixed words
-            for table in ("layer", "blob_form")
+            root.database().execute(f"SELECT coalesce(sum(size), 0) FROM {kept}").fetchone()[0]  # noqa: S608 - two fixed texts
+            for kept in ("layer", f"blob_form WHERE compressor NOT LIKE '{UNKEPT}%'")
         )
     total: int = used + compressed
     return min(max(total - limits.max_used, limits.min_free - free), total - limits.reserved)

@@ -28,8 +28,10 @@ class StreamTaker:
         self._forms = forms
 
     def has(self, diff_id: Digest, layer: Descriptor) -> bool:
-        """See `LayerTaker`."""
-        return self._snapshots.has((diff_id,)) and self._forms.has(diff_id, layer.digest)
+        """See `LayerTaker`. A blob that is on record only is made again: that needs no network."""
+        if not self._snapshots.has((diff_id,)):
+            return False
+        return self._forms.has(diff_id, layer.digest) or self._forms.restore(diff_id, layer.digest)
 
     def take(self, source: Reader, diff_id: Digest, layer: Descriptor, what: str) -> None:
         """See `LayerTaker`."""

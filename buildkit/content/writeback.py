@@ -37,6 +37,10 @@ class SyncedFile:
                 raise self._failure
             self._start()
 
+    def rewrite(self, offset: int, data: bytes) -> None:
+        """Put `data`, a few bytes, in place of what was written at `offset`. Raises OSError."""
+        os.pwrite(self._fd, data, offset)
+
     def finish(self) -> None:
         """Sync the rest. Raises OSError."""
         self.stop()

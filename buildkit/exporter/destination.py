@@ -8,7 +8,8 @@ import contextlib
 import os
 import stat
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import TypeAlias
 
 from buildkit.content.streams import Sink
 from buildkit.content.writeback import SyncedFile
@@ -17,6 +18,9 @@ from buildkit.state.removal import remove_tree
 
 STDOUT = "-"
 
+Rewrite: TypeAlias = Callable[[int, bytes], object]
+"""Puts bytes in place of those at an offset, which were written before."""
+
 
 class OutputError(BuildError):
     """An output could not be written; the image itself is fine."""
@@ -24,8 +28,20 @@ class OutputError(BuildError):
     exit_code = 4
 
 
+class Target:
+    """A sink (call it with bytes). `rewrite` is None where what was written is gone."""
+
+    def __init__(self, write: Sink, rewrite: Rewrite | None = None) -> None:
+        self._write = write
+        self.rewrite = rewrite
+
+    def __call__(self, block: bytes) -> None:
+        """Write `block`."""
+        self._write(block)
+
+
 @contextlib.contextmanager
-def output_file(dest: str) -> Iterator[Sink]:
+def output_file(dest: str) -> Iterator[Target]:
     """Give a sink for the file `dest`, which has its name once the block ends well."""
     if dest == STDOUT:
         if os.isatty(1):
@@ -34,18 +50,18 @@ def output_file(dest: str) -> Iterator[Sink]:
             )
         with _failing("standard output"):
             sys.stdout.flush()
-            yield _writer(1)
+            yield Target(_writer(1))
         return
     with _failing(dest):
         opened = _special(dest)
         if opened is not None:
             with open(opened, "wb", buffering=0) as file:
-                yield _writer(file.fileno())
+                yield Target(_writer(file.fileno()))
             return
         with _beside(dest) as temporary, open(temporary, "xb", buffering=0) as file:
             synced = SyncedFile(file.fileno())
             try:
-                yield synced.write
+                yield Target(synced.write, synced.rewrite)
                 synced.finish()
             finally:
                 synced.stop()

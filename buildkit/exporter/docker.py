@@ -10,8 +10,9 @@ import json
 from collections.abc import Sequence
 
 from buildkit.exporter.forms import Form, Forms
+from buildkit.exporter.layer_parts import stream_form
 from buildkit.exporter.layout import Layout
-from buildkit.exporter.oci import NamedImage, stream_form
+from buildkit.exporter.oci import NamedImage
 from buildkit.snapshot.compression import Compressor
 
 
@@ -25,7 +26,7 @@ def write_docker(
 ) -> None:
     """Write `images` to `layout`; with names as docker shows them."""
     force = force or how.compression == "none"
-    chosen = [forms.of(image.config.diff_ids, how, force=force) for image in images]
+    chosen = [forms.of(image.config.diff_ids, how, force=force, keep=False) for image in images]
     manifest = [
         {
             "Config": f"{image.digest.hex}.json",

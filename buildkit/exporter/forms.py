@@ -2,19 +2,29 @@
 
 In: a layer's diff ID and the wanted compression. Out: a `Form` with digest and size, and its
 bytes. A layer that has the wanted form already is copied; one that came from elsewhere keeps the
-form it came in unless told otherwise. Guarantee R2.
+form it came in unless told otherwise. A form that is hardly smaller than the layer is not kept:
+it would take the disk's time and room twice, and making it again costs little more than reading
+it. It is on record, and verified when it is made again. Guarantee R2.
 """
 
 from collections.abc import Sequence
 
-from buildkit.content.store import BlobStore
-from buildkit.content.streams import Reader, Sink, VerifyingReader, copy
-from buildkit.errors import StoreError
+from buildkit.content.store import BlobStore, Stored
+from buildkit.content.streams import CHUNK, Reader, Sink, VerifyingReader, copy
+from buildkit.errors import ImageError, StoreError, UsageError
+from buildkit.exporter.form_rows import FormRow, FormRows
 from buildkit.exporter.pipe import produced
-from buildkit.exporter.workers import Check, in_parallel
+from buildkit.exporter.workers import Check, in_parallel, unchecked
 from buildkit.oci.digest import Digest
 from buildkit.oci.media_types import Compression
-from buildkit.snapshot.compression import CompressingSink, Compressor, DecompressingReader, detect
+from buildkit.snapshot.compression import (
+    CompressingSink,
+    Compressor,
+    DecompressingReader,
+    compressor,
+    detect,
+    is_noise,
+)
 from buildkit.snapshot.store import SnapshotStore
 from buildkit.state.root import StateRoot
 from runtime.values import NamedTuple
@@ -22,34 +32,50 @@ from runtime.values import NamedTuple
 _LONG = 4 << 20
 """Bytes from which on a second thread is worth its start."""
 
+_LOOKED_AT = 8
+"""MiB at the beginning of a layer that tell whether its form is worth keeping."""
+
+_NOISY = 7
+"""So many of them must be noise."""
+
+_HARDLY_SMALLER = 15 / 16
+"""Of the tar's size: below that a form is kept after all, from the second time on."""
+
 FOREIGN = ""
 """The compressor of a blob that came from elsewhere: whoever it was."""
 
 
 class Form(NamedTuple):
-    """A layer as it leaves: the blob `digest` of `size` bytes. `stored`: it lies in the store."""
+    """A layer as it leaves: the blob `digest` of `size` bytes.
+
+    `stored`: it lies in the store. `again`: it does not, and this makes it.
+    """
 
     diff_id: Digest
     compression: Compression
     digest: Digest
     size: int
     stored: bool
-
-
-class _Row(NamedTuple):
-    compression: Compression
-    compressor: str
-    digest: Digest
-    size: int
+    again: Compressor | None = None
 
 
 class Forms:
-    """Finds and makes forms. Any thread may use it."""
+    """Finds and makes forms. Any thread may use it.
 
-    def __init__(self, root: StateRoot, snapshots: SnapshotStore, blobs: BlobStore) -> None:
-        # A new database is made before several threads want to make it.
-        root.database()
-        self._root = root
+    What may leave no blob behind is asked for with `keep=False`; the images of an index are
+    named by the digests of their manifests, so their forms have to stay what they are.
+    `cancelled` is called for each block, and raises when the work is not wanted any more.
+    """
+
+    def __init__(
+        self,
+        root: StateRoot,
+        snapshots: SnapshotStore,
+        blobs: BlobStore,
+        cancelled: Check = unchecked,
+    ) -> None:
+        self._cancelled = cancelled
+        self._rows = FormRows(root)
         self._snapshots = snapshots
         self._blobs = blobs
 
@@ -59,31 +85,50 @@ class Forms:
         how: Compressor,
         *,
         force: bool = False,
+        keep: bool = True,
     ) -> tuple[Form, ...]:
         """Return the form of each layer, made where it is not there yet, several at once.
 
         `force`: also layers from elsewhere get the wanted compression.
         """
         distinct = tuple(dict.fromkeys(diff_ids))
-        if not self._snapshots.has(distinct):
-            missing = next(d for d in distinct if not self._snapshots.has((d,)))
-            raise StoreError(
-                f"layer {missing} is not in the store", hint="build, load or pull the image again"
-            )
-        known = {d: form for d in distinct if (form := self.known(d, how, force=force))}
+        self.check(distinct)
+        known = {d: form for d in distinct if (form := self.known(d, how, force=force, keep=keep))}
         todo = [diff_id for diff_id in distinct if diff_id not in known]
-        made = in_parallel(lambda diff_id, check: self.make(diff_id, how, check), todo)
+        made = in_parallel(lambda diff_id, check: self.make(diff_id, how, check, keep=keep), todo)
         known.update(zip(todo, made, strict=True))
         return tuple(known[diff_id] for diff_id in diff_ids)
 
+    def check(self, diff_ids: Sequence[Digest]) -> None:
+        """Mark layers as in use. Raises StoreError for one that is not in the store."""
+        if not self._snapshots.has(diff_ids):
+            missing = next(d for d in diff_ids if not self._snapshots.has((d,)))
+            raise StoreError(
+                f"layer {missing} is not in the store", hint="build, load or pull the image again"
+            )
+
+    def tar_size(self, diff_id: Digest) -> int:
+        """Return the bytes of the layer's tar. Raises StoreError for one that is not here."""
+        return self._rows.tar_size(diff_id)
+
     def copy(self, form: Form, sink: Sink) -> None:
         """Pass the form's bytes to `sink`. Raises StoreError when they are not what they were."""
+
+        def checked(block: bytes) -> None:
+            self._cancelled()
+            sink(block)
+
+        self._copy(form, checked)
+
+    def _copy(self, form: Form, sink: Sink) -> None:
         if form.stored and form.size > _LONG:
             # Read and hashed in one thread, written in the other.
             with produced(lambda put: self._blobs.copy(form.digest, put)) as reader:
                 copy(reader, sink)
         elif form.stored:
             self._blobs.copy(form.digest, sink)
+        elif form.again is not None:
+            self._copy_again(form, form.again, sink)
         else:
             self.copy_tar(form.diff_id, sink)
 
@@ -92,7 +137,7 @@ class Forms:
         if self._snapshots.is_packed(diff_id):
             self._snapshots.pack(diff_id, sink)
             return
-        row = next((row for row in self._rows(diff_id) if self._blobs.has(row.digest)), None)
+        row = next((row for row in self._rows.of(diff_id) if self._blobs.has(row.digest)), None)
         if row is None:
             raise StoreError(
                 f"the blob of layer {diff_id} is gone, and its tar cannot be made without it",
@@ -105,28 +150,44 @@ class Forms:
 
     def has(self, diff_id: Digest, digest: Digest) -> bool:
         """Say whether the blob `digest` is here and known to be a form of the layer."""
-        known = any(row.digest == digest for row in self._rows(diff_id))
+        known = any(row.digest == digest for row in self._rows.of(diff_id))
         return known and self._blobs.has(digest)
 
     def has_tar(self, diff_id: Digest) -> bool:
         """Say whether the layer's tar can be had: made again, or out of a blob."""
         if self._snapshots.is_packed(diff_id):
             return True
-        return any(self._blobs.has(row.digest) for row in self._rows(diff_id))
+        return any(self._blobs.has(row.digest) for row in self._rows.of(diff_id))
 
-    def remember(self, form: Form, compressor: str) -> None:
-        """Note that the blob `form.digest` is a form of the layer."""
-        with self._root.transaction() as database:
-            database.execute(
-                "INSERT OR REPLACE INTO blob_form(diff_id, compression, compressor, digest, size)"
-                " VALUES(?, ?, ?, ?, ?)",
-                (form.diff_id, form.compression, compressor, form.digest, form.size),
-            )
+    def restore(self, diff_id: Digest, digest: Digest) -> bool:
+        """Make a form that is on record be in the store as a blob; say whether that could be."""
+        for row in self._rows.of(diff_id):
+            if row.digest != digest or row.kept:
+                continue
+            try:
+                how = compressor(row.compression)
+            except UsageError:  # the library was there once
+                return False
+            if how.name == row.compressor and self.has_tar(diff_id):
+                form = self.make(diff_id, how, unchecked)
+                return form.digest == digest
+        return False
 
-    def known(self, diff_id: Digest, how: Compressor, *, force: bool) -> Form | None:
-        """Return the best form that needs no work, None when there is none."""
+    def remember(self, form: Form, name: str) -> None:
+        """Note that the compressor `name` made the form of the layer."""
+        kept = form.again is None
+        row = FormRow(form.compression, name, form.digest, form.size, kept)
+        self._rows.put(form.diff_id, row)
 
-        def rank(row: _Row) -> int:
+    def known(
+        self, diff_id: Digest, how: Compressor, *, force: bool, keep: bool = True
+    ) -> Form | None:
+        """Return the best form that needs no compressing, None when there is none.
+
+        Without `keep` it may be one that is on record only.
+        """
+
+        def rank(row: FormRow) -> int:
             if (row.compression, row.compressor) == (how.compression, how.name):
                 return 0
             if row.compressor != FOREIGN:
@@ -135,18 +196,33 @@ class Forms:
                 return 1
             return 9 if force else 2
 
-        for row in sorted(self._rows(diff_id), key=rank):
-            if rank(row) < 9 and self._blobs.has(row.digest):
-                return Form(diff_id, row.compression, row.digest, row.size, stored=True)
+        for row in sorted(self._rows.of(diff_id), key=rank):
+            if rank(row) == 9:
+                break
+            form = Form(diff_id, row.compression, row.digest, row.size, stored=True)
+            if row.kept and self._blobs.has(row.digest):
+                return form
+            if not row.kept and not keep and self._is_cheap(diff_id, row):
+                return form._replace(stored=False, again=how)
         if how.compression == "none":
-            return Form(diff_id, "none", diff_id, self._tar_size(diff_id), stored=False)
+            return Form(diff_id, "none", diff_id, self._rows.tar_size(diff_id), stored=False)
         return None
 
-    def make(self, diff_id: Digest, how: Compressor, check: Check, tap: Sink | None = None) -> Form:
+    def make(
+        self,
+        diff_id: Digest,
+        how: Compressor,
+        check: Check,
+        tap: Sink | None = None,
+        *,
+        keep: bool = True,
+    ) -> Form:
         """Compress the layer into the store. `check` is called for each block of it.
 
-        `tap` gets the compressed bytes, too, in another thread.
+        `tap` gets the compressed bytes, too, in another thread. Without `keep` noise is only put
+        on record.
         """
+        kept = keep or not self._is_noise(diff_id, how)
 
         def compress(sink: Sink) -> None:
             def put(block: bytes) -> None:
@@ -154,47 +230,87 @@ class Forms:
                 if tap is not None:
                     tap(block)
 
-            compressing = CompressingSink(how, put)
-
-            def checked(block: bytes) -> None:
-                check()
-                compressing(block)
-
-            self.copy_tar(diff_id, checked)
-            compressing.finish()
+            self._compress(diff_id, how, put, check)
 
         with produced(compress) as reader:
-            stored = self._blobs.put(reader)
-        form = Form(diff_id, how.compression, stored.digest, stored.size, stored=True)
+            found = self._blobs.put(reader) if kept else _measured(reader)
+        form = Form(diff_id, how.compression, found.digest, found.size, stored=kept)
+        if not kept:
+            form = form._replace(again=how)
         self.remember(form, how.name)
         return form
 
-    def _rows(self, diff_id: Digest) -> list[_Row]:
-        with self._root.reading():
-            rows = (
-                self._root.database()
-                .execute(
-                    "SELECT compression, compressor, digest, size FROM blob_form WHERE diff_id=?"
-                    " ORDER BY compression, compressor",
-                    (diff_id,),
-                )
-                .fetchall()
-            )
-        return [
-            _Row(compression, compressor, Digest.parse(digest), size)
-            for compression, compressor, digest, size in rows
-        ]
+    def _compress(self, diff_id: Digest, how: Compressor, sink: Sink, check: Check) -> None:
+        compressing = CompressingSink(how, sink)
 
-    def _tar_size(self, diff_id: Digest) -> int:
-        with self._root.reading():
-            row = (
-                self._root.database()
-                .execute("SELECT size FROM layer WHERE diff_id=?", (diff_id,))
-                .fetchone()
-            )
-        if row is None:
-            raise StoreError(f"layer {diff_id} is not in the store")
-        return int(row[0])
+        def checked(block: bytes) -> None:
+            check()
+            self._cancelled()
+            compressing(block)
+
+        self.copy_tar(diff_id, checked)
+        compressing.finish()
+
+    def _copy_again(self, form: Form, how: Compressor, sink: Sink) -> None:
+        """Make a form that is on record, and hold it against that."""
+        with produced(lambda put: self._compress(form.diff_id, how, put, unchecked)) as reader:
+            checked = VerifyingReader(reader, expected=form.digest, size=form.size)
+            try:
+                copy(checked, sink)
+            except ImageError as error:
+                # The layer itself is what it was, or its tar would have been the first to fail.
+                row = FormRow(form.compression, how.name, form.digest, form.size, kept=False)
+                self._rows.forget(form.diff_id, row)
+                raise StoreError(
+                    f"layer {form.diff_id} is compressed to other bytes than it was: {error}",
+                    hint="what was on record of it is forgotten; do the same again",
+                ) from None
+
+    def _is_cheap(self, diff_id: Digest, row: FormRow) -> bool:
+        """Say whether a form that is on record can be made again, and nearly as fast as read."""
+        tar_size = self._rows.tar_size(diff_id)
+        return row.size >= tar_size * _HARDLY_SMALLER and self._snapshots.is_packed(diff_id)
+
+    def _is_noise(self, diff_id: Digest, how: Compressor) -> bool:
+        """Say whether the layer's form is not worth keeping, by the layer's first blocks.
+
+        What is known of other times decides first: these blocks may be unlike the rest.
+        """
+        size = self._rows.tar_size(diff_id)
+        if how.compression == "none" or size < _LOOKED_AT * CHUNK:
+            return False
+        if not self._snapshots.is_packed(diff_id):
+            return False
+        forms = (row for row in self._rows.of(diff_id) if row.compression != "none")
+        if any(row.size < size * _HARDLY_SMALLER for row in forms):
+            return False
+        blocks = self._first_blocks(diff_id)
+        return sum(is_noise(block) for block in blocks) >= _NOISY
+
+    def _first_blocks(self, diff_id: Digest) -> list[bytes]:
+        found = bytearray()
+
+        def take(block: bytes) -> None:
+            found.extend(block)
+            if len(found) >= _LOOKED_AT * CHUNK:
+                raise _Enough
+
+        try:
+            self._snapshots.pack(diff_id, take)
+        except _Enough:
+            pass
+        return [bytes(found[at * CHUNK : (at + 1) * CHUNK]) for at in range(_LOOKED_AT)]
+
+
+class _Enough(Exception):  # noqa: N818 - no error: the beginning of a tar was wanted
+    """Ends the packing of a layer."""
+
+
+def _measured(source: Reader) -> Stored:
+    """Return digest and size of what is not kept."""
+    checked = VerifyingReader(source, expected=None)
+    copy(checked, lambda _: None)
+    return Stored(checked.digest(), checked.seen)
 
 
 class _Rejoined:

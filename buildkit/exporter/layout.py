@@ -15,7 +15,15 @@ from buildkit.exporter.tar_writer import TarWriter
 
 
 class Layout(Protocol):
-    """Takes the parts; what is above a part is made by `directory` first."""
+    """Takes the parts; what is above a part is made by `directory` first.
+
+    `names_late`: it takes parts whose name is known only behind their content.
+    """
+
+    @property
+    def names_late(self) -> bool:
+        """Say whether `stream_unnamed` may be called."""
+        ...
 
     def directory(self, name: str) -> None:
         """Make a directory."""
@@ -29,13 +37,17 @@ class Layout(Protocol):
         """Write a part of `size` bytes. Raises StoreError when `produce` gives another number."""
         ...
 
+    def stream_unnamed(self, produce: Callable[[Sink], str]) -> None:
+        """Write a part of less than 8 GiB, whose name `produce` returns."""
+        ...
+
 
 @contextlib.contextmanager
 def open_layout(dest: str, *, as_tar: bool) -> Iterator[Layout]:
     """Give a layout that is at `dest`, whole, once the block ends well."""
     if as_tar:
         with output_file(dest) as sink:
-            writer = TarWriter(sink)
+            writer = TarWriter(sink, sink.rewrite)
             yield writer
             writer.finish()
         return
@@ -48,16 +60,17 @@ class _Files:
 
     def __init__(self, directory: str) -> None:
         self._directory = directory
+        self.names_late = True
 
     def directory(self, name: str) -> None:
-        os.mkdir(os.path.join(self._directory, name))
+        os.mkdir(self._path(name))
 
     def add(self, name: str, content: bytes) -> None:
         self.stream(name, len(content), lambda sink: sink(content))
 
     def stream(self, name: str, size: int, produce: Callable[[Sink], object]) -> None:
         given = 0
-        with open(os.path.join(self._directory, name), "xb") as file:
+        with open(self._path(name), "xb") as file:
 
             def write(block: bytes) -> None:
                 nonlocal given
@@ -67,3 +80,12 @@ class _Files:
             produce(write)
         if given != size:
             raise StoreError(f"{name} has {given} bytes and should have {size}")
+
+    def stream_unnamed(self, produce: Callable[[Sink], str]) -> None:
+        temporary = self._path(".unnamed")
+        with open(temporary, "xb") as file:
+            name = produce(file.write)
+        os.rename(temporary, self._path(name))
+
+    def _path(self, name: str) -> str:
+        return os.path.join(self._directory, name)

@@ -1,6 +1,7 @@
 """Output `oci`: an image layout, as an archive or as a directory.
 
-In: images with their layers. Out: `oci-layout`, `index.json`, blobs. An image that came with an
+In: images with their layers. Out: `oci-layout`, blobs, `index.json`: layers first, and last what
+names the rest, since a large layer is compressed while it is written. An image that came with an
 OCI manifest leaves with that very one as long as its layers leave in the form they came in.
 Source: image-spec image-layout.md; names in the annotations that containerd, BuildKit and
 podman read.
@@ -12,6 +13,7 @@ from typing import TypeAlias
 from buildkit.attestation.statement import Artifact
 from buildkit.content.store import BlobStore
 from buildkit.exporter.forms import Form, Forms
+from buildkit.exporter.layer_parts import LayerParts
 from buildkit.exporter.layout import Layout
 from buildkit.oci.config import ImageConfig
 from buildkit.oci.descriptor import Descriptor
@@ -86,37 +88,60 @@ def write_oci(
 
     `attached`: what there is to be said about an image, and goes along.
     """
-    ready = [
-        (None if annotations else as_it_came(image, blobs, how, _OCI, force=force))
-        or prepared(image, forms.of(image.config.diff_ids, how, force=force), annotations)
+    came = [
+        None if annotations else as_it_came(image, blobs, how, _OCI, force=force)
         for image in images
     ]
-    top = [entry for item in ready for entry in _entries(item.image, item.written)]
-    top += [entry for index in indexes for entry in _index_entries(index)]
-    written = (*(item.written for item in ready), *(index.written for index in indexes))
-    ready += [member for index in indexes for member in index.members]
+    members = [member for index in indexes for member in index.members]
+    pairs = list(zip(images, came, strict=True))
+    fixed = [form for item in (*came, *members) if item is not None for form in item.layers]
+    wanted = [d for image, item in pairs if item is None for d in image.config.diff_ids]
+    parts = LayerParts(layout, forms, how, fixed, wanted, force=force)
     layout.add("oci-layout", encode({"imageLayoutVersion": "1.0.0"}))
+    layout.directory("blobs")
+    layout.directory("blobs/sha256")
+    ready = [_with_layers(image, item, parts, annotations) for image, item in pairs]
+    for member in members:
+        parts.copy(member.layers)
     artifacts = (
         []
         if attached is None
-        else [one for item in ready for one in attached(item.image, item.written)]
+        else [one for item in (*ready, *members) for one in attached(item.image, item.written)]
     )
+    _add_documents(layout, (*ready, *members), indexes, artifacts)
+    top = [entry for item in ready for entry in _entries(item.image, item.written)]
+    top += [entry for index in indexes for entry in _index_entries(index)]
     layout.add("index.json", index_of(top, artifacts))
-    layout.directory("blobs")
-    layout.directory("blobs/sha256")
-    small = {item.written.digest: item.manifest for item in ready}
-    small.update({item.image.digest: item.image.data for item in ready})
-    small.update({index.written.digest: index.data for index in indexes})
+    return (*(item.written for item in ready), *(index.written for index in indexes))
+
+
+def _with_layers(
+    image: NamedImage,
+    came: Ready | None,
+    parts: LayerParts,
+    annotations: tuple[tuple[str, str], ...],
+) -> Ready:
+    """Write the layers of an image; return it with its manifest."""
+    if came is None:
+        return prepared(image, parts.make(image.config.diff_ids), annotations)
+    parts.copy(came.layers)
+    return came
+
+
+def _add_documents(
+    layout: Layout,
+    images: Sequence[Ready],
+    indexes: Sequence[NamedIndex],
+    artifacts: Sequence[Artifact],
+) -> None:
+    """Write all blobs that are not layers, in the order of their digests."""
+    small = {index.written.digest: index.data for index in indexes}
+    for item in images:
+        small.update({item.written.digest: item.manifest, item.image.digest: item.image.data})
     for artifact in artifacts:
         small.update({Digest.of(data): data for data in (artifact.manifest, *artifact.blobs)})
-    layers = {form.digest: form for item in ready for form in item.layers}
-    for digest in sorted({*small, *layers}):
-        name = f"blobs/sha256/{digest.hex}"
-        if digest in small:
-            layout.add(name, small[digest])
-        else:
-            stream_form(layout, name, layers[digest], forms)
-    return written
+    for digest in sorted(small):
+        layout.add(f"blobs/sha256/{digest.hex}", small[digest])
 
 
 def manifest_of(
@@ -166,11 +191,6 @@ def _named(names: Sequence[Reference]) -> Iterator[tuple[tuple[str, str], ...]]:
         yield ((NAME, str(name)), (REF_NAME, name.tag or "latest"))
     if not names:
         yield ()
-
-
-def stream_form(layout: Layout, name: str, form: Form, forms: Forms) -> None:
-    """Write a layer as the part `name`."""
-    layout.stream(name, form.size, lambda sink: forms.copy(form, sink))
 
 
 def prepared(

@@ -9,9 +9,11 @@ import queue
 import threading
 from collections.abc import Callable, Iterator
 
-from buildkit.content.streams import Reader, Sink
+from buildkit.content.streams import CHUNK, Reader, Sink
 
 _AHEAD = 8
+_LARGE = 2 * CHUNK
+"""Bytes from which on a block is cut up: zstd gives 8 MiB at once, and a few of them are much."""
 
 
 class _Stopped(Exception):  # noqa: N818 - no error: the reader wants no more
@@ -26,6 +28,10 @@ class _Pipe:
         self._ended = False
 
     def put(self, block: bytes) -> None:
+        if len(block) > _LARGE:
+            for start in range(0, len(block), CHUNK):
+                self.put(block[start : start + CHUNK])
+            return
         if self.stopped:
             raise _Stopped
         if block:

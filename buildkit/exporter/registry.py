@@ -95,7 +95,7 @@ class _Sender:
         how, sent = self._manner.how, False
         form = self._layers.get(diff_id)
         if form is None:
-            form = self._forms.known(diff_id, how, force=self._manner.force)
+            form = self._forms.known(diff_id, how, force=self._manner.force, keep=False)
             if form is None:
                 form, sent = self._made(diff_id, repository)
             self._layers[diff_id] = form
@@ -114,7 +114,7 @@ class _Sender:
         what = f"layer {diff_id.hex[:12]}"
         told = Told(what, 0, self._emit)
         with repository.stream(f"pushing {what}", told.more) as upload:
-            form = self._forms.make(diff_id, self._manner.how, self._check, upload)
+            form = self._forms.make(diff_id, self._manner.how, self._check, upload, keep=False)
             sent = upload.finish(form.digest)
         if sent:
             self._emit(Moved(what, form.size, form.size))

@@ -247,7 +247,7 @@ def _discard(_data: bytes) -> None:
 
 def forms_of(job: Job) -> Forms:
     """Return the forms of layers in the job's store."""
-    return Forms(job.stores.root, job.stores.snapshots, job.blobs)
+    return Forms(job.stores.root, job.stores.snapshots, job.blobs, job.cancel.check)
 
 
 def how_of(output: Output, usual: str) -> Compressor:

@@ -8,17 +8,25 @@ from collections.abc import Callable
 
 from buildkit.content.streams import Sink
 from buildkit.errors import StoreError
+from buildkit.exporter.destination import Rewrite
 
 BLOCK = 512
 _END = 2 * BLOCK
-_OCTAL_LIMIT = 8**11
+OCTAL_LIMIT = 8**11
+"""Bytes from which on the size of a member has no room in its header."""
 
 
 class TarWriter:
-    """Writes members to `sink` one after the other; end with `finish`."""
+    """Writes members to `sink` one after the other; end with `finish`.
 
-    def __init__(self, sink: Sink) -> None:
-        self._sink = sink
+    With `rewrite` a member may get its name behind its content: `names_late`.
+    """
+
+    def __init__(self, sink: Sink, rewrite: Rewrite | None = None) -> None:
+        self._to = sink
+        self._rewrite = rewrite
+        self._offset = 0
+        self.names_late = rewrite is not None
 
     def add(self, name: str, content: bytes) -> None:
         """Write a member whole."""
@@ -45,6 +53,23 @@ class TarWriter:
         if rest := padding(size):
             self._sink(rest)
 
+    def stream_unnamed(self, produce: Callable[[Sink], str]) -> None:
+        """Write a member that `produce` gives to the sink it is called with; it returns the name.
+
+        Of less than 8 GiB, so that its size has room in a header that is there already. For
+        writers that name late.
+        """
+        assert self._rewrite is not None
+        start = self._offset
+        self._sink(bytes(BLOCK))
+        name = produce(self._sink)
+        size = self._offset - start - BLOCK
+        if size >= OCTAL_LIMIT:
+            raise StoreError(f"{name} has {size} bytes, too many for a name that comes late")
+        if rest := padding(size):
+            self._sink(rest)
+        self._rewrite(start, header(name, size))
+
     def directory(self, name: str) -> None:
         """Write a directory; some readers want those above a member."""
         self._sink(header(f"{name}/", 0, kind=b"5", mode=0o755))
@@ -53,10 +78,14 @@ class TarWriter:
         """Write the end mark."""
         self._sink(bytes(_END))
 
+    def _sink(self, block: bytes) -> None:
+        self._offset += len(block)
+        self._to(block)
+
 
 def header(name: str, size: int, *, kind: bytes = b"0", mode: int = 0o644) -> bytes:
     """Return the header of a member; a size of 8 GiB and more goes into a pax header in front."""
-    if size < _OCTAL_LIMIT:
+    if size < OCTAL_LIMIT:
         return _ustar(name, size, kind, mode)
     record = _record("size", str(size))
     extended = _ustar("PaxHeaders/size", len(record), b"x", 0o644) + record + padding(len(record))

@@ -30,7 +30,7 @@ def in_parallel(
     Raises what the first to fail raised.
     """
     if len(items) < 2:
-        return [work(item, _unchecked) for item in items]
+        return [work(item, unchecked) for item in items]
     stop = threading.Event()
 
     def check() -> None:
@@ -50,5 +50,5 @@ def in_parallel(
             raise
 
 
-def _unchecked() -> None:
+def unchecked() -> None:
     """Let the work go on: it runs in the thread in which signals arrive."""

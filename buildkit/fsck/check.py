@@ -30,6 +30,7 @@ from buildkit.state.lease import Lease, collect_stale, in_use, stale
 from buildkit.state.locks import exclusive
 from buildkit.state.removal import remove_tree
 from buildkit.state.root import StateRoot
+from buildkit.state.schema import UNKEPT
 
 _MEANS = frozenset(
     {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EMFILE, errno.ENFILE, errno.ENOMEM}
@@ -113,6 +114,8 @@ class _Check:
     def _forms(self) -> None:
         for rowid, diff_id, digest, size in self._rows(
             "SELECT diff_id || compression || compressor, diff_id, digest, size FROM blob_form"
+            " WHERE substr(compressor, 1, 1)<>?",  # those are held against when they are made
+            UNKEPT,
         ):
             with contextlib.suppress(FileNotFoundError):
                 if os.stat(self._blob(digest)).st_size == size:

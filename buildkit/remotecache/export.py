@@ -187,9 +187,9 @@ class CacheExport:
             layers[diff_id] = Descriptor(*offer.layer[:3])
             what = f"layer {offer.layer.digest.hex[:12]}"
             return Blob(offer.layer.digest, offer.layer.size, partial(self._passed_on, offer), what)
-        form = self._forms.known(diff_id, how, force=place.force_compression)
+        form = self._forms.known(diff_id, how, force=place.force_compression, keep=False)
         if form is None:
-            form = self._forms.make(diff_id, how, self._cancel.check)
+            form = self._forms.make(diff_id, how, self._cancel.check, keep=False)
         kind = layer_type(form.compression, docker=place.docker)
         layers[diff_id] = Descriptor(kind, form.digest, form.size)
         if diff_id not in contents:

@@ -5,6 +5,9 @@ of deflate blocks that refers to nothing before it and ends on a byte, so thread
 side by side (the library lets go of the interpreter) and the bytes depend on the input alone:
 neither on the number of processors nor on timing. It costs half a percent in size. Noise, what
 is compressed or encrypted already, is stored as it is. Source: RFC 1951 chapter 3, RFC 1952.
+
+The bytes are remembered and made again under the compressor's name (`compression.py`): what changes
+them changes that name.
 """
 
 import os
@@ -15,6 +18,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from isal import isal_zlib
 
 from buildkit.content.streams import CHUNK
+from buildkit.snapshot.compression import is_noise
 
 _HEADER = b"\x1f\x8b\x08" + bytes(6) + b"\xff"
 """No name, no time, no operating system."""
@@ -27,8 +31,6 @@ _AT_MOST = 4
 
 _RAW = -15
 _LONGEST_STORED = 0xFFFF
-_SAMPLES = 6
-_SAMPLE = 8 << 10
 
 
 class GzipBlocks:
@@ -43,7 +45,7 @@ class GzipBlocks:
         self._pool: ThreadPoolExecutor | None = None
         self._pending: deque[Future[bytes]] = deque()
 
-    def compress(self, block: bytes) -> bytes:
+    def compress(self, block: bytes | memoryview) -> bytes:
         """Take the next block; return what is ready."""
         self._crc = isal_zlib.crc32(block, self._crc)
         self._size += len(block)
@@ -64,7 +66,7 @@ class GzipBlocks:
             self._pool.shutdown(wait=False)
         return rest
 
-    def _is_long(self, block: bytes) -> bool:
+    def _is_long(self, block: bytes | memoryview) -> bool:
         """Say whether the block is worth a thread."""
         return self._threads > 1 and len(block) == CHUNK
 
@@ -73,10 +75,10 @@ class GzipBlocks:
         self._pending.clear()
         return ready
 
-    def _deflated(self, block: bytes) -> bytes:
+    def _deflated(self, block: bytes | memoryview) -> bytes:
         if not block:
             return b""
-        if _is_noise(block, self._level):
+        if is_noise(block):
             return _stored(block)
         stream = isal_zlib.compressobj(self._level, wbits=_RAW)
         # The empty stored block of a flush makes it end on a byte.
@@ -84,16 +86,7 @@ class GzipBlocks:
         return data
 
 
-def _is_noise(block: bytes, level: int) -> bool:
-    """Say whether samples of the block do not get smaller."""
-    if len(block) < 2 * _SAMPLES * _SAMPLE:
-        return False
-    step = len(block) // _SAMPLES
-    sample = b"".join(block[at * step : at * step + _SAMPLE] for at in range(_SAMPLES))
-    return len(isal_zlib.compress(sample, level, _RAW)) >= len(sample)
-
-
-def _stored(block: bytes) -> bytes:
+def _stored(block: bytes | memoryview) -> bytes:
     """Return deflate's stored blocks, none of them the last. Source: RFC 1951, 3.2.4."""
     view = memoryview(block)
     parts: list[bytes | memoryview] = []

@@ -8,11 +8,15 @@ from buildkit.state.driver import sqlite3
 
 VERSION = 1
 
+UNKEPT = "~"
+"""Stands before a `blob_form.compressor` when no blob is kept and the form is made when needed."""
+
 _SCRIPT = """
 CREATE TABLE store(name TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID;
 INSERT INTO store VALUES('seed', hex(randomblob(8)));
 
 -- origin: 'packed' here, or 'foreign' (came as a tar, whose blobs stand in blob_form).
+-- compressor: '' for a blob from elsewhere; '~' before the name: UNKEPT.
 -- boot_id, synced: a layer that was not synced before the machine went down is not trusted.
 CREATE TABLE layer(
     diff_id TEXT PRIMARY KEY, size INTEGER, files INTEGER, fingerprint TEXT, created TEXT,

@@ -15,7 +15,9 @@ def test_a_file_has_its_name_when_it_is_whole(tmp_path: Path) -> None:
         sink(b"hello ")
         assert not dest.exists()
         sink(b"world")
-    assert dest.read_bytes() == b"hello world"
+        assert sink.rewrite is not None
+        sink.rewrite(0, b"J")
+    assert dest.read_bytes() == b"Jello world"
     assert os.listdir(tmp_path) == ["out.tar"]
 
 
@@ -42,6 +44,7 @@ def test_the_mode_follows_the_umask(tmp_path: Path) -> None:
 def test_a_device_is_written_in_place() -> None:
     with output_file("/dev/null") as sink:
         sink(b"x")
+        assert sink.rewrite is None
     assert not Path("/dev/null").is_file()
 
 

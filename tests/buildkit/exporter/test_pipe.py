@@ -23,6 +23,13 @@ def test_what_is_pushed_is_pulled() -> None:
     assert _all(b"a", b"", b"bc") == b"abc"
     assert _all() == b""
     assert _all(*[b"x" * 1000] * 100) == b"x" * 100_000
+    large = bytes(range(251)) * 20_000
+    assert _all(b"a", large, b"b") == b"a" + large + b"b"
+
+
+def test_large_blocks_are_handed_over_in_small_ones() -> None:
+    with produced(lambda sink: sink(bytes(5 << 20))) as reader:
+        assert len(reader.read(5 << 20)) == 1 << 20
 
 
 def test_pieces_are_no_larger_than_asked_for() -> None:

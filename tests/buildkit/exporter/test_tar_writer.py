@@ -6,6 +6,7 @@ import tarfile
 import pytest
 
 from buildkit.archive.tar_index import Part, read_index
+from buildkit.content.streams import Sink
 from buildkit.errors import StoreError
 from buildkit.exporter.tar_writer import TarWriter, header
 
@@ -62,3 +63,25 @@ def test_the_place_of_a_member_is_behind_its_header() -> None:
     TarWriter(out.append).add("a", b"xyz")
     data = b"".join(out) + bytes(1024)
     assert read_index(io.BytesIO(data), "a.tar") == {"a": Part(512, 3)}
+
+
+def test_a_name_behind_the_content_gives_the_same_bytes() -> None:
+    out = bytearray()
+
+    def rewrite(offset: int, data: bytes) -> None:
+        out[offset : offset + len(data)] = data
+
+    def produce(sink: Sink) -> str:
+        sink(b"he")
+        sink(b"llo")
+        return "b"
+
+    writer = TarWriter(out.extend, rewrite)
+    assert writer.names_late
+    writer.directory("blobs")
+    writer.add("blobs/a", b"x" * 600)
+    writer.stream_unnamed(produce)
+    writer.add("empty", b"")
+    writer.finish()
+    assert bytes(out) == _written()
+    assert not TarWriter(out.extend).names_late

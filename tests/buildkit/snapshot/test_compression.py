@@ -5,6 +5,7 @@ import gzip
 import importlib.util
 import io
 import lzma
+import os
 import random
 import zlib
 
@@ -20,6 +21,7 @@ from buildkit.snapshot.compression import (
     Format,
     compressor,
     detect,
+    is_noise,
 )
 
 needs_zstd = pytest.mark.skipif(
@@ -88,6 +90,35 @@ def test_the_bytes_do_not_depend_on_how_the_input_is_cut(compression: Compressio
     data = DATA * 10
     pieces = [data[n : n + 70_001] for n in range(0, len(data), 70_001)]
     assert _compressed(compression, None, data) == _compressed(compression, None, *pieces)
+
+
+@needs_zstd
+@pytest.mark.parametrize("size", [0, 1, 4 << 20, (4 << 20) + 1])
+def test_zstd_ends_the_same_way_where_the_input_ends_with_a_job(size: int) -> None:
+    noise = random.Random(1).randbytes(size)
+    data = _compressed("zstd", None, noise)
+    assert data.endswith(b"\x01\x00\x00")  # a last block with nothing in it: RFC 8878, 3.1.1.2
+    allowed = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(allowed)})
+    try:
+        assert _compressed("zstd", None, noise) == data
+    finally:
+        os.sched_setaffinity(0, allowed)
+    assert _decompressed(data, "zstd", 1 << 20) == noise
+
+
+@pytest.mark.parametrize(
+    ("block", "noise"),
+    [
+        (random.Random(1).randbytes(1 << 20), True),
+        (bytes(1 << 20), False),
+        (b"words and words " * (1 << 16), False),
+        (random.Random(1).randbytes(1000), False),
+    ],
+)
+def test_noise_is_what_does_not_get_smaller(block: bytes, noise: bool) -> None:
+    assert is_noise(block) is noise
+    assert is_noise(memoryview(block)) is noise
 
 
 def test_gzip_names_neither_file_nor_time() -> None:
