@@ -162,7 +162,8 @@ class NewRoot:
         try:
             syscalls.move_mount(fd, place)
         except OSError as error:
-            raise OSError(error.errno, error.strerror, target) from None
+            number = _misfit(fd, place) or error.errno or errno.EINVAL
+            raise OSError(number, os.strerror(number), target) from None
         finally:
             os.close(place)
         return fd
@@ -311,6 +312,17 @@ def _attributes(flags: tuple[MountFlag, ...]) -> int:
     for flag in flags:
         result |= _FLAGS[flag]
     return result
+
+
+def _misfit(mount: int, place: int) -> int:
+    """Return the errno for a directory that is to cover a file, or the reverse; 0 if it fits.
+
+    move_mount(2) has EINVAL for both, and for much else.
+    """
+    is_directory = stat.S_ISDIR(os.fstat(mount).st_mode)
+    if is_directory == stat.S_ISDIR(os.fstat(place).st_mode):
+        return 0
+    return errno.ENOTDIR if is_directory else errno.EISDIR
 
 
 def _tmpfs(mount: Tmpfs) -> int:

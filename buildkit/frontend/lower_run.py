@@ -27,6 +27,16 @@ SCRIPTS = "/dev/pipes"
 """Where a heredoc that is itself the program is shown."""
 
 
+_PROC_FILES = frozenset(
+    f"/proc/{name}"
+    for name in (
+        *("cpuinfo", "diskstats", "loadavg", "meminfo", "net/dev", "slabinfo", "stat", "swaps"),
+        *("sys/crypto/fips_enabled", "sys/kernel/ns_last_pid", "uptime"),
+    )
+)
+"""What may be mounted over, as with runc (libcontainer, checkProcMount)."""
+
+
 class LoweredRun(NamedTuple):
     """What RUN comes to. `secrets` are variables whose value no name may show."""
 
@@ -236,6 +246,11 @@ class _Mounts:
         target = absolute(self._directory, self._expander.path(written))
         if not written or target == "/":
             raise self._expander.error(f"invalid mount target {quote(target if written else '')}")
+        if f"{target}/".startswith("/proc/") and target not in _PROC_FILES:
+            raise self._expander.error(
+                f"{quote(target)} cannot be mounted because it is inside /proc",
+                hint="programs need the kernel's own",
+            )
         return target
 
     def _origin(self, name: str | None, span: Span) -> int:

@@ -32,7 +32,19 @@ from buildkit.llb.op import MkdirOp
 from buildkit.llb.wishes import NO_WISHES, Wishes
 from buildkit.oci.platforms import Platform
 from grammar.flags import SecretMount
-from grammar.instructions import Add, Copy, Run, StageInstruction, Workdir
+from grammar.instructions import (
+    Add,
+    Cmd,
+    Copy,
+    Entrypoint,
+    ExecForm,
+    Healthcheck,
+    Run,
+    Shell,
+    StageInstruction,
+    Volume,
+    Workdir,
+)
 from grammar.source import Span
 from runtime.values import NamedTuple
 
@@ -196,6 +208,11 @@ class StageLowering:
                 given = self._options.build_args
                 apply(state, instruction, expander, scope=self._scope, given=given)
                 step.names.follow(state.arguments)
+        if _holds_nul(instruction):
+            raise expander.error(
+                f"{instruction.keyword.text} has a NUL character in it",
+                hint="neither programs nor an image's configuration can hold one",
+            )
 
     def _wishes(self, instruction: StageInstruction) -> Wishes:
         """Return what the comments above `instruction` want of it."""
@@ -261,3 +278,24 @@ class StageLowering:
         op = MkdirOp(path, state.user)
         state.vertex = self._origins.step(op, (state.vertex,), label, step.place)
         state.record(created_by, state.vertex)
+
+
+def _holds_nul(instruction: StageInstruction) -> bool:
+    """Say whether there is a NUL character in `instruction`, heredocs aside."""
+    if "\0" in instruction.original:
+        return True
+    if "\\u0000" not in instruction.original:
+        return False
+    match instruction:
+        case (
+            Run(command=ExecForm(args=args))
+            | Cmd(command=ExecForm(args=args))
+            | Entrypoint(command=ExecForm(args=args))
+            | Healthcheck(command=ExecForm(args=args))
+            | Shell(shell=args)
+        ):
+            return any("\0" in word for word in args)
+        case Volume(paths=paths):
+            return any("\0" in path.text for path in paths)
+        case _:
+            return False

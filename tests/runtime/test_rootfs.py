@@ -29,6 +29,21 @@ def test_a_file_can_be_bound(sandboxes: Sandboxes) -> None:
     assert result.output == "text"
 
 
+@pytest.mark.parametrize(
+    ("mount", "message"),
+    [
+        (Tmpfs("/bin/sh"), "cannot mount tmpfs at /bin/sh: not a directory: /bin/sh"),
+        (File("/tmp", b"s"), "cannot mount a file of 1 bytes at /tmp: is a directory: /tmp"),
+    ],
+)
+def test_a_file_and_a_directory_cannot_cover_each_other(
+    sandboxes: Sandboxes, mount: Mount, message: str
+) -> None:
+    with pytest.raises(SetupError) as caught:
+        sandboxes.sh("true", mounts=(mount,))
+    assert caught.value.message == message
+
+
 def test_flags_of_a_mount_hold(sandboxes: Sandboxes) -> None:
     source = sandboxes.call("new")
     bind = Bind(source, "/m", readonly=False, flags=("nosuid", "noexec"))

@@ -65,6 +65,45 @@ CASES = {
             ("RUN --mount=type=cache,from=alpine,source=a\0,target=/a true", "a"),
         )
     },
+    **{
+        f"a NUL character: {line}": Case(
+            f"FROM alpine\n{line}\n", f"{line.split()[0]} has a NUL character in it", 2
+        )
+        for line in (
+            "ENV A=b\0c",
+            "ENV A\0=b",
+            "ARG A=\0",
+            "LABEL a=b\0",
+            "USER a\0",
+            "VOLUME /a\0",
+            'VOLUME ["/a\\u0000"]',
+            "RUN a\0",
+            'RUN ["a\\u0000"]',
+            "RUN --mount=type=cache,id=a\0,target=/c true",
+            "RUN --mount=type=secret,id=a,env=A\0 true",
+            "COPY --exclude=a\0 . /",
+            'CMD ["a\\u0000"]',
+            "ENTRYPOINT a\0",
+            'ENTRYPOINT ["a", "\\u0000"]',
+            "HEALTHCHECK CMD a\0",
+            'HEALTHCHECK CMD ["a\\u0000"]',
+            'SHELL ["a\\u0000"]',
+            "MAINTAINER a\0",
+            "ONBUILD RUN a\0",
+        )
+    },
+    **{
+        f"a mount at {target}": Case(
+            f"FROM alpine\nRUN --mount=type=tmpfs,target={target} true",
+            f'"{place}" cannot be mounted because it is inside /proc',
+            2,
+        )
+        for target, place in (
+            ("/proc", "/proc"),
+            ("/proc/self", "/proc/self"),
+            ("/x/../proc/1/fd/", "/proc/1/fd"),
+        )
+    },
     "copy from itself": Case(
         "FROM alpine AS a\nCOPY --from=a / /", "circular dependency detected on stage: a", 2
     ),
@@ -242,6 +281,11 @@ def test_a_mistake_is_told_at_its_line(case: Case) -> None:
         lowered(parsed(case.text), options, case.images)
     assert caught.value.message == case.message
     assert (caught.value.lines or (None,))[0] == case.line
+
+
+def test_what_looks_like_a_nul_character_is_none() -> None:
+    text = 'FROM alpine\nCMD ["a\\\\u0000"]\nRUN echo \\u0000\nCOPY <<E /x\n\0\nE\n'
+    lowered(parsed(text), LowerOptions(build_platform=AMD64))
 
 
 def test_an_error_covers_all_lines_of_its_instruction() -> None:
