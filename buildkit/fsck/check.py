@@ -20,11 +20,12 @@ from buildkit.content.local import LocalBlobStore
 from buildkit.errors import BuildError, StoreError
 from buildkit.fsck.finding import Finding, Findings
 from buildkit.fsck.rebuild import rebuild
-from buildkit.fsck.trees import BlobTar, compare_with_blob, digest_of_tree
+from buildkit.fsck.trees import BlobTar, compare_with_blob, digest_of_layer, digest_of_tree
 from buildkit.oci.config import ImageConfig
 from buildkit.oci.digest import Digest
 from buildkit.oci.index_parts import parts_of
 from buildkit.snapshot.foreign import unpack_foreign
+from buildkit.snapshot.layers import has_tree, is_in_pieces
 from buildkit.state.driver import sqlite3
 from buildkit.state.lease import Lease, collect_stale, in_use, stale
 from buildkit.state.locks import exclusive
@@ -166,7 +167,7 @@ class _Check:
         directory = self._root.path("layers", name)
         if not _is_hex64(name) or origin not in ("packed", "foreign"):
             return "has a row that makes no sense"
-        if not os.path.isdir(f"{directory}/fs"):
+        if not os.path.isdir(f"{directory}/fs") and not is_in_pieces(directory):
             return "has no directory"
         blob = self._original(diff_id)
         if origin == "foreign" and not blob:
@@ -175,7 +176,9 @@ class _Check:
             return ""
         try:
             if origin == "packed":
-                found, _ = digest_of_tree(directory)
+                found, _ = digest_of_layer(directory)
+                if found == diff_id and has_tree(directory, self._root.boot_id):
+                    found, _ = digest_of_tree(directory)
                 return "" if found == diff_id else f"has another content now: {found}"
             with self._scratch() as scratch:
                 difference = compare_with_blob(directory, blob, f"{scratch}/layer")

@@ -9,7 +9,7 @@ import os
 import time
 
 from buildkit.errors import BuildError
-from buildkit.fsck.trees import digest_of_tree, tar_digest
+from buildkit.fsck.trees import digest_of_layer, tar_digest
 from buildkit.oci.config import ImageConfig
 from buildkit.oci.digest import Digest
 from buildkit.snapshot.compression import detect
@@ -27,7 +27,7 @@ def rebuild(root: StateRoot) -> None:
     }
     for diff_id, directory in list(directories.items()):
         with contextlib.suppress(OSError, BuildError):
-            digest, size = digest_of_tree(directory)
+            digest, size = digest_of_layer(directory)
             if digest == diff_id:
                 _add_layer(root, diff_id, size, "packed")
                 del directories[diff_id]

@@ -15,7 +15,9 @@ from buildkit.snapshot.compression import DecompressingReader, detect
 from buildkit.snapshot.foreign import unpack_foreign
 from buildkit.snapshot.hashing import HashingSink
 from buildkit.snapshot.layer import pack_directory
+from buildkit.snapshot.layers import is_in_pieces
 from buildkit.snapshot.marks import is_opaque
+from buildkit.snapshot.pieces import pack_pieces
 from buildkit.tree.entry import Entry, text
 from buildkit.tree.walk import walk
 
@@ -23,8 +25,17 @@ _CHUNK = 1 << 20
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
+def digest_of_layer(directory: str) -> tuple[Digest, int]:
+    """Return digest and size of the tar of the layer in `directory`, made here."""
+    if not is_in_pieces(directory):
+        return digest_of_tree(directory)
+    with HashingSink() as hashing:
+        pack_pieces(directory, hashing)
+        return hashing.digest(), hashing.size
+
+
 def digest_of_tree(directory: str) -> tuple[Digest, int]:
-    """Return digest and size of the tar that the layer in `directory` packs to."""
+    """Return digest and size of the tar that the tree of the layer in `directory` packs to."""
     fd = os.open(f"{directory}/fs", _DIRECTORY)
     try:
         with HashingSink() as hashing:

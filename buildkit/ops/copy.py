@@ -73,7 +73,7 @@ def copy_into(
     `check` is called often and may raise to stop. `owner_view` is where names of --chown are looked
     up when that is not `parent` (--link). Raises StepError, ContextError, StoreError.
     """
-    chmod = _mode(op.chmod) if op.chmod else None
+    chmod = mode_of(op.chmod) if op.chmod else None
     owner = None
     if op.chown:
         owner = find_owner(op.chown, parent if owner_view is None else owner_view)
@@ -92,7 +92,8 @@ def copy_into(
     return Copied(copier.files, copier.size)
 
 
-def _mode(text: str) -> Mode:
+def mode_of(text: str) -> Mode:
+    """Return what a --chmod says. Raises DefinitionError."""
     try:
         return parse_chmod(text)
     except FlagError as error:

@@ -176,7 +176,7 @@ class Listing:
         number: int = 0,
     ) -> Entry:
         """Return the entry of `row`, which lies in the directory `parent` of the tree."""
-        name, raw, size, _, _, inode, links, uid, gid, rdev, device = row
+        name, raw, size, mtime_ns, _, inode, links, uid, gid, rdev, device = row
         kind = _KINDS[stat.S_IFMT(raw)]
         content = ""
         xattrs: Xattrs = ()
@@ -198,6 +198,7 @@ class Listing:
             content=content,
             xattrs=xattrs,
             same=0,
+            mtime_ns=mtime_ns,
         )
 
     def mode(self, raw: int, path: str) -> int:

@@ -4,10 +4,11 @@ In: an op, the results of its inputs, what was selected for it. Out: `Outcome`. 
 build first misses its cache; nothing of it is needed before.
 """
 
-import json
 import os
+import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
+from json.encoder import encode_basestring_ascii as quoted
 from typing import TypeAlias
 
 from buildkit.cache.result import Outcome, Usage
@@ -16,23 +17,31 @@ from buildkit.errors import Cancelled, StepError
 from buildkit.llb.op import CopyOp, ExecOp, GitOp, HttpOp, MkdirOp
 from buildkit.ops.chown import Owner
 from buildkit.ops.copy import LinkFrom, copy_into
+from buildkit.ops.copy_plan import Plan, plan
 from buildkit.ops.earlier import WORTHWHILE, EarlierLayer, last_result
 from buildkit.ops.execute import Setting, execute
 from buildkit.ops.grants import Grants
 from buildkit.ops.leaks import LeakWatch, values_of
 from buildkit.ops.mkdir import make_directory
 from buildkit.ops.origins import Origins
+from buildkit.ops.plan_reading import PlanReading
 from buildkit.ops.remotes import Remotes
 from buildkit.ops.sandboxes import Sandboxes
 from buildkit.ops.selection import Selection
 from buildkit.ops.stores import Stores
+from buildkit.ops.target import can_own, failing
 from buildkit.progress.cancel import Cancel
 from buildkit.progress.reporter import StepReporter
 from buildkit.snapshot.layers import Layers
+from buildkit.snapshot.piece_writer import NewItems
 from buildkit.snapshot.snapshot import Active, Change, Committed, Snapshot
+from buildkit.snapshot.store import Candidates
 from runtime import accounts, owners
 from runtime.accounts import Account
 from runtime.mounts import mounted_overlay_fd
+
+_SMALL = 64 << 10
+"""Bytes: files that are larger on average are written at once, for that costs most."""
 
 Salvage: TypeAlias = Callable[[int], None]
 """Is shown the file system of a step that failed, by a descriptor; it is removed after that."""
@@ -79,18 +88,64 @@ class Performer:
             seen = None if op.link and not op.chown else parent
             view = None if seen is None else stack.enter_context(views.view(seen))
             active = self._prepared(stack, below)
+            on = None if below is None else view
+            planned = self._plan(op, selection, trees, on, active, owner_view=view)
+            if planned is not None:
+                reading = stack.enter_context(PlanReading(planned, trees, cancel.check))
+                return _outcome(self._commit_planned(op, active, planned, reading), parent)
             link_from = self._earlier(op, selection, stack)
             copy_into(
                 op,
                 selection,
                 trees,
-                None if below is None else view,
+                on,
                 active.upper,
                 check=cancel.check,
                 link_from=link_from,
                 owner_view=view,
             )
             return _outcome(self._commit(active, below), parent)
+
+    def _plan(
+        self,
+        op: CopyOp,
+        selection: Selection,
+        trees: Mapping[int, Tree],
+        parent: int | None,
+        active: Active,
+        *,
+        owner_view: int | None,
+    ) -> Plan | None:
+        """Return the plan of a copy of many small files, None where there is or need be none."""
+        entries = [entry for root in selection.roots for entry in selection.entries(root)]
+        if len(entries) < WORTHWHILE or sum(one.size for one in entries) > len(entries) * _SMALL:
+            return None
+        with failing(op.dest, active.upper):
+            planned = plan(
+                op,
+                selection,
+                trees,
+                parent,
+                owner_view=owner_view,
+                clamp=self._clamp,
+                now=time.time_ns(),
+            )
+            if planned is None or not can_own(active.directory, planned.owners):
+                return None
+        return planned
+
+    def _commit_planned(
+        self, op: CopyOp, active: Active, planned: Plan, reading: PlanReading
+    ) -> Committed:
+        earlier = last_result(self._stores.root, op)
+        new = NewItems(planned.items, reading.contents, planned.changed, earlier)
+        return self._stores.snapshots.commit_items(
+            active,
+            new,
+            candidates=self._candidates(active.parent),
+            clamp=self._clamp,
+            watch=self._watch(),
+        )
 
     def _earlier(self, op: CopyOp, selection: Selection, stack: ExitStack) -> LinkFrom | None:
         """Return what finds files to link to in what `op` gave last time, None without any.
@@ -207,13 +262,19 @@ class Performer:
         return active
 
     def _commit(self, active: Active, parent: Snapshot | None) -> Committed:
-        chain = "" if parent is None else str(parent.chain)
         return self._stores.snapshots.commit(
             active,
-            candidates=lambda found: self._stores.cache.candidates(chain, found),
+            candidates=self._candidates(parent),
             clamp=self._clamp,
-            watch=LeakWatch(self._values) if self._values else None,
+            watch=self._watch(),
         )
+
+    def _candidates(self, parent: Snapshot | None) -> Candidates:
+        chain = "" if parent is None else str(parent.chain)
+        return lambda found: self._stores.cache.candidates(chain, found)
+
+    def _watch(self) -> LeakWatch | None:
+        return LeakWatch(self._values) if self._values else None
 
 
 def _copies() -> bool:
@@ -239,4 +300,7 @@ def _outcome(committed: Committed, parent: Snapshot | None) -> Outcome:
 
 def _listing(changes: Sequence[Change]) -> bytes:
     """Return changes as the records keep them: a JSON list `[path, kind, size]` a line."""
-    return "".join(f"{json.dumps(change)}\n" for change in changes).encode()
+    # What json.dumps gives, in an eighth of its time; there are as many as files.
+    return "".join(f'[{quoted(path)}, "{kind}", {size}]\n' for path, kind, size in changes).encode(
+        "ascii"
+    )

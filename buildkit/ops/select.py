@@ -69,7 +69,11 @@ class _Selecting:
     def _spec(self, roots: list[Root]) -> str:
         """Return a text for all that decides about a digest, but what is in the directories."""
         op = self._op
-        files = [self.entries(root) for root in roots if not root.directory]
+        files = [
+            [entry._replace(mtime_ns=0) for entry in self.entries(root)]
+            for root in roots
+            if not root.directory
+        ]
         tree = self._trees[roots[0].origin]
         flags = (op.exclude, op.parents, op.chmod, bool(op.chown), op.keep_owner, tree.plain_modes)
         # They are many, so only their digest is kept.

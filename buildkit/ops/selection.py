@@ -28,6 +28,7 @@ class Entry(NamedTuple):
     `path` is relative to its root, empty for the root itself. `content`: sha256 in hex of a file,
     target of a link, `MAJOR:MINOR` of a device. `same`: files of one root with equal numbers other
     than 0 are one file (hard links). `mode`: the 12 permission bits, 0 where --chmod replaces them.
+    `mtime_ns` is in no key; of directories it is not known here and 0.
     """
 
     path: str
@@ -39,6 +40,7 @@ class Entry(NamedTuple):
     content: str
     xattrs: Xattrs
     same: int
+    mtime_ns: int = 0
 
 
 class Root(NamedTuple):
@@ -93,7 +95,7 @@ def digest_of(roots: Iterable[tuple[Root, tuple[Entry, ...]]]) -> Digest:
 
 
 def _record(entry: Entry) -> str:
-    path, kind, mode, uid, gid, _, content, xattrs, same = entry
+    path, kind, mode, uid, gid, _, content, xattrs, same, _ = entry
     marks = _xattrs_text(xattrs) if xattrs else ""
     return f"{path}\0{kind}\0{mode:o}\0{uid}\0{gid}\0{content}\0{marks}\0{same}\0"
 

@@ -8,9 +8,11 @@ Paths are canonical (links were followed by `resolve`), relative, empty for the 
 goes through a link: both trees are walked by descriptors with O_NOFOLLOW (S13).
 """
 
+import contextlib
 import errno
 import os
 import stat
+from collections.abc import Iterable, Iterator
 
 from buildkit.context.descent import Descent
 from buildkit.context.paths import join, within
@@ -249,6 +251,29 @@ def failure(error: OSError, path: str, upper: str) -> StoreError:
         f"cannot write {path}: {(error.strerror or str(error)).lower()}",
         hint=outside if error.errno == errno.EINVAL else "",
     )
+
+
+@contextlib.contextmanager
+def failing(path: str, upper: str) -> Iterator[None]:
+    """Turn OSError in the block into what `failure` says."""
+    try:
+        yield
+    except OSError as error:
+        raise failure(error, path, upper) from error
+
+
+def can_own(directory: str, wanted: Iterable[Owner]) -> bool:
+    """Say whether files in `directory`, which is private, can be given to all these."""
+    path = f"{directory}/owned"
+    os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+    try:
+        for owner in wanted:
+            owners.give(path, *owner)
+    except OSError:
+        return False
+    finally:
+        os.unlink(path)
+    return True
 
 
 def set_attributes(fd: int, attributes: Attributes) -> None:

@@ -13,6 +13,7 @@ from buildkit.images import ImageStore
 from buildkit.oci.digest import Digest
 from buildkit.oci.reference import Reference
 from buildkit.snapshot.adapted import adapt
+from buildkit.snapshot.layers import PIECES, Layers
 from buildkit.state.root import StateRoot
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -56,13 +57,13 @@ def _share_layer(root: StateRoot, new: StateRoot, diff_id: Digest) -> None:
     root.use("layer", diff_id)
     with new.writing("layers"):
         os.mkdir(target, 0o700)
-        fd = os.open(f"{source}/{_TREE}", _DIRECTORY)
+        fd = os.open(Layers(root).fs(diff_id), _DIRECTORY)
         try:
             adapt(fd, f"{target}/{_TREE}", parent_fd=None, directories=(), void=frozenset())
         finally:
             os.close(fd)
         for name in os.listdir(source):
-            if name not in (_TREE, _ADAPTED):
+            if name not in (_TREE, _ADAPTED, PIECES):
                 os.link(f"{source}/{name}", f"{target}/{name}")
     with root.reading():
         row = root.database().execute("SELECT * FROM layer WHERE diff_id=?", (diff_id,)).fetchone()

@@ -6,6 +6,9 @@ hides everything below it) are empty; `deletes` and `implied` name directories, 
 after it, that hold whiteouts and whose attributes are not part of the layer. These two only layers
 from elsewhere have, and for their sake trees `on/<chain>/fs` (see `adapted.py`).
 
+A large COPY is kept as its tar (`pieces.py`), in `tar/`, and `fs` is made when it is asked for. It
+is trusted in the boot that made it, which `tar/boot` names, and made again in another one.
+
 A layer is installed by one rename, its row follows. So a directory without a row is the work of
 a command that died between the two; it is replaced. Layers are not synced one by one: a row has
 the boot it was made in, and `synced` once a syncfs(2) came after it. A layer that was not synced
@@ -14,6 +17,7 @@ before the machine went down is not trusted (docs/store.md, "What is durable whe
 
 import os
 import time
+from _thread import allocate_lock  # `threading` itself is 1 ms for classes
 from collections.abc import Iterable
 from typing import Literal
 
@@ -23,6 +27,16 @@ from buildkit.state.removal import remove_tree
 from buildkit.state.root import StateRoot
 from runtime import syscalls
 from runtime.values import NamedTuple
+
+PIECES = "tar"
+"""The directory of the pieces of a layer's tar."""
+
+INDEX = "index"
+"""The file in it that tells of them; it is written last."""
+
+_BOOT = "boot"
+_SYNCED = "synced"
+"""Stands there for a boot where none has a name."""
 
 Sign = Literal["root", "hides", "deletes", "implied"]
 
@@ -45,14 +59,23 @@ class Layers:
         self._root = root
         self._found: set[Digest] = set()
         self._signs: dict[Digest, frozenset[str]] = {}
+        self._trees: set[Digest] = set()
+        self._making = allocate_lock()
 
     def directory(self, diff_id: Digest) -> str:
         """Return where the layer is, or would be."""
         return self._root.path("layers", diff_id.hex)
 
     def fs(self, diff_id: Digest) -> str:
-        """Return the layer's tree."""
-        return self.directory(diff_id) + "/fs"
+        """Return the layer's tree, which is made where only its tar is kept. Raises StoreError."""
+        directory = self.directory(diff_id)
+        if diff_id not in self._trees:
+            with self._making:
+                if is_in_pieces(directory) and not has_tree(directory, self._root.boot_id):
+                    self._make_tree(diff_id, directory)
+                if os.path.isdir(f"{directory}/fs"):
+                    self._trees.add(diff_id)
+        return f"{directory}/fs"
 
     def has(self, diff_ids: Iterable[Digest]) -> bool:
         """Mark the layers as in use, then say whether all are here and to be trusted."""
@@ -117,6 +140,7 @@ class Layers:
             self._insert(record)
         self._found.add(record.diff_id)
         self._signs.pop(record.diff_id, None)
+        self._trees.discard(record.diff_id)
         with self._root.writing("tmp"):
             remove_tree(stale)
 
@@ -134,12 +158,8 @@ class Layers:
             ).fetchall()
         if not rows and not also_blobs:
             return
-        fd = os.open(self._root.top, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            with self._root.writing():
-                syscalls.syncfs(fd)
-        finally:
-            os.close(fd)
+        with self._root.writing():
+            self._sync()
         if not rows:
             return
         with self._root.transaction() as transaction:
@@ -158,7 +178,40 @@ class Layers:
             )
         if row is None or not (row[1] or (row[0] and row[0] == self._root.boot_id)):
             return False
-        return os.path.isdir(self.fs(diff_id))
+        directory = self.directory(diff_id)
+        return os.path.isdir(f"{directory}/fs") or is_in_pieces(directory)
+
+    def _make_tree(self, diff_id: Digest, directory: str) -> None:
+        """Make the tree beside the pieces in `directory`."""
+        # Most builds make no tree of pieces.
+        from buildkit.snapshot.tree_of_pieces import make_tree
+
+        made = self._root.tmp()
+        try:
+            with self._root.writing("tmp"):
+                make_tree(directory, diff_id, f"{made}/fs")
+                boot = self._root.boot_id
+                if not boot:
+                    self._sync()
+                with open(f"{made}/{_BOOT}", "x", encoding="ascii") as file:
+                    file.write(boot or _SYNCED)
+            with exclusive(self._root, "layers"), self._root.writing(f"layers/{diff_id.hex}"):
+                if not has_tree(directory, boot):
+                    # So a tree of another boot never stands beside the name of this one.
+                    if os.path.lexists(f"{directory}/fs"):
+                        os.rename(f"{directory}/fs", f"{made}/stale")
+                    os.rename(f"{made}/{_BOOT}", f"{directory}/{PIECES}/{_BOOT}")
+                    os.rename(f"{made}/fs", f"{directory}/fs")
+        finally:
+            with self._root.writing("tmp"):
+                remove_tree(made)
+
+    def _sync(self) -> None:
+        fd = os.open(self._root.top, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            syscalls.syncfs(fd)
+        finally:
+            os.close(fd)
 
     def _insert(self, record: LayerRecord) -> None:
         with self._root.transaction() as transaction:
@@ -167,6 +220,21 @@ class Layers:
                 " boot_id, synced, used) VALUES(?, ?, ?, ?, ?, ?, ?, 0, ?)",
                 (*record, self._root.boot_id, time.time()),
             )
+
+
+def is_in_pieces(directory: str) -> bool:
+    """Say whether the layer in `directory` is kept as its tar; it may have its tree as well."""
+    return os.path.isfile(f"{directory}/{PIECES}/{INDEX}")
+
+
+def has_tree(directory: str, boot_id: str) -> bool:
+    """Say whether the tree beside the pieces in `directory` is there and to be trusted."""
+    try:
+        with open(f"{directory}/{PIECES}/{_BOOT}", encoding="ascii") as file:
+            made = file.read()
+    except FileNotFoundError:
+        return False
+    return made in (_SYNCED, boot_id) and os.path.isdir(f"{directory}/fs")
 
 
 def make_sign(directory: str, sign: Sign, paths: Iterable[bytes] = ()) -> None:

@@ -17,12 +17,16 @@ from buildkit.snapshot.commit import Packed, is_layer, pack_upper
 from buildkit.snapshot.foreign import unpack_foreign
 from buildkit.snapshot.hashing import HashingSink
 from buildkit.snapshot.layer import pack_directory, pack_without_times
-from buildkit.snapshot.layers import LayerRecord, Layers, make_sign
+from buildkit.snapshot.layers import PIECES, LayerRecord, Layers, is_in_pieces, make_sign
 from buildkit.snapshot.listing import listing
-from buildkit.snapshot.snapshot import Active, Change, Committed, Snapshot
+from buildkit.snapshot.piece_writer import NewItems, digest_with_times, write_pieces
+from buildkit.snapshot.pieces import Index, pack_pieces, read_index
+from buildkit.snapshot.snapshot import Active, Change, ChangeKind, Committed, Snapshot
 from buildkit.snapshot.stacks import Stacks
 from buildkit.snapshot.store import Candidates, Watch
 from buildkit.state.root import StateRoot
+from buildkit.tree.entry import text
+from buildkit.tree.walk import outline
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -55,15 +59,80 @@ class Maker:
                     with_root=with_root,
                     watch=watch,
                 )
-            for earlier, created in () if candidates is None else candidates(packed.fingerprint):
-                if clamp is not None and created[:19] > _rfc3339(clamp)[:19]:
-                    continue  # its times are not those this layer shall have
+            for earlier, created in self._eligible(candidates, packed, clamp):
                 if self._is_layer(fd, packed, earlier, with_root=with_root):
                     packed = packed._replace(diff_id=earlier)
                     return _committed(active, packed, created, reused=True)
         created = _rfc3339(clamp)
         self._install(f"{active.directory}/layer", packed, created, with_root=with_root)
         return _committed(active, packed, created, reused=False)
+
+    def commit_items(
+        self,
+        active: Active,
+        new: NewItems,
+        candidates: Candidates | None,
+        clamp: int | None,
+        watch: Watch | None,
+    ) -> Committed:
+        """Make a layer of items; the upper of `active` is not used."""
+        directory = f"{active.directory}/layer"
+        folder = f"{directory}/{PIECES}"
+        written = write_pieces(
+            folder,
+            new.items,
+            new.contents,
+            seed=self._store_seed(),
+            root=self._stacks.root_of(active.parent),
+            earlier=self._earlier(new.earlier),
+            watch=watch,
+        )
+        packed = Packed(
+            diff_id=written.diff_id,
+            size=written.size,
+            files=len(new.items),
+            fingerprint=written.fingerprint,
+            changes=tuple(_changes(new)),
+        )
+        for earlier, created in self._eligible(candidates, packed, clamp):
+            if self._is_layer_in_pieces(folder, packed, earlier):
+                packed = packed._replace(diff_id=earlier)
+                return _committed(active, packed, created, reused=True)
+        os.rmdir(active.upper)
+        created = _rfc3339(clamp)
+        self._install(directory, packed, created, with_root=False)
+        return _committed(active, packed, created, reused=False)
+
+    def _earlier(self, diff_id: Digest | None) -> str | None:
+        """Return the directory of a layer to take items from, if it is here as pieces."""
+        if diff_id is None or not self._layers.has((diff_id,)):
+            return None
+        directory = self._layers.directory(diff_id)
+        return directory if is_in_pieces(directory) else None
+
+    def _eligible(
+        self, candidates: Candidates | None, packed: Packed, clamp: int | None
+    ) -> Iterator[tuple[Digest, str]]:
+        """Yield those candidates whose times are such as this layer may have."""
+        for earlier, created in () if candidates is None else candidates(packed.fingerprint):
+            if clamp is None or created[:19] <= _rfc3339(clamp)[:19]:
+                yield earlier, created
+
+    def _is_layer_in_pieces(self, folder: str, packed: Packed, earlier: Digest) -> bool:
+        """Whether the tar in `folder`, with the times of the layer `earlier`, is that very one."""
+        if not self._layers.has((earlier,)) or self._layers.origin(earlier) != "packed":
+            return False
+        if earlier == packed.diff_id:
+            return True
+        if self._layers.has_sign(earlier, "root"):
+            return False
+        index = self._index(earlier)
+        if index is not None:
+            times = ((one.path, one.mtime_ns) for one in index.all())
+            return digest_with_times(folder, times) == earlier
+        with self._stacks.opened(earlier) as fd:
+            found = (one for one, _ in outline(fd) if one.path)
+            return digest_with_times(folder, ((one.path, one.mtime_ns) for one in found)) == earlier
 
     def unpack(self, layer: Reader, directory: str, expected: Digest | None) -> Digest:
         """Take a layer from a tar; `directory` is private and new."""
@@ -88,13 +157,19 @@ class Maker:
         """Write the tar of a layer that was packed here to `sink`; return its size."""
         if self._layers.origin(diff_id) != "packed":
             raise StoreError(f"layer {diff_id} was not packed here, its tar cannot be made")
-        with HashingSink() as hashing, self._stacks.opened(diff_id) as fd:
+        self._stacks.need((diff_id,))
+        directory = self._layers.directory(diff_id)
+        with HashingSink() as hashing:
 
             def both(block: bytes) -> None:
                 hashing(block)
                 sink(block)
 
-            pack_directory(fd, both, with_root=self._layers.has_sign(diff_id, "root"))
+            if is_in_pieces(directory):
+                pack_pieces(directory, both)
+            else:
+                with self._stacks.opened(diff_id) as fd:
+                    pack_directory(fd, both, with_root=self._layers.has_sign(diff_id, "root"))
             found = hashing.digest()
         if found != diff_id:
             raise StoreError(
@@ -107,14 +182,28 @@ class Maker:
         """Return a digest of all in the layer but times; None for one from elsewhere."""
         if self._layers.origin(diff_id) != "packed":
             return None
+        index = self._index(diff_id)
+        if index is not None:
+            folder = f"{self._layers.directory(diff_id)}/{PIECES}"
+            return digest_with_times(folder, ((one.path, 0) for one in index.all()))
         with HashingSink() as hashing, self._stacks.opened(diff_id) as fd:
             pack_without_times(fd, hashing, with_root=self._layers.has_sign(diff_id, "root"))
             return hashing.digest()
 
     def changes(self, diff_id: Digest) -> tuple[Change, ...]:
         """Return what the layer holds."""
+        index = self._index(diff_id)
+        if index is not None:
+            return tuple(Change(text(one.path), "added", one.size) for one in index.all())
         with self._stacks.opened(diff_id) as fd:
             return tuple(listing(fd, with_root=self._layers.has_sign(diff_id, "root")))
+
+    def _index(self, diff_id: Digest) -> Index | None:
+        """Return what is in a layer that is kept as its tar, None for another one."""
+        self._stacks.need((diff_id,))
+        directory = self._layers.directory(diff_id)
+        with self._root.writing("layers"):
+            return read_index(f"{directory}/{PIECES}") if is_in_pieces(directory) else None
 
     def _install(self, directory: str, packed: Packed, created: str, *, with_root: bool) -> None:
         if with_root:
@@ -157,6 +246,12 @@ class Maker:
                 )
             self._seed = int(row[0], 16)
         return self._seed
+
+
+def _changes(new: NewItems) -> Iterator[Change]:
+    for item in new.items:
+        kind: ChangeKind = "changed" if item.path in new.changed else "added"
+        yield Change(text(item.path), kind, item.size)
 
 
 def _committed(active: Active, packed: Packed, created: str, *, reused: bool) -> Committed:

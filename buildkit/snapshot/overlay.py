@@ -24,6 +24,7 @@ from buildkit.state.root import StateRoot
 
 if TYPE_CHECKING:
     from buildkit.snapshot.making import Maker
+    from buildkit.snapshot.piece_writer import NewItems
 
 
 class OverlayStore:
@@ -87,6 +88,22 @@ class OverlayStore:
         try:
             with self._root.writing("tmp"):
                 return self._maker().commit(active, candidates, clamp, watch)
+        finally:
+            self.discard(active)
+
+    def commit_items(
+        self,
+        active: Active,
+        new: "NewItems",
+        *,
+        candidates: Candidates | None = None,
+        clamp: int | None = None,
+        watch: Watch | None = None,
+    ) -> Committed:
+        """See `SnapshotStore`."""
+        try:
+            with self._root.writing("tmp"):
+                return self._maker().commit_items(active, new, candidates, clamp, watch)
         finally:
             self.discard(active)
 

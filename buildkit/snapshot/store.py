@@ -9,12 +9,15 @@ express).
 
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
-from typing import Protocol, TypeAlias
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from buildkit.content.streams import Reader, Sink
 from buildkit.oci.digest import Digest, Fingerprint
 from buildkit.snapshot.snapshot import Active, Change, Committed, Snapshot
 from buildkit.tree.entry import Entry
+
+if TYPE_CHECKING:
+    from buildkit.snapshot.piece_writer import NewItems
 
 Candidates: TypeAlias = Callable[[Fingerprint], Sequence[tuple[Digest, str]]]
 """Earlier results on the same parent with this fingerprint: diff ID and RFC 3339 time of each."""
@@ -77,6 +80,22 @@ class SnapshotStore(Protocol):
         all but times, the earlier layer is taken (`reused`). `clamp`: no time in the layer is
         later than that (seconds since the epoch). `watch` sees all that goes into the layer.
         Nothing may be running or mounted on it.
+        """
+        ...
+
+    def commit_items(
+        self,
+        active: Active,
+        new: "NewItems",
+        *,
+        candidates: Candidates | None = None,
+        clamp: int | None = None,
+        watch: Watch | None = None,
+    ) -> Committed:
+        """Make a layer of items that come with what they hold, and not of the upper directory.
+
+        All else is as with `commit`; `clamp` only says which candidates will do. Raises what
+        `new.contents` does, too.
         """
         ...
 

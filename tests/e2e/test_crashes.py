@@ -25,7 +25,7 @@ COPY --from=one /many .
 RUN echo done > done && chown -R 1:1 .
 """
 TREE = (
-    *(f"file many/{number} text={number}" for number in range(1, 101)),
+    *(f"file many/{number} text={number}" for number in range(1, 171)),
     *(f"file many/sub/{number}" for number in range(50)),
 )
 

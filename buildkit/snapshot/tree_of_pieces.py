@@ -1,0 +1,149 @@
+"""The tree of a layer that is kept as its tar: made when somebody needs it.
+
+In: the directory of the layer. Out: its `fs`, as a copy into an upper directory would have made
+it, times to the nanosecond. The tar is hashed while it is read, so that a damaged one gives an
+error and no tree.
+"""
+
+import os
+import stat
+from collections.abc import Iterator
+from itertools import count
+
+from buildkit.errors import StoreError
+from buildkit.oci.digest import Digest
+from buildkit.snapshot import rootdir
+from buildkit.snapshot.hashing import HashingSink
+from buildkit.snapshot.layers import PIECES
+from buildkit.snapshot.pieces import Index, Item, Pieces, read_index
+from buildkit.tree.descent import Descent
+from runtime import owners
+
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+def make_tree(directory: str, diff_id: Digest, target: str) -> None:
+    """Make `target`, the tree of the layer `diff_id` in `directory`.
+
+    What is there after an error is the caller's to remove. Raises StoreError, OSError.
+    """
+    index = read_index(f"{directory}/{PIECES}")
+    os.mkdir(target, 0o700)
+    rootdir.write(target, index.root_attributes())
+    fd = os.open(target, _DIRECTORY)
+    try:
+        with Pieces(f"{directory}/{PIECES}", index.extents) as pieces, _Stream(pieces) as stream:
+            with Descent(fd) as way:
+                _Growing(index, stream, way, fd).run()
+            if stream.digest() != diff_id:
+                raise StoreError(
+                    f"layer {diff_id} is damaged",
+                    hint="pybuild fsck --repair drops it, then build again",
+                )
+    finally:
+        os.close(fd)
+
+
+class _Stream:
+    """The tar, from its beginning to its end, hashed on the way."""
+
+    def __init__(self, pieces: Pieces) -> None:
+        self._hashing = HashingSink()
+        self._blocks = pieces.blocks(0, pieces.size)
+        self._block = memoryview(b"")
+        self._end = 0
+
+    def __enter__(self) -> "_Stream":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._hashing.close()
+
+    def take(self, start: int, end: int) -> Iterator[memoryview]:
+        """Yield the bytes `start` to `end`, which lie behind what was taken before."""
+        while start < end:
+            while self._end <= start:
+                self._more()
+            begin = self._end - len(self._block)
+            part = self._block[start - begin : end - begin]
+            start += len(part)
+            yield part
+
+    def digest(self) -> Digest:
+        """Read the rest and return the digest of all."""
+        for block in self._blocks:
+            self._hashing(block)
+        return self._hashing.digest()
+
+    def _more(self) -> None:
+        block = next(self._blocks)
+        self._hashing(block)
+        self._block = memoryview(block)
+        self._end += len(block)
+
+
+class _Growing:
+    """One `make_tree`."""
+
+    def __init__(self, index: Index, stream: _Stream, way: Descent, root_fd: int) -> None:
+        self._index = index
+        self._stream = stream
+        self._way = way
+        self._root_fd = root_fd
+        self._open: list[Item] = []
+        """The directories that the way leads through."""
+
+    def run(self) -> None:
+        for number, fields in zip(count(), self._index.items, strict=False):
+            item = Item._make(fields)
+            while self._open and not item.path.startswith(self._open[-1].path + b"/"):
+                self._leave()
+            name = item.path.rpartition(b"/")[2]
+            if stat.S_ISDIR(item.mode):
+                os.mkdir(name, 0o700, dir_fd=self._way.fd)
+                self._way.enter(name)
+                self._open.append(item)
+            elif stat.S_ISLNK(item.mode):
+                self._symlink(item, name)
+            elif item.link:
+                # The plan of a copy lets no path get too long for that.
+                os.link(item.link, name, src_dir_fd=self._root_fd, dst_dir_fd=self._way.fd)
+            else:
+                self._file(number, item, name)
+        while self._open:
+            self._leave()
+
+    def _leave(self) -> None:
+        """Finish a directory: nothing is written into it any more."""
+        _complete(self._way.fd, self._open.pop())
+        self._way.leave()
+
+    def _symlink(self, item: Item, name: bytes) -> None:
+        fd = self._way.fd
+        os.symlink(item.target, name, dir_fd=fd)
+        owners.give(owners.at(fd, name), item.uid, item.gid)
+        os.utime(name, ns=(item.mtime_ns, item.mtime_ns), dir_fd=fd, follow_symlinks=False)
+
+    def _file(self, number: int, item: Item, name: bytes) -> None:
+        fd = os.open(name, _NEW_FILE, item.mode & 0o777, dir_fd=self._way.fd)
+        try:
+            start = self._index.content(number)
+            for part in self._stream.take(start, start + item.size):
+                left = part
+                while left:
+                    left = left[os.write(fd, left) :]
+            _complete(fd, item)
+        finally:
+            os.close(fd)
+
+
+def _complete(fd: int, item: Item) -> None:
+    """Give an open file or directory, just made, what it lacks of owner, mode and time."""
+    found = os.fstat(fd)
+    if owners.are_recorded() or (found.st_uid, found.st_gid) != (item.uid, item.gid):
+        owners.give(fd, item.uid, item.gid)
+        os.fchmod(fd, stat.S_IMODE(item.mode))
+    elif found.st_mode != item.mode:
+        os.fchmod(fd, stat.S_IMODE(item.mode))
+    os.utime(fd, ns=(item.mtime_ns, item.mtime_ns))
