@@ -12,8 +12,8 @@ from buildkit.archive.load import Loaded
 from buildkit.archive.members import Members, read_whole
 from buildkit.attestation.statement import (
     IN_TOTO,
+    KINDS,
     MAX_STATEMENT,
-    PREDICATES,
     AttestationKind,
     parsed,
     statement_of,
@@ -25,8 +25,6 @@ from buildkit.oci.fields import MAX_DOCUMENT
 from buildkit.oci.index import Index
 from buildkit.oci.manifest import Manifest
 from runtime.values import NamedTuple
-
-_KINDS: dict[str, AttestationKind] = {said: kind for kind, said in PREDICATES.items()}
 
 
 class Came(NamedTuple):
@@ -51,7 +49,7 @@ def statements_in(members: Members, images: Sequence[Loaded]) -> Iterator[Came]:
         if image is None or len(manifest.layers) != 1:
             continue
         said = parsed(_part(members, manifest.layers[0], MAX_STATEMENT), f"artifact {entry.digest}")
-        kind = _KINDS.get(said["predicateType"])
+        kind = KINDS.get(said["predicateType"])
         if kind is not None:
             yield Came(image, kind, statement_of(kind, said.get("predicate"), image))
 

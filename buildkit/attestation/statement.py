@@ -29,6 +29,7 @@ PREDICATES: dict[AttestationKind, str] = {
     "sbom": "https://cyclonedx.org/bom",
     "provenance": "https://slsa.dev/provenance/v1",
 }
+KINDS: dict[str, AttestationKind] = {said: kind for kind, said in PREDICATES.items()}
 FILES: dict[AttestationKind, str] = {"sbom": "sbom.cdx.json", "provenance": "provenance.json"}
 """What they are called beside exported files."""
 

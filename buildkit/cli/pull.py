@@ -15,7 +15,7 @@ from buildkit.errors import UsageError
 from buildkit.oci.digest import Digest
 from buildkit.oci.reference import Reference
 from buildkit.progress.cancel import Cancel
-from buildkit.progress.events import Emit
+from buildkit.progress.events import Emit, Warned
 from buildkit.progress.table import MODES, display_for
 from buildkit.worker import Worker
 
@@ -29,8 +29,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
     add = parser.add_argument
     parser.usage = "pybuild pull [OPTIONS] IMAGE..."
-    add("--platform", default="", metavar="OS/ARCH", help="of the image (this machine's)")
+    add("--platform", default="", metavar="OS/ARCH|all", help="of the image (this machine's)")
     add("--all-platforms", action="store_true", help="all images of an index, under one name")
+    add("--attestations", action="store_true", help="keep the SBOM and the provenance as well")
     add("--policy", default="always", choices=get_args(PullPolicy), help="when to ask (always)")
     add("-q", "--quiet", action="store_true", help="print the ID and nothing else")
     add("--progress", default="", choices=("", *MODES), metavar="|".join(MODES))
@@ -42,10 +43,13 @@ def command(args: argparse.Namespace) -> int:
     """Pull; return the exit status."""
     from buildkit.cli.access import access_of, platform_of, references_of
 
-    if args.all_platforms and (args.platform or args.policy != "always"):
-        raise UsageError("--all-platforms goes with neither --platform nor --policy")
+    whole = args.all_platforms or args.platform == "all"
+    if whole and (args.platform not in ("", "all") or args.policy != "always"):
+        raise UsageError("all platforms go with neither one of them nor --policy")
+    if args.attestations and args.policy == "never":
+        raise UsageError("--attestations are at a registry, which --policy=never does not ask")
     references = references_of(args.image)
-    platform = platform_of(args.platform)
+    platform = platform_of("" if whole else args.platform)
     access = access_of(args)
     lines = []
     mode = "quiet" if args.quiet else args.progress or "auto"
@@ -56,13 +60,15 @@ def command(args: argparse.Namespace) -> int:
         display_for(mode) as display,
     ):
         for reference in references:
-            if args.all_platforms:
-                lines.append(f"{_all(reference, worker, access, display.emit, cancel)}\n")
-                continue
-            image = obtain(
-                str(reference), platform, args.policy, worker, display.emit, cancel, access
-            )
-            lines.append(f"{image.config_digest}\n")
+            if whole:
+                found = _all(reference, worker, access, display.emit, cancel)
+            else:
+                found = obtain(
+                    str(reference), platform, args.policy, worker, display.emit, cancel, access
+                ).config_digest
+            if args.attestations:
+                _attestations(reference, found, worker, access, display.emit, cancel)
+            lines.append(f"{found}\n")
     sys.stdout.writelines(lines)
     return 0
 
@@ -76,3 +82,27 @@ def _all(
 
     with Registry(cancel, access) as registry:
         return Combiner(worker, registry, emit).pull_all(reference)
+
+
+def _attestations(
+    reference: Reference,
+    found: Digest,
+    worker: Worker,
+    access: "Access",
+    emit: Emit,
+    cancel: Cancel,
+) -> None:
+    """Keep what the registry has about an image, or about all images of an index."""
+    from buildkit.archive.pulled_statements import pull_statements
+    from buildkit.registry.client import Registry
+
+    images = {}
+    if worker.images.is_index(found):
+        images = {part.entry.digest: part.image for part in worker.images.parts(found)}
+    elif (manifest := worker.images.manifest(found)) is not None:
+        images = {manifest: found}
+    if not images:
+        emit(Warned(f"{reference.familiar} was made here: no registry is asked about it"))
+        return
+    with Registry(cancel, access) as registry:
+        pull_statements(registry, reference, images, worker, emit)

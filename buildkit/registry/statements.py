@@ -41,10 +41,17 @@ def statements_of(
             if not is_attestation(entry)
         ]
     for subject, platform in subjects:
-        for descriptor in referrers(repository, subject):
-            if descriptor.artifact_type == artifact_type:
-                data = _carried(repository, descriptor, subject, limit)
-                yield descriptor.digest, platform, data
+        for digest, data in statements_about(repository, subject, artifact_type, limit):
+            yield digest, platform, data
+
+
+def statements_about(
+    repository: Repository, subject: Digest, artifact_type: str, limit: int
+) -> Iterator[tuple[Digest, bytes]]:
+    """Yield the digests of artifacts about a manifest and what they carry, as `statements_of`."""
+    for descriptor in referrers(repository, subject):
+        if descriptor.artifact_type == artifact_type:
+            yield descriptor.digest, _carried(repository, descriptor, subject, limit)
 
 
 def _carried(repository: Repository, descriptor: Descriptor, subject: Digest, limit: int) -> bytes:

@@ -102,8 +102,13 @@ def test_attestations_lie_beside_an_image_that_stays_as_it_is(
     elsewhere = as_root.empty()
     elsewhere("load", "-i", place / "attested").ok()
     assert elsewhere.inspect(name)["Id"] == image
-    listed = [one("attest", "ls", name).ok().output for one in (attested, elsewhere)]
-    assert listed[0] == listed[1]
+    pulled = as_root.empty()
+    pulled("pull", INSECURE, name).ok()
+    assert "sha256" not in pulled("attest", "ls", name).ok().output
+    done = pulled("pull", "--attestations", INSECURE, name).ok()
+    assert f"kept sbom about {image[7:19]}" in done.errors
+    listed = [one("attest", "ls", name).ok().output for one in (attested, elsewhere, pulled)]
+    assert listed[0] == listed[1] == listed[2]
     assert listed[0].count("sha256:") == 2
     attested("rmi", name).ok()
     attested("prune", "-f").ok()
@@ -139,6 +144,10 @@ def test_images_of_several_platforms_have_theirs(as_root: Caller, registry: Dock
         listed = pybuild("attest", *options, "ls", "--format", "json", name).ok().output
         found = [json.loads(line) for line in listed.splitlines()]
         assert sorted(one["platform"] for one in found) == list(platforms)
+    pulled = as_root.empty()
+    index = pulled("pull", "-q", "--platform=all", "--attestations", INSECURE, name).ok().output
+    assert index in pulled("images", "-q", "--no-trunc").ok().output
+    assert pulled("attest", "ls", name).ok().output == pybuild("attest", "ls", name).ok().output
     one = pybuild("attest", "show", "--platform", platforms[1], "--predicate", name).ok().output
     request = json.loads(one)["buildDefinition"]["externalParameters"]["request"]
     assert request["args"]["platform"] == platforms[1]
