@@ -24,6 +24,7 @@ from buildkit.progress.cancel import Cancel
 from buildkit.progress.events import Emit
 from buildkit.records.record import build_identity
 from buildkit.solver.policy import CachePolicy
+from buildkit.state.root import StateRoot
 from buildkit.worker import Worker
 from grammar.instructions import Dockerfile
 from runtime.values import NamedTuple
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from buildkit.attestation.wanted import Wanted
     from buildkit.exporter.annotations import Annotation
     from buildkit.inventory.budget import Budget
+    from buildkit.ops.ssh import Agents
     from buildkit.remotecache.attributes import CachePlace
     from buildkit.remotecache.load import Shared
     from runtime.spec import Resources
@@ -91,6 +93,14 @@ class Ready(NamedTuple):
     grants: Grants
 
 
+def fetch_for(
+    request: BuildRequest, root: StateRoot, cancel: Cancel, agents: "Agents | None"
+) -> Fetch:
+    """Return how to get a context or Dockerfile that is not on this machine."""
+    keep = request.options.build_args.get(KEEP_GIT_DIR, "0")
+    return Fetch(root.tmp, cancel, request.secrets, agents, keep)
+
+
 @contextmanager
 def ready(request: BuildRequest, worker: Worker, cancel: Cancel) -> Iterator[Ready]:
     """Have context and Dockerfile at hand for the time of a block. Raises BuildError."""
@@ -103,8 +113,7 @@ def ready(request: BuildRequest, worker: Worker, cancel: Cancel) -> Iterator[Rea
             stack.callback(agents.close)
         fetch = None
         if not is_at_hand(request.context, request.dockerfile):
-            keep = request.options.build_args.get(KEEP_GIT_DIR, "0")
-            fetch = Fetch(worker.root.tmp, cancel, request.secrets, agents, keep)
+            fetch = fetch_for(request, worker.root, cancel, agents)
         main = find_main(request.context, request.dockerfile, fetch)
         contexts = BuildContexts(
             worker.root, main, request.context_sources, plain_modes=request.plain_modes

@@ -60,4 +60,4 @@ def answer(request: BuildRequest, args: argparse.Namespace) -> int:
     from buildkit.cli import outline, targets  # for the other two only
 
     run = outline.run if call.method == "outline" else targets.run
-    return run(request, call.format)
+    return run(request, args, call.format)

@@ -1,7 +1,8 @@
 """`pybuild check`: lint a Dockerfile without building it. Takes the options of `build`.
 
 Exit status: 0 nothing was found, 1 something was, or the Dockerfile cannot be built; 2 usage.
-Needs no store: base images that are there are looked into, for others what is known of them counts.
+Needs no store, but for a context that has to be fetched: base images that are there are looked
+into, for others what is known of them counts.
 """
 
 import argparse
@@ -13,6 +14,7 @@ from contextlib import ExitStack, contextmanager
 from buildkit.check import Checked, Find, check
 from buildkit.cli import call
 from buildkit.cli import request as build_request
+from buildkit.cli.dockerfile import definition_at
 from buildkit.cli.fix import fixed
 from buildkit.cli.listing import print_json
 from buildkit.cli.options import open_root, state_path
@@ -24,9 +26,9 @@ from buildkit.definition import placed
 from buildkit.errors import BuildError, ImageError, UsageError
 from buildkit.frontend.bases import BaseRequest
 from buildkit.images import ImageStore
-from buildkit.main_context import find_dockerfile
 from buildkit.oci.config import ResolvedImage
 from buildkit.request import BuildRequest
+from buildkit.state.root import StateRoot
 from grammar.source import Source
 
 
@@ -45,15 +47,16 @@ def command(args: argparse.Namespace) -> int:
 
 def run(request: BuildRequest, args: argparse.Namespace, form: str) -> int:
     """Check what `request` would build and print what was found."""
-    path, source = find_dockerfile(request.context, request.dockerfile)
-    if args.fix and path is None:
-        raise UsageError("--fix needs a file: the Dockerfile came from standard input")
     with ExitStack() as stack:
+        main, root = stack.enter_context(definition_at(request, args))
+        path, source = main.dockerfile, main.source
+        if args.fix and path is None:
+            raise UsageError("--fix needs a file: the Dockerfile came from elsewhere")
         context = None
-        if os.path.isdir(request.context):
-            context = LocalContext.open(request.context, dockerfile=path)
+        if os.path.isdir(main.directory):
+            context = LocalContext.open(main.directory, dockerfile=path, ignore=main.kept)
             stack.callback(context.close)
-        find = stack.enter_context(_images(args))
+        find = stack.enter_context(_images(args, root))
 
         def look(text: Source) -> Checked:
             platforms = request.platforms or (request.options.platform,)
@@ -106,9 +109,12 @@ def _show(checked: Checked, form: str) -> int:
 
 
 @contextmanager
-def _images(args: argparse.Namespace) -> Iterator[Find]:
-    """Give a way to look for images in the store, which is opened when the first is asked for."""
-    stores: list[ImageStore | None] = []
+def _images(args: argparse.Namespace, root: StateRoot | None) -> Iterator[Find]:
+    """Give a way to look for images in the store, which is opened when the first is asked for.
+
+    `root`: the store, if it is open already.
+    """
+    stores: list[ImageStore | None] = [] if root is None else [ImageStore(root)]
 
     def find(wanted: BaseRequest) -> ResolvedImage | None:
         if not stores:

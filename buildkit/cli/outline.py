@@ -26,9 +26,9 @@ def command(args: argparse.Namespace) -> int:
     return call.answer(build_request.request_of(args), args)
 
 
-def run(request: BuildRequest, form: str) -> int:
+def run(request: BuildRequest, args: argparse.Namespace, form: str) -> int:
     """Print the outline of the target that `request` asks for."""
-    with definition_of(request) as dockerfile:
+    with definition_of(request, args) as dockerfile:
         found = outline(dockerfile, request.options)
     if form == "json":
         print_json(_document(found))

@@ -23,9 +23,9 @@ def command(args: argparse.Namespace) -> int:
     return call.answer(build_request.request_of(args), args)
 
 
-def run(request: BuildRequest, form: str) -> int:
+def run(request: BuildRequest, args: argparse.Namespace, form: str) -> int:
     """Print the targets of the Dockerfile that `request` means."""
-    with definition_of(request) as dockerfile:
+    with definition_of(request, args) as dockerfile:
         found = targets(dockerfile)
     if form == "json":
         print_json({"targets": [_document(target) for target in found]})

@@ -4,12 +4,15 @@ import base64
 import json
 import os
 import stat
+import tarfile
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.e2e.tools import needs_tool
 from tests.program import Pybuild
+from tests.web import commit, serving
 
 BAD = "FROM scratch as Base\nENV a b\nCMD run\n"
 RULES = ["StageNameCasing", "FromAsCasing", "LegacyKeyValueFormat", "JSONArgsRecommended"]
@@ -240,3 +243,37 @@ def test_a_call_that_is_none_is_refused(pybuild: Pybuild, options: list[str], me
     done = pybuild("build", *options, ".")
     assert done.status == 2
     assert message in done.errors
+
+
+def test_what_is_asked_about_may_come_from_standard_input(pybuild: Pybuild) -> None:
+    done = pybuild("check", "-", stdin=BAD)
+    assert done.status == 1
+    assert [line.split()[1] for line in done.output.splitlines() if "WARNING" in line] == RULES
+    assert pybuild("build", "--call=targets", "-", stdin=BAD).output.split()[-3:-1] == [
+        "Base",
+        "(default)",
+    ]
+    assert pybuild("check", "--fix", "-", stdin=BAD).status == 2
+
+
+@needs_tool("git")
+def test_or_from_a_web_server_or_a_repository(pybuild: Pybuild, tmp_path: Path) -> None:
+    site = tmp_path / "site"
+    (site / "r").mkdir(parents=True)
+    (site / "r/Dockerfile").write_text("FROM scratch AS in-the-repository\n", "utf-8")
+    (site / "d").write_text("FROM scratch AS alone\n", "utf-8")
+    with tarfile.open(site / "c.tar", "w") as tar:
+        tar.add(site / "d", "sub/d")
+    commit(site / "r")
+    with serving(site) as web:
+        calls = {
+            "in-the-repository": (f"{web.url}/r/.git",),
+            "alone": ("-f", "sub/d", f"{web.url}/c.tar"),
+        }
+        for stage, words in calls.items():
+            assert f"TARGET:      {stage}\n" in pybuild("outline", *words).ok().output
+        assert "alone" in pybuild("targets", "-f", f"{web.url}/d").ok().output
+        assert pybuild("check", "-f", f"{web.url}/d").ok().errors == ""
+        done = pybuild("targets", f"{web.url}/none")
+        assert (done.status, "Traceback" in done.errors) == (1, False)
+    assert list((pybuild.root / "tmp").iterdir()) == []
