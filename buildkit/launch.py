@@ -67,6 +67,8 @@ class RunOptions(NamedTuple):
     rlimits: tuple[Rlimit, ...] = ()
     shm_size: int = SHM_SIZE
     umask: int = 0o022
+    shared: tuple[str, ...] = ()
+    """Namespaces that are the host's, as `SandboxSpec.shared`."""
 
 
 def sandbox_for(
@@ -116,6 +118,7 @@ def sandbox_for(
         sysctls=options.sysctls,
         shm_size=options.shm_size,
         devices=options.devices,
+        shared=options.shared,
     )
 
 

@@ -32,9 +32,10 @@ class Unshare(NamedTuple):
     namespaces: tuple[str, ...]
 
 
-class JoinNetwork(NamedTuple):
-    """Enter a network namespace that others share."""
+class JoinNamespace(NamedTuple):
+    """Enter a namespace that others share."""
 
+    namespace: str
     fd: int
 
 
@@ -164,7 +165,7 @@ class Execute(NamedTuple):
 
 Action: TypeAlias = (
     Unshare
-    | JoinNetwork
+    | JoinNamespace
     | JoinSandbox
     | RaiseLoopback
     | SetHostname
@@ -218,8 +219,8 @@ def describe(action: Action) -> str:
 def _describe_plain(action: Action) -> str:
     """Describe the actions that are about one thing of the process."""
     match action:
-        case JoinNetwork(fd):
-            return f"join the network namespace of descriptor {fd}"
+        case JoinNamespace(namespace, fd):
+            return f"join the {namespace} namespace of descriptor {fd}"
         case JoinSandbox():
             return "join the container"
         case SetHostname(name):

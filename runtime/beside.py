@@ -5,9 +5,9 @@ it knows of names. Source: namespaces(7); docker's reference of `run`, "containe
 """
 
 import os
+from collections.abc import Sequence
 
-from runtime import container, safepath
-from runtime.errors import StateError
+from runtime import container, joining, safepath
 from runtime.spec import Bind, NetworkMode, SandboxSpec
 from runtime.values import NamedTuple
 
@@ -29,20 +29,29 @@ class Beside(NamedTuple):
     def of(cls, directory: str) -> "Beside":
         """Return the network of the container in `directory`.
 
-        Raises StateError where it does not run, OSError where its network cannot be entered.
+        Raises StateError where it does not run, UnsupportedError where it cannot be entered.
         """
-        state = _running(directory)
+        state = joining.running(directory, "network")
         if container.read_task(directory).spec.network == "host":
             return cls(-1)
-        fd = os.open(f"/proc/{state.pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+        fd = joining.of_container("network", directory)
         try:
-            _running(directory)  # so the number was still its own
             servers = _servers(state.pid)
         except BaseException:
             os.close(fd)
             raise
         hosts = f"{directory}/hosts"
         return cls(fd, state.address, servers, hosts if os.path.exists(hosts) else "")
+
+    @classmethod
+    def at(cls, path: str) -> "Beside":
+        """Return the network namespace at a path. Raises UnsupportedError for what is none."""
+        fd = joining.of_path("network", path)
+        if os.path.samestat(os.fstat(fd), os.stat("/proc/self/ns/net")):
+            # So that it is treated as the host's.
+            os.close(fd)
+            return cls(-1)
+        return cls(fd)
 
     @property
     def mode(self) -> NetworkMode:
@@ -71,18 +80,50 @@ class Beside(NamedTuple):
             os.close(self.fd)
 
 
-def _running(directory: str) -> container.State:
+def user_namespace(containers: str, names: Sequence[str]) -> int | None:
+    """Return the user namespace of the first of some containers that has one of its caller's.
+
+    `containers` is the directory of all of them. An ordinary user's process can share namespaces
+    with a container from within its user namespace alone. None where there is none to be entered.
+    """
+    for name in names:
+        directory = _directory(containers, name)
+        if directory is None:
+            continue
+        try:
+            if container.read_task(directory).spec.ids is None:
+                pid = container.read_state(directory).pid
+                return os.open(f"/proc/{pid or 'none'}/ns/user", os.O_RDONLY | os.O_CLOEXEC)
+        except (OSError, ValueError):
+            continue
+    return None
+
+
+def shared_by(containers: str, name: str) -> tuple[str, ...]:
+    """Return the IDs of the containers whose namespaces a container shares."""
+    directory = _directory(containers, name)
+    if directory is None:
+        return ()
     try:
-        state = container.read_state(directory)
+        task = container.read_task(directory)
+    except (OSError, ValueError):
+        return ()
+    others = (task.beside, *(one.where for one in task.shared if one.kind == "container"))
+    return tuple(os.path.basename(other) for other in others if other)
+
+
+def _directory(containers: str, name: str) -> str | None:
+    """Return the directory that a name or the beginning of an ID means, None for none."""
+    if not name or "/" in name or name[0] == ".":
+        return None
+    linked = f"{containers}/names/{name}"
+    if os.path.exists(linked):
+        return os.path.realpath(linked)
+    try:
+        found = [one for one in os.listdir(containers) if one.startswith(name)]
     except OSError:
-        state = container.State("exited")
-    if state.status not in ("running", "paused") or not state.pid:
-        raise StateError(
-            f"container {os.path.basename(directory)[:12]}, whose network is to be shared, "
-            "does not run",
-            hint="start it first",
-        )
-    return state
+        return None
+    return f"{containers}/{found[0]}" if len(found) == 1 else None
 
 
 def _servers(pid: int) -> tuple[str, ...]:

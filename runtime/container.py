@@ -64,6 +64,14 @@ class Logging(NamedTuple):
     files: int = 2
 
 
+class Shared(NamedTuple):
+    """A namespace that is another container's, of the directory `where`, or one at the path."""
+
+    namespace: Literal["ipc", "uts", "cgroup", "network"]
+    kind: Literal["container", "path"]
+    where: str
+
+
 class Task(NamedTuple):
     """What a monitor does. `directory` is the container's, `trash` where what goes is moved first.
 
@@ -71,7 +79,8 @@ class Task(NamedTuple):
     `volumes` (directories of its own) go when it has ended. `attached`: its first client is a
     foreground command, and it ends with it. `init`: the path of a reaper to run as process 1.
     `timeout` in seconds, 0 for none. `commons`: where an ordinary user's containers share a network
-    (`commons.py`), if they do. `beside`: the directory of the container whose network it shares.
+    (`commons.py`), if they do. `beside`: the directory of the container whose network it shares;
+    `shared`: other namespaces that it has from somewhere.
     """
 
     identity: str
@@ -93,6 +102,7 @@ class Task(NamedTuple):
     attached: bool = False
     commons: str = ""
     beside: str = ""
+    shared: tuple[Shared, ...] = ()
 
 
 class Check(NamedTuple):
@@ -135,6 +145,7 @@ TYPES: dict[str, type] = {
         HealthCheck,
         Restart,
         Logging,
+        Shared,
         Task,
         Check,
         State,

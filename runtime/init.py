@@ -19,7 +19,7 @@ from runtime.actions import (
     EnterDirectory,
     Execute,
     ForbidPrivileges,
-    JoinNetwork,
+    JoinNamespace,
     JoinSandbox,
     LeaveKeyring,
     LimitCapabilities,
@@ -108,7 +108,7 @@ class _Making:
         match action:
             case MountRoot() | Place() | WriteSysctls() | Mask() | Protect() | SealRoot() | Pivot():
                 self._perform_on_root(action)
-            case Unshare() | JoinNetwork() | JoinSandbox() | RaiseLoopback() | SetHostname():
+            case Unshare() | JoinNamespace() | JoinSandbox() | RaiseLoopback() | SetHostname():
                 self._isolate(action)
             case Supervise(program):
                 _supervise(program, self._given.supervisor)
@@ -137,7 +137,7 @@ class _Making:
                 capabilities.limit(0 if self._account.uid else keep)
 
     def _isolate(
-        self, action: Unshare | JoinNetwork | JoinSandbox | RaiseLoopback | SetHostname
+        self, action: Unshare | JoinNamespace | JoinSandbox | RaiseLoopback | SetHostname
     ) -> None:
         match action:
             case Unshare(namespaces):
@@ -151,8 +151,8 @@ class _Making:
                     os.setgroups([])
                     os.setresgid(0, 0, 0)
                     os.setresuid(0, 0, 0)
-            case JoinNetwork(fd):
-                syscalls.setns(self._given.fds[fd], syscalls.CLONE_NEWNET)
+            case JoinNamespace(namespace, fd):
+                syscalls.setns(self._given.fds[fd], _NAMESPACES[namespace])
             case RaiseLoopback():
                 loopback.up()
             case SetHostname(name):

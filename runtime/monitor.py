@@ -107,6 +107,10 @@ class Monitor:
         spec = uplink.joined(task.spec)
         if isinstance(spec.root, RootFs) and spec.root.work is not None:
             _make_empty(spec.root.work)
+        if task.shared:
+            from runtime import joining  # for those who have something in common
+
+            spec = joining.joined(task, spec)
         if uplink.user is not None:
             from runtime import idmapped  # for those who have ids of their own
 

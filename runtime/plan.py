@@ -15,7 +15,7 @@ from runtime.actions import (
     EnterDirectory,
     Execute,
     ForbidPrivileges,
-    JoinNetwork,
+    JoinNamespace,
     JoinSandbox,
     LeaveKeyring,
     LimitCapabilities,
@@ -103,7 +103,7 @@ def plan_exec(
     _check(process)
     if privileged:
         spec = spec._replace(security="insecure")
-    namespaces = ["mount", "ipc", "uts", "cgroup"]
+    namespaces = [name for name in ("mount", "ipc", "uts", "cgroup") if name not in spec.shared]
     if spec.ids is not None:
         namespaces.insert(0, "user")
     if spec.network != "host":
@@ -168,16 +168,18 @@ def _check(process: Process) -> None:
 
 
 def _namespaces(spec: SandboxSpec) -> list[Action]:
-    own = ["mount", "ipc", "uts", "cgroup"]
-    joined = spec.network == "default" and spec.network_fd is not None
-    if spec.network != "host" and not joined:
+    joined = dict(spec.joined)
+    if spec.network == "default" and spec.network_fd is not None:
+        joined["network"] = spec.network_fd
+    others = {*spec.shared, *joined}
+    own = [name for name in ("mount", "ipc", "uts", "cgroup") if name not in others]
+    if spec.network != "host" and "network" not in joined:
         own.append("network")
     actions: list[Action] = [Unshare(tuple(own))]
-    if joined and spec.network_fd is not None:
-        actions.append(JoinNetwork(spec.network_fd))
-    elif spec.network != "host":
+    actions += [JoinNamespace(name, fd) for name, fd in joined.items()]
+    if "network" in own:
         actions.append(RaiseLoopback())
-    if spec.hostname:
+    if spec.hostname and "uts" in own:
         actions.append(SetHostname(spec.hostname))
     return actions
 
@@ -233,9 +235,15 @@ def _rlimits(wanted: tuple[Rlimit, ...]) -> tuple[Rlimit, ...]:
 
 def _sysctls(spec: SandboxSpec) -> tuple[tuple[str, str], ...]:
     """Return the settings, if all of them belong to namespaces of the sandbox."""
+    others = {*spec.shared, *(name for name, _fd in spec.joined)}
     for name, _value in spec.sysctls:
-        own_network = spec.network != "host" and name.startswith("net.")
-        if not (own_network or name.startswith("fs.mqueue.") or name in _SYSCTLS):
+        if name.startswith("net."):
+            own = spec.network != "host"
+        elif name == "kernel.domainname":
+            own = "uts" not in others
+        else:
+            own = "ipc" not in others and (name.startswith("fs.mqueue.") or name in _SYSCTLS)
+        if not own:
             raise SpecError(f"the sysctl {name} is not the sandbox's own")
         if "/" in name or ".." in name:
             raise SpecError(f"{name} is no name of a sysctl")

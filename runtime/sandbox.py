@@ -194,4 +194,4 @@ def descriptors(spec: SandboxSpec) -> tuple[int, ...]:
             found.append(mount.fd)
         elif isinstance(mount, Overlay):
             found += [lower for lower in mount.lowers if isinstance(lower, int)]
-    return tuple(found)
+    return (*found, *(fd for _name, fd in spec.joined))

@@ -310,6 +310,10 @@ class SandboxSpec(NamedTuple):
     manage_etc: bool = True
     ids: IdMap | None = None
     """Of a user namespace of its own, None for the caller's (`userns.py`)."""
+    shared: tuple[str, ...] = ()
+    """Which of `ipc`, `uts` and `cgroup` are the caller's namespaces."""
+    joined: tuple[tuple[str, int], ...] = ()
+    """Namespaces to enter, by name and descriptor, which serves once."""
 
 
 class ExitStatus(NamedTuple):

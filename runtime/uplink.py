@@ -40,6 +40,11 @@ class Uplink(NamedTuple):
             from runtime.beside import Beside  # for containers that share a network
 
             return cls(task, beside=Beside.of(task.beside))
+        path = next((one.where for one in task.shared if one.namespace == "network"), "")
+        if path:
+            from runtime.beside import Beside  # for this network only
+
+            return cls(task, beside=Beside.at(path))
         own = _own(task)
         if task.spec.network != "default":
             return cls(task, own=own)

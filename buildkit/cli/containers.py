@@ -25,9 +25,11 @@ class Opened(NamedTuple):
 
 
 @contextmanager
-def opened(args: argparse.Namespace, *, shared: bool = False) -> Iterator[Opened]:
-    """Open the store for the time of a block; `shared` as for `open_root`."""
-    with open_root(args, shared=shared) as root:
+def opened(
+    args: argparse.Namespace, *, shared: bool = False, beside: Sequence[str] = ()
+) -> Iterator[Opened]:
+    """Open the store for the time of a block; `shared` and `beside` as for `open_root`."""
+    with open_root(args, shared=shared, beside=beside) as root:
         yield Opened(root, ContainerStore(root))
 
 

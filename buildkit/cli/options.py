@@ -109,19 +109,30 @@ def state_path(root: str | None) -> str:
     )
 
 
-def open_root(args: argparse.Namespace, *, shared: bool = False, mend: bool = False) -> StateRoot:
+def open_root(
+    args: argparse.Namespace,
+    *,
+    shared: bool = False,
+    mend: bool = False,
+    beside: Sequence[str] = (),
+) -> StateRoot:
     """Enter the builder's own namespaces and open the store that `args` mean.
 
     After this the process is uid 0 of its own user namespace when it was not root before, and
     mounts it makes are seen by nobody else (decision 6 of ARCHITECTURE.md). Must be called
     before any thread is started. With `shared` an ordinary user's process enters the namespace
-    that containers share to reach each other, where there can be one. `mend`: see StateRoot.open.
+    that containers share to reach each other, where there can be one, or that of the containers
+    `beside`, names or IDs. `mend`: see StateRoot.open.
     """
     path = state_path(args.root)
     from runtime import rootless  # ctypes, 2 ms: only commands that touch the store
 
     namespace = None
-    if shared and rootless.is_needed():
+    if beside and rootless.is_needed():
+        from runtime import beside as neighbours  # for containers that share namespaces
+
+        namespace = neighbours.user_namespace(f"{path}/containers", beside)
+    if namespace is None and shared and rootless.is_needed():
         from runtime import commons  # for containers of ordinary users only
 
         namespace = commons.enter_point(f"{path}/network")

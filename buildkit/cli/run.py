@@ -35,7 +35,8 @@ def command(args: argparse.Namespace) -> int:
     wishes = wishes_of(args)
     manner = manner_of(args)
     cidfile = reserved(args.cidfile)
-    with open_root(args, shared=wishes.options.network == "default") as root:
+    shared = wishes.options.network == "default"
+    with open_root(args, shared=shared, beside=wishes.others) as root:
         store = OverlayStore(root)
         one = made(root, store, args, wishes)
         if cidfile is not None:

@@ -18,6 +18,7 @@ from runtime.errors import SandboxError
 from runtime.spec import DEFAULT_CAPABILITIES, SHM_SIZE, NetworkMode, Resolver, Resources
 
 if TYPE_CHECKING:
+    from buildkit.containers.namespaces import Wanted
     from buildkit.containers.user_mode import UserMode
 
 _PROFILE_LIMIT = 1 << 20
@@ -90,7 +91,7 @@ def _declare_network(parser: argparse.ArgumentParser) -> None:
         "--network",
         "--net",
         default="default",
-        metavar="default|none|host|container:NAME",
+        metavar="default|none|host|container:NAME|ns:PATH",
     )
     add("-p", "--publish", action="append", default=[], metavar="[[IP:]HOST:]CONTAINER[/udp]")
     add("-P", "--publish-all", action="store_true", help="every exposed port, on free ones")
@@ -119,6 +120,9 @@ def _declare_security(parser: argparse.ArgumentParser) -> None:
     add("--privileged", action="store_true", help="all capabilities, no filter, no masks")
     add("--security-opt", action="append", default=[], metavar="OPTION")
     add("--sysctl", action="append", default=[], metavar="NAME=VALUE")
+    for name in ("ipc", "uts", "cgroupns"):
+        add(f"--{name}", default="", metavar="host|private|container:NAME|ns:PATH")
+    add("--pid", default="", metavar="private")
     add("--userns", default="", metavar="MODE", help="host, keep-id, auto, nomap, private")
     add("--uidmap", action="append", default=[], metavar="CONTAINER:HOST:AMOUNT")
     add("--gidmap", action="append", default=[], metavar="CONTAINER:HOST:AMOUNT")
@@ -140,13 +144,15 @@ def wishes_of(args: argparse.Namespace) -> Wishes:
     _check(args)
     kind, colon, beside = args.network.partition(":")
     shared = kind == "container" and bool(colon)
-    network = "default" if shared else network_of(args.network)
-    if (shared or network != "default") and (args.publish or args.publish_all):
+    others = _others(args)
+    shares = shared or any(one.namespace == "network" for one in others)
+    network = "default" if shares else network_of(args.network)
+    if (shares or network != "default") and (args.publish or args.publish_all):
         raise UsageError(
             f"ports cannot be published with --network={args.network}", hint="leave -p out"
         )
-    if shared and args.hostname:
-        raise UsageError("a container that shares a network has no host name of its own")
+    if args.hostname and (shared or any(one.namespace == "uts" for one in others)):
+        raise UsageError("a container that shares a network or its name has no other host name")
     return Wishes(
         options=_options(args, network),
         name=check_name(args.name) if args.name else "",
@@ -171,21 +177,39 @@ def wishes_of(args: argparse.Namespace) -> Wishes:
         attached=not args.detach,
         remove=args.rm,
         beside=beside if shared else "",
-        userns=_userns(args, shared=shared),
+        userns=_userns(args, joined=shares or any(one.kind != "host" for one in others)),
+        namespaces=others,
     )
 
 
-def _userns(args: argparse.Namespace, *, shared: bool) -> "UserMode | None":
+def _others(args: argparse.Namespace) -> "tuple[Wanted, ...]":
+    """Return the namespaces that are not the container's own, but for another's network."""
+    path = args.network.startswith("ns:")
+    if not (args.ipc or args.uts or args.cgroupns or args.pid or path):
+        return ()
+    from buildkit.containers import namespaces  # for these options only
+
+    namespaces.check_pid(args.pid)
+    found = (
+        namespaces.parse("--ipc", "ipc", args.ipc),
+        namespaces.parse("--uts", "uts", args.uts),
+        namespaces.parse("--cgroupns", "cgroup", args.cgroupns),
+        namespaces.parse("--network", "network", args.network) if path else None,
+    )
+    return tuple(one for one in found if one is not None)
+
+
+def _userns(args: argparse.Namespace, *, joined: bool) -> "UserMode | None":
     names = (args.subuidname, args.subgidname)
     if args.userns in ("", "host") and not (args.uidmap or args.gidmap or any(names)):
         return None
     from buildkit.containers import user_mode  # for these options only
 
     mode = user_mode.mode_of(args.userns, args.uidmap, args.gidmap, names)
-    if mode is not None and shared:
+    if mode is not None and joined:
         raise UsageError(
-            f"--network={args.network} and user ids of its own exclude each other",
-            hint="a network belongs to the user namespace that it was made in",
+            "namespaces of others and user ids of its own exclude each other",
+            hint="a namespace belongs to the user namespace that it was made in",
         )
     return mode
 
@@ -211,7 +235,9 @@ def network_of(text: str) -> NetworkMode:
     }
     if text in modes:
         return modes[text]
-    raise UsageError(f"unknown network {text!r}", hint="there are default, none and host")
+    raise UsageError(
+        f"unknown network {text!r}", hint="there are default, none, host, container:NAME, ns:PATH"
+    )
 
 
 def _options(args: argparse.Namespace, network: NetworkMode) -> RunOptions:

@@ -5,6 +5,7 @@ import os
 import sys
 
 from buildkit.cli.containers import found, names_argument, opened
+from buildkit.cli.options import state_path
 from buildkit.cli.report import describe
 from buildkit.cli.run import attended
 from buildkit.containers.start import start
@@ -43,7 +44,7 @@ def command(args: argparse.Namespace) -> int:
 
 def _start(args: argparse.Namespace, text: str) -> int:
     try:
-        with opened(args, shared=True) as (root, containers):
+        with opened(args, shared=True, beside=_others(args, text)) as (root, containers):
             one = next(found(containers, [text] if text else []))
             started = start(root, OverlayStore(root), one, attached=False)
             starting.running(started.connection)
@@ -57,8 +58,20 @@ def _start(args: argparse.Namespace, text: str) -> int:
     return 0
 
 
+def _others(args: argparse.Namespace, text: str) -> tuple[str, ...]:
+    """Return with whom a container shares namespaces, which an ordinary user has to know first."""
+    from runtime import rootless
+
+    if not rootless.is_needed():
+        return ()
+    from runtime import beside  # for ordinary users only
+
+    return beside.shared_by(f"{state_path(args.root)}/containers", text)
+
+
 def _attached(args: argparse.Namespace) -> int:
-    with opened(args, shared=True) as (root, containers):
+    beside = _others(args, args.containers[0])
+    with opened(args, shared=True, beside=beside) as (root, containers):
         one = next(found(containers, args.containers))
         started = start(root, OverlayStore(root), one, attached=True)
         manner = Manner(

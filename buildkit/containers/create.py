@@ -17,22 +17,32 @@ from buildkit.containers.store import Container, ContainerStore
 from buildkit.containers.volumes import VolumeStore
 from buildkit.errors import UsageError
 from buildkit.launch import INIT, RunOptions, command_of, sandbox_for
-from buildkit.oci.config import ContainerConfig, Healthcheck, ResolvedImage
+from buildkit.oci.config import ContainerConfig, ResolvedImage
 from buildkit.snapshot.overlay import OverlayStore
 from buildkit.snapshot.snapshot import Active, Snapshot
 from buildkit.state.root import StateRoot
 from runtime.container import HealthCheck, Logging, Port, Restart, Task, read_task
-from runtime.spec import Bind, DirectoryRoot, File, Mount, Root, RootFs, Tmpfs
+from runtime.spec import (
+    Bind,
+    DirectoryRoot,
+    File,
+    Mount,
+    Process,
+    Root,
+    RootFs,
+    SandboxSpec,
+    Tmpfs,
+)
 from runtime.values import NamedTuple
 
 if TYPE_CHECKING:
+    from buildkit.containers import namespaces
     from buildkit.containers.own_ids import OwnIds
     from buildkit.containers.user_mode import UserMode
     from buildkit.snapshot.layer import Owned
 
-_INITS = ("catatonit", "docker-init", "tini-static", "podman-init", "tini")
-_DIRECTORIES = ("/usr/libexec/podman", "/usr/libexec/docker", "/usr/bin", "/bin", "/usr/sbin")
 _SECOND = 1_000_000_000
+_EMPTY = SandboxSpec(RootFs(()), Process(()))
 
 
 class Wishes(NamedTuple):
@@ -62,6 +72,13 @@ class Wishes(NamedTuple):
     remove: bool = False
     beside: str = ""
     userns: "UserMode | None" = None
+    namespaces: "tuple[namespaces.Wanted, ...]" = ()
+
+    @property
+    def others(self) -> tuple[str, ...]:
+        """The containers with which it shares namespaces, by name or ID."""
+        found = [one.where for one in self.namespaces if one.kind == "container"]
+        return (self.beside, *found) if self.beside else tuple(found)
 
 
 def create(root: StateRoot, store: OverlayStore, image: ResolvedImage, wishes: Wishes) -> Container:
@@ -123,35 +140,19 @@ class _Making(NamedTuple):
 
 def _create(root: StateRoot, store: OverlayStore | None, making: _Making) -> Container:
     containers = ContainerStore(root)
-    wishes, config, image = making.wishes, making.config, making.image
+    wishes, config = making.wishes, making.config
     identity = os.urandom(32).hex()
     name = wishes.name or containers.new_name()
-    directory = containers.directory(identity)
     wanted = with_volumes(wishes.mounts, config.volumes)
     volumes = _volumes(root, store, making, wanted)
-    own = making.own
-    options = wishes.options
-    if own is not None and own.user:
-        options = options._replace(user=own.user)
-    beside = containers.find(wishes.beside) if wishes.beside else None
-    spec = sandbox_for(
-        config,
-        _root(making, directory),
-        options if beside is None else _called_as(beside, options),
-        name=identity[:12],
-        mounts=_mounts(root, wanted, volumes, making),
-    )
-    if own is not None:
-        spec = spec._replace(ids=own.ids)
-    signal = wishes.signal or _image_signal(config)
     task = Task(
         identity=identity,
-        directory=directory,
+        directory=containers.directory(identity),
         trash=root.path("tmp"),
-        spec=spec,
+        spec=_EMPTY,
         names=(name, identity[:12], *_hostname(wishes.options)),
         ports=_ports(wishes, config),
-        stop_signal=signal,
+        stop_signal=wishes.signal or _image_signal(config),
         stop_timeout=wishes.stop_timeout,
         timeout=wishes.timeout,
         restart=wishes.restart,
@@ -162,16 +163,48 @@ def _create(root: StateRoot, store: OverlayStore | None, making: _Making) -> Con
         remove=wishes.remove,
         volumes=tuple(root.path("volumes", one.name) for one in volumes if one.anonymous),
         attached=wishes.attached,
-        beside="" if beside is None else beside.directory,
     )
-    record = Record(
-        identity=identity,
-        name=name,
+    task = _with_spec(containers, task, making, _mounts(root, wanted, volumes, making))
+    record = _record(making, task, wanted, volumes)
+    return containers.add(record, task, making.active.directory)
+
+
+def _with_spec(
+    containers: ContainerStore, task: Task, making: _Making, mounts: tuple[Mount, ...]
+) -> Task:
+    """Return the task with its sandbox, and with whom that shares namespaces."""
+    wishes, own = making.wishes, making.own
+    options = wishes.options
+    if own is not None and own.user:
+        options = options._replace(user=own.user)
+    if wishes.beside:
+        beside = containers.find(wishes.beside)
+        options = _called_as(beside, options)
+        task = task._replace(beside=beside.directory)
+    if wishes.namespaces:
+        from buildkit.containers import sharing  # for these options only
+
+        found = sharing.of(containers, wishes.namespaces, options, own_ids=own is not None)
+        options, mounts = found.options, (*mounts, *found.mounts)
+        task = task._replace(shared=found.shared)
+    root = _root(making, task.directory)
+    spec = sandbox_for(making.config, root, options, name=task.identity[:12], mounts=mounts)
+    return task._replace(spec=spec if own is None else spec._replace(ids=own.ids))
+
+
+def _record(
+    making: _Making, task: Task, wanted: tuple[Wanted, ...], volumes: tuple[Volume, ...]
+) -> Record:
+    wishes, config, image = making.wishes, making.config, making.image
+    args = task.spec.process.args
+    return Record(
+        identity=task.identity,
+        name=task.names[0],
         created=_now(),
         image="" if image is None else image.reference,
         config="" if image is None else image.config_digest,
         diff_ids=() if image is None else image.config.diff_ids,
-        args=spec.process.args[2:] if wishes.options.init else spec.process.args,
+        args=args[2:] if wishes.options.init else args,
         labels=tuple(dict((*config.labels, *wishes.labels)).items()),
         mounts=wanted,
         volumes=volumes,
@@ -181,7 +214,6 @@ def _create(root: StateRoot, store: OverlayStore | None, making: _Making) -> Con
         remove=wishes.remove,
         rootfs=making.rootfs,
     )
-    return containers.add(record, task, making.active.directory)
 
 
 def _called_as(beside: Container, options: RunOptions) -> RunOptions:
@@ -249,28 +281,10 @@ def _mounts(
     if making.own is not None and making.own.passwd:
         mounts.append(File("/etc/passwd", making.own.passwd.encode()))
     if making.wishes.options.init:
-        mounts.append(Bind(_init(), INIT, readonly=True))
+        from buildkit.containers import reaper  # for this option only
+
+        mounts.append(Bind(reaper.program(), INIT, readonly=True))
     return tuple(mounts)
-
-
-def _init() -> str:
-    """Return the reaper of `--init`: a program of the host that needs nothing beside it."""
-    for name in _INITS:
-        for directory in _DIRECTORIES:
-            path = f"{directory}/{name}"
-            if os.access(path, os.X_OK) and _is_static(path):
-                return path
-    raise UsageError(
-        "--init needs a static init program, and this machine has none",
-        hint=f"install one of {', '.join(_INITS)}",
-    )
-
-
-def _is_static(path: str) -> bool:
-    """Whether a program asks for no interpreter: no dynamic loader's path in its head."""
-    with open(path, "rb") as file:
-        head = file.read(4096)
-    return head.startswith(b"\x7fELF") and b"/ld-" not in head
 
 
 def _ports(wishes: Wishes, config: ContainerConfig) -> tuple[Port, ...]:
@@ -296,37 +310,11 @@ def _image_signal(config: ContainerConfig) -> int:
 
 
 def _health(wishes: Wishes, config: ContainerConfig) -> HealthCheck | None:
-    """Return the check: what the user says of it, over what the image says."""
-    if not wishes.checks:
+    if not wishes.checks or (wishes.health is None and config.healthcheck is None):
         return None
-    image = None if config.healthcheck is None else health_of(config.healthcheck, config.shell)
-    own = wishes.health
-    if own is None or image is None:
-        return image if own is None else (own if own.args else None)
-    changed = {
-        name: value
-        for name, value in own._asdict().items()
-        if value != HealthCheck(())._asdict()[name]
-    }
-    return image._replace(**changed)
+    from buildkit.containers import health  # for those who have a check
 
-
-def health_of(check: Healthcheck, shell: tuple[str, ...] | None = None) -> HealthCheck | None:
-    """Return an image's HEALTHCHECK, None for `NONE`."""
-    kind, args = check.test[:1], check.test[1:]
-    if kind == ("CMD-SHELL",):
-        args = (*(shell or ("/bin/sh", "-c")), *args)
-    elif kind != ("CMD",):
-        return None
-    default = HealthCheck(args)
-    return HealthCheck(
-        args=args,
-        interval=check.interval / _SECOND or default.interval,
-        timeout=check.timeout / _SECOND or default.timeout,
-        start_period=check.start_period / _SECOND,
-        start_interval=check.start_interval / _SECOND or default.start_interval,
-        retries=check.retries or default.retries,
-    )
+    return health.chosen(wishes.health, config)
 
 
 def secret_file(secret: Secret) -> File:

@@ -8,7 +8,7 @@ from runtime.actions import (
     DropBounding,
     Execute,
     ForbidPrivileges,
-    JoinNetwork,
+    JoinNamespace,
     LimitCapabilities,
     LoadFilter,
     Mask,
@@ -99,9 +99,9 @@ def test_each_network_mode_has_its_actions() -> None:
     assert RaiseLoopback() in own
     joined = plan(SPEC._replace(network_fd=7), HOST)
     assert Unshare(("mount", "ipc", "uts", "cgroup")) in joined
-    assert JoinNetwork(7) in joined
+    assert JoinNamespace("network", 7) in joined
     host = plan(SPEC._replace(network="host"), HOST)
-    assert not any(isinstance(action, RaiseLoopback | JoinNetwork) for action in host)
+    assert not any(isinstance(action, RaiseLoopback | JoinNamespace) for action in host)
     none = plan(SPEC._replace(network="none", network_fd=7), HOST)
     assert RaiseLoopback() in none
 

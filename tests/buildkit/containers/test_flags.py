@@ -7,7 +7,7 @@ import pytest
 
 from buildkit.containers import flags
 from buildkit.containers.changes import changed
-from buildkit.containers.create import health_of
+from buildkit.containers.health import health_of
 from buildkit.containers.mounts import Wanted, parse_mount, parse_tmpfs, parse_volume, with_volumes
 from buildkit.containers.record import Secret
 from buildkit.errors import UsageError
