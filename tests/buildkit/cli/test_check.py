@@ -250,7 +250,7 @@ def test_what_is_asked_about_may_come_from_standard_input(pybuild: Pybuild) -> N
     assert done.status == 1
     assert [line.split()[1] for line in done.output.splitlines() if "WARNING" in line] == RULES
     assert pybuild("build", "--call=targets", "-", stdin=BAD).output.split()[-3:-1] == [
-        "Base",
+        "base",
         "(default)",
     ]
     assert pybuild("check", "--fix", "-", stdin=BAD).status == 2
