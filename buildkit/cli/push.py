@@ -51,9 +51,9 @@ def command(args: argparse.Namespace) -> int:
         display_for(mode) as display,
     ):
         written = _pushed(args, worker, display.emit, cancel)
+    sys.stdout.write(f"{written.digest}\n")
     if args.digestfile:
         _write(args.digestfile, written.digest)
-    sys.stdout.write(f"{written.digest}\n")
     return 0
 
 

@@ -167,7 +167,6 @@ def export_directory(job: Job) -> Descriptor | None:
     dest = job.output.dest
     if job.output.platform_split:
         dest = os.path.join(dest, directory_of(job.image))
-        os.makedirs(job.output.dest, exist_ok=True)
     with_tree(job, lambda fd: export_local(fd, dest, lambda message: job.emit(Warned(message))))
     if files := remarks_of(job):
         from buildkit.exporter.attached import write_files  # for this attribute only

@@ -9,6 +9,7 @@ import pytest
 from buildkit.errors import BuildError, UsageError
 from buildkit.exporter.assemble import Image
 from buildkit.exporter.attributes import parse_output
+from buildkit.exporter.destination import OutputError
 from buildkit.exporter.table import EXPORTERS, export
 from buildkit.oci.reference import Reference
 from buildkit.progress.cancel import Cancel
@@ -136,6 +137,15 @@ def test_a_platform_gets_a_directory_of_its_own_when_asked_for(
 ) -> None:
     _export(stock, f"type=local,dest={tmp_path}/out,platform-split=true")
     assert (tmp_path / "out/linux_amd64/etc/motd").read_text() == "hello"
+
+
+@pytest.mark.parametrize("below", ["", "/deep"])
+def test_a_directory_of_a_platform_that_cannot_be_made_is_no_fault_of_the_image(
+    stock: Stock, tmp_path: Path, below: str
+) -> None:
+    (tmp_path / "out").touch()
+    with pytest.raises(OutputError, match="cannot be written"):
+        _export(stock, f"type=local,dest={tmp_path}/out{below},platform-split=true")
 
 
 def test_nothing_comes_of_cacheonly(stock: Stock, tmp_path: Path) -> None:
