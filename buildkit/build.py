@@ -37,6 +37,7 @@ from buildkit.solver.step import StepLogs
 from buildkit.worker import Worker
 from grammar.instructions import Dockerfile
 from grammar.parser import parse
+from grammar.urls import redacted
 from runtime.values import NamedTuple
 
 if TYPE_CHECKING:
@@ -373,7 +374,7 @@ def _begun(request: BuildRequest, main: Main) -> BuildRecord:
 
 def _save(worker: Worker, record: BuildRecord, outcome: BuildOutcome, message: str) -> None:
     """Keep the record; a disk too full for it does not hide what the build itself has to say."""
-    done = record._replace(ended=time.time(), outcome=outcome, message=message)
+    done = record._replace(ended=time.time(), outcome=outcome, message=redacted(message))
     try:
         worker.records.save(done)
     except BuildError:

@@ -13,12 +13,12 @@ from buildkit.definition import Resolve
 from buildkit.errors import DefinitionError, ImageError
 from buildkit.frontend.bases import BaseRequest, BaseUse
 from buildkit.frontend.lower import Lowered
-from buildkit.frontend.remote import redacted
 from buildkit.images import ImageStore
 from buildkit.llb.graph import Graph, Vertex, vertex_id
 from buildkit.llb.op import GitOp, HttpOp, Op
 from buildkit.oci.config import ResolvedImage
 from buildkit.oci.digest import Digest
+from grammar.urls import redacted
 from runtime.values import NamedTuple
 
 FORMAT = 1

@@ -14,11 +14,11 @@ from buildkit.errors import ContextError, DefinitionError, UsageError
 from buildkit.frontend.options import NamedContext
 from buildkit.frontend.origins import context_op
 from buildkit.frontend.remote import is_git
-from buildkit.frontend.remote import redacted as shown
 from buildkit.llb.op import GitOp
 from buildkit.ops.secrets import SecretSource
 from buildkit.progress.cancel import Cancel
 from grammar.source import Source
+from grammar.urls import redacted as shown
 from runtime.values import NamedTuple
 
 if TYPE_CHECKING:

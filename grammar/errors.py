@@ -12,6 +12,7 @@ characters are escaped.
 from typing import Self
 
 from grammar.source import Source, Span
+from grammar.urls import blotted
 
 _RULE = "-" * 20
 _WIDTH = 160
@@ -107,7 +108,7 @@ def excerpt(source: Source, span: Span, whole: Span | None = None) -> str:
     last_shown = min(last_shown, span.line + _NEAR)
     shown = [f"{visible(whole.path)}:{whole.line}", _RULE]
     for number in range(first_shown, last_shown + 1):
-        text = lines[number - 1]
+        text = blotted(lines[number - 1])
         is_marked = number == span.line == span.last_line and 0 < span.end <= len(text)
         window = _window(text, span) if is_marked else (0, _WIDTH)
         arrow = ">>>" if whole.line <= number <= last else "   "

@@ -42,6 +42,10 @@ def _build_error(error: BuildError) -> str:
 
 
 def _message(message: str, hint: str) -> str:
+    if "://" in message:
+        from grammar.urls import redacted  # few messages have a URL
+
+        message = redacted(message)
     text = f"ERROR: {visible(message, keep_newlines=True)}\n"
     return text + (f"hint: {visible(hint, keep_newlines=True)}\n" if hint else "")
 

@@ -14,6 +14,7 @@ from buildkit.frontend.origins import Inputs, Origins, Place, Source, download_s
 from buildkit.frontend.stage_state import StageState, absolute
 from buildkit.llb.op import CopyOp, CopySource, InlineFile
 from grammar.instructions import Add, Copy
+from grammar.urls import redacted
 from grammar.values import parse_chmod
 from runtime.values import NamedTuple
 
@@ -81,7 +82,7 @@ def lower_copy(
         parents=op.parents,
         chown=op.chown,
         chmod=op.chmod,
-        sources=map(remote.redacted, words.sources),
+        sources=map(redacted, words.sources),
         heredocs=[file.name for file in words.files],
         dest=words.dest,
     )

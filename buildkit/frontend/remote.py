@@ -21,7 +21,6 @@ UNNAMED = "__unnamed__"
 _SCHEME = r"([a-zA-Z0-9]+)://"
 _SCP = r"(?s)[A-Za-z0-9_-]+@[A-Za-z0-9.-]+:.*"
 _URL_PATH = r"[a-zA-Z0-9]+://[^/?#]*([^?#]*)"
-_USERINFO = r"(://[^\s/?#@:]*:)[^\s/?#@]*@"
 _HTTP = ("http://", "https://")
 _KEYS = frozenset(
     (
@@ -58,11 +57,6 @@ def is_git(source: str) -> bool:
     if kind in ("http", "https"):
         return re.split(r"[?#]", source, maxsplit=1)[0].endswith(".git")
     return kind in ("git", "ssh")
-
-
-def redacted(text: str) -> str:
-    """Return `text` with the passwords in its URLs masked: it will be shown and kept."""
-    return re.sub(_USERINFO, r"\1***@", text) if "://" in text else text
 
 
 def http_op(url: str, checksum: str) -> HttpOp:

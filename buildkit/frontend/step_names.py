@@ -7,9 +7,9 @@ nothing is decided by them.
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
-from buildkit.frontend.remote import redacted
 from buildkit.oci.platforms import Platform
 from grammar.instructions import Add, Copy, Heredoc, Run, StageInstruction, Workdir
+from grammar.urls import redacted
 
 _MASK = "****"
 _NAME = r"[A-Za-z_][A-Za-z0-9_]*"

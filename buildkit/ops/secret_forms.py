@@ -2,8 +2,9 @@
 
 In: a value as it was given. Out: `needles`, byte strings whose presence gives it away, and
 `Search`, which finds them however the stream is cut into blocks. Forms are: as it is; in base64 at
-any of the three positions it can have in a longer text (RFC 4648), with either alphabet;
-percent-encoded (RFC 3986, 2.1); as in a JSON string. A value of several lines is searched as a
+any of the three positions it can have in a longer text (RFC 4648), with either alphabet, and by
+itself in the lines that base64(1) and openssl write; percent-encoded (RFC 3986, 2.1); as in a JSON
+string. A value of several lines is searched as a
 whole, and by the words in it that look random: a line of it alone may well be public
 (`registry=https://...`).
 """
@@ -22,6 +23,9 @@ PLAIN = 16
 _LONGEST = 1024
 _WORDS = 16
 _WORD = re.compile(rb"[A-Za-z0-9_+=~-]{16,}")
+_WIDTHS = (76, 64)
+"""Characters of a line of base64: RFC 2045, 6.8; RFC 7468, 2."""
+
 _UNRESERVED = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
 _URL_SAFE = bytes.maketrans(b"+/", b"-_")
 
@@ -55,10 +59,16 @@ def _forms(piece: bytes) -> Iterable[bytes]:
         inner = encoded[(0, 2, 3)[before] : (before + len(piece)) * 8 // 6]
         yield inner
         yield inner.translate(_URL_SAFE)
+        if not before:
+            yield from (_in_lines(inner, width) for width in _WIDTHS if len(inner) > width)
     yield b"".join(b"%c" % byte if byte in _UNRESERVED else b"%%%02X" % byte for byte in piece)
     yield json.dumps(piece.decode("utf-8", "surrogateescape"))[1:-1].encode()
     shown = json.dumps(piece.decode("utf-8", "replace"), ensure_ascii=False)[1:-1]
     yield shown.encode("utf-8")
+
+
+def _in_lines(encoded: bytes, width: int) -> bytes:
+    return b"\n".join(encoded[at : at + width] for at in range(0, len(encoded), width))
 
 
 class Search:

@@ -26,6 +26,7 @@ from buildkit.solver.ops import Ops
 from buildkit.solver.policy import CachePolicy
 from buildkit.solver.schedule import Schedule, critical_paths
 from buildkit.solver.step import Broken, End, Hit, Made, Miss, Step, StepLogs
+from grammar.urls import redacted
 from runtime.values import NamedTuple
 
 if TYPE_CHECKING:
@@ -254,5 +255,5 @@ class _Solver:
 def message_of(error: BaseException) -> str:
     """Return what a failed step says of itself in one line."""
     if isinstance(error, BuildError):
-        return error.message
+        return redacted(error.message)
     return str(error) or type(error).__name__

@@ -121,7 +121,7 @@ def test_what_is_no_lock_file_is_refused(tmp_path: Path, text: str) -> None:
 URL = HttpOp("https://me:word@example.org/a.tgz", "a.tgz", None)
 GIT = GitOp("https://example.org/a.git", "main", "", False, False, "")
 SOURCES = {
-    "https://me:***@example.org/a.tgz": str(OLD),
+    "https://***@example.org/a.tgz": str(OLD),
     "https://example.org/a.git#main": "c" * 40,
 }
 

@@ -92,7 +92,7 @@ REFUSED: list[tuple[str, str | None, type[BuildError], str]] = [
     ("file", None, ContextError, 'path "file" is not a directory'),
     ("-", "-", UsageError, "can't use stdin for both build context and dockerfile"),
     ("-", None, UsageError, "this command takes a directory"),
-    ("https://u:secret@x.org/r.git", None, UsageError, "https://u:***@x.org/r.git: this command"),
+    ("https://u:secret@x.org/r.git", None, UsageError, "https://***@x.org/r.git: this command"),
     (".", "https://x.org/d", UsageError, "this command takes a path"),
 ]
 

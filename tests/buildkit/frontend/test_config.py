@@ -150,7 +150,7 @@ CASES = {
         "COPY --chown=a:b --chmod=0644 src <<eof d/ # buildkit",
     ),
     "copy with parents": Case("COPY --parents a /b", {}, "COPY --parents a /b # buildkit"),
-    "add": Case("ADD https://u:secret@h/p /b", {}, "ADD https://u:***@h/p /b # buildkit"),
+    "add": Case("ADD https://u:secret@h/p /b", {}, "ADD https://***@h/p /b # buildkit"),
 }
 
 

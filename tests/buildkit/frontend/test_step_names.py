@@ -14,7 +14,7 @@ def test_numbers_are_as_wide_as_the_last() -> None:
 
 def test_a_password_in_a_url_is_masked() -> None:
     assert StepNames("", 1).next("ADD http://u:p@h/x ssh://git@h/r /") == (
-        "[1/1] ADD http://u:***@h/x ssh://git@h/r /"
+        "[1/1] ADD http://***@h/x ssh://git@h/r /"
     )
 
 

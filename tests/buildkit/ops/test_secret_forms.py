@@ -30,6 +30,15 @@ def test_a_value_is_found_in_each_of_its_forms(data: bytes) -> None:
     assert Search({"a": b"something-else-1", "t": VALUE + b"\n"}).once(data) == "t"
 
 
+@pytest.mark.parametrize("line", [64, 76])
+@pytest.mark.parametrize("size", [49, 58, 900, 3000])
+def test_a_long_value_is_found_in_lines_of_base64(size: int, line: int) -> None:
+    value = b"".join(b"%03d-" % number for number in range(1000))[:size]
+    encoded = base64.b64encode(value + b"\n")
+    lines = [encoded[at : at + line] for at in range(0, len(encoded), line)]
+    assert Search({"t": value}).once(b"key: |\n" + b"\n".join(lines) + b"\n") == "t"
+
+
 def test_quotes_in_json_do_not_hide_a_value() -> None:
     value = 'say "hunter2" \\ ünd'
     search = Search({"q": value.encode()})
