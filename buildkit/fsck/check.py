@@ -56,7 +56,14 @@ def fsck(root: StateRoot, *, full: bool = False, repair: bool = False) -> tuple[
     with contextlib.ExitStack() as stack:
         if repair:
             stack.enter_context(root.lease.collecting())
-        stack.enter_context(exclusive(root, "layers"))
+        try:
+            stack.enter_context(exclusive(root, "layers"))
+        except StoreError as error:
+            # Where nothing can be written, nothing changes under us from here either.
+            if repair or not isinstance(error.__cause__, OSError):
+                raise
+            if error.__cause__.errno != errno.EROFS:
+                raise
         if _check_database(root, findings):
             _Check(root, findings, full=full).run()
     return tuple(findings.found)
@@ -297,8 +304,20 @@ class _Check:
 
     @contextlib.contextmanager
     def _scratch(self) -> Iterator[str]:
-        """Give a private directory without collecting anything on the way."""
-        lease = Lease.acquire(self._root.top)
+        """Give a private directory without collecting anything on the way.
+
+        Below TMPDIR when the state root cannot be written to.
+        """
+        try:
+            lease = Lease.acquire(self._root.top)
+        except OSError as error:
+            if error.errno != errno.EROFS:
+                raise
+            import tempfile  # random, shutil: for this case only
+
+            with tempfile.TemporaryDirectory(prefix="pybuild-fsck-") as directory:
+                yield directory
+            return
         try:
             yield lease.directory()
         finally:

@@ -137,3 +137,7 @@ def test_a_read_only_state_root_can_be_looked_at(as_root: Caller, log: bool) -> 
         program("save", "-o", saved, "busybox").ok()
         assert saved.stat().st_size > 0
         assert "readonly database" in program("tag", "busybox", "other").errors
+        assert program("fsck").ok().output == "the store is sound\n"
+        done = program("fsck", "--repair")
+        assert (done.status, done.output) == (1, "")
+        assert "read-only file system" in done.errors
