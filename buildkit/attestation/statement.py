@@ -78,6 +78,15 @@ def parsed(data: bytes, what: str) -> dict[str, Any]:
     return found
 
 
+def is_about(data: bytes, subject: Digest) -> bool:
+    """Say whether `subject` is one of the digests that a statement is about."""
+    try:
+        subjects = json.loads(data)["subject"]
+        return any(one["digest"]["sha256"] == subject.hex for one in subjects)
+    except (ValueError, RecursionError, LookupError, TypeError):
+        return False
+
+
 def artifact_of(
     statement: bytes, subject: Descriptor, names: Sequence[str] = (), created: str = ""
 ) -> Artifact:
