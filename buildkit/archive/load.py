@@ -9,10 +9,12 @@ import os
 import re
 from collections.abc import Iterator, Sequence
 
+from buildkit.archive.attestation_manifests import named_in
 from buildkit.archive.documents import image_manifest, parse_docker
 from buildkit.archive.members import Members, read_whole
 from buildkit.archive.take import LayerSource, Taker
 from buildkit.errors import ImageError
+from buildkit.exporter.attestation_manifests import entries_of
 from buildkit.exporter.workers import in_parallel
 from buildkit.oci.config import ImageConfig
 from buildkit.oci.descriptor import Descriptor
@@ -101,9 +103,23 @@ def _every(members: Members, entry: Descriptor, taker: Taker) -> Loaded:
     if len(here) < 2:
         return _oci(members, entry, taker)
     parts = tuple(_oci(members, one, taker)._replace(names=()) for one in here)
+    _keep_attestations(members, index, taker)
     own = index._replace(manifests=tuple(here)).choose(Platform.host())
     first = parts[0 if own is None else here.index(own)]
     return first._replace(names=_names(entry), index_blob=data, parts=parts)
+
+
+def _keep_attestations(members: Members, index: Index, taker: Taker) -> None:
+    """Keep those entries that are about images, with all they name, if that is in the archive."""
+    for entry in entries_of(index):
+        if not members.has(_part(entry.digest)):
+            continue
+        data = _document(members, entry)
+        named = named_in(data, entry)
+        if all(members.has(_part(one.digest)) for one in named):
+            for one in named:
+                taker.keep_part(members, _part(one.digest), one)
+            taker.keep(data)
 
 
 def _is_here(members: Members, entry: Descriptor) -> bool:

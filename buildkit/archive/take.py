@@ -12,6 +12,7 @@ from buildkit.errors import ImageError
 from buildkit.exporter.forms import FOREIGN, Form, Forms
 from buildkit.exporter.pipe import produced
 from buildkit.exporter.workers import Check
+from buildkit.oci.descriptor import Descriptor
 from buildkit.oci.digest import Digest
 from buildkit.oci.media_types import Compression
 from buildkit.snapshot.compression import (
@@ -43,6 +44,11 @@ class Taker:
     def keep(self, document: bytes) -> Digest:
         """Store a config or a manifest; return its digest."""
         return self._blobs.put_bytes(document).digest
+
+    def keep_part(self, members: Members, part: str, blob: Descriptor) -> None:
+        """Store a part that must be `blob`. Raises ImageError when it is not."""
+        with members.opened(part) as stream:
+            self._blobs.put(stream, expected=blob.digest, size=blob.size)
 
     def take(self, members: Members, source: LayerSource, diff_id: Digest, check: Check) -> None:
         """Make the layer `diff_id` be in the store. Raises ImageError when the part is not it.

@@ -7,11 +7,13 @@ that an index for which two images would do on one platform is refused.
 
 from collections.abc import Iterable, Sequence
 
+from buildkit.archive.attestation_manifests import pull_attestations
 from buildkit.archive.pulled import keep
 from buildkit.archive.remote import Stores
 from buildkit.archive.stream import StreamTaker
 from buildkit.errors import ImageError, UsageError
 from buildkit.exporter.annotations import Annotation, pairs_of
+from buildkit.exporter.attestation_manifests import AttestationManifest, is_about, stored_in
 from buildkit.exporter.forms import Forms
 from buildkit.exporter.oci import NamedImage, NamedIndex, Ready, as_it_came, prepared
 from buildkit.oci.descriptor import Descriptor
@@ -30,10 +32,14 @@ from runtime.values import NamedTuple
 
 
 class Source(NamedTuple):
-    """An image for an index, which is in the store, and what the index says of its manifest."""
+    """An image for an index, which is in the store, and what the index says of its manifest.
+
+    `said`: attestations about it in the index that it comes from.
+    """
 
     entry: Descriptor
     ready: Ready
+    said: tuple[AttestationManifest, ...] = ()
 
 
 class Combiner:
@@ -53,14 +59,16 @@ class Combiner:
             return self._pulled(text, error)
         if not self._stores.images.is_index(found):
             return (self._stored(found),)
-        return tuple(
-            self._stored(part.image, part.entry) for part in self._stores.images.parts(found)
+        index = Index.parse(self._stores.blobs.read(found), f"index {found}")
+        return self._with_attestations(
+            index,
+            [self._stored(part.image, part.entry) for part in self._stores.images.parts(found)],
         )
 
     def pull_all(self, reference: Reference) -> Digest:
         """Pull all images that a reference means and name them; return the ID of one, or the index.
 
-        The index is kept as it is, though attestations that it names stay where they are.
+        The index is kept as it is, and with it the attestations that it names.
         """
         top = top_of(self._registry, reference)
         sources = self._fetched(reference, top)
@@ -101,7 +109,19 @@ class Combiner:
             for one in index.manifests
             if one.media_type in MANIFESTS and not is_attestation(one)
         ]
-        return tuple(self._pull(reference, entry) for entry in entries)
+        found = [self._pull(reference, entry) for entry in entries]
+        pull_attestations(self._registry, reference, index, self._stores.blobs, self._emit)
+        return self._with_attestations(index, found)
+
+    def _with_attestations(self, index: Index, found: list[Source]) -> tuple[Source, ...]:
+        """Return sources of an index with what it says about each."""
+        said = stored_in(self._stores.blobs, index)
+        return tuple(
+            one._replace(
+                said=tuple(about for about in said if is_about(about.entry, [one.entry.digest]))
+            )
+            for one in found
+        )
 
     def _pull(self, reference: Reference, entry: Descriptor) -> Source:
         """Pull one image, which gets no name."""
@@ -150,11 +170,14 @@ def combined(
             )
     if not found:
         raise UsageError("no image is left for the index")
+    said = tuple(dict.fromkeys(about for one in found.values() for about in one.said))
     entries = tuple(_with(one.entry, annotated) for one in found.values())
+    entries += tuple(about.entry for about in said)
     own = dict(base.annotations if base is not None else ()) | dict(pairs_of(annotated, "index"))
     data = Index(entries, INDEX, annotations=tuple(own.items())).encode()
     members = tuple(one.ready for one in found.values())
-    return NamedIndex(data, Descriptor(INDEX, Digest.of(data), len(data)), members, tuple(names))
+    written = Descriptor(INDEX, Digest.of(data), len(data))
+    return NamedIndex(data, written, members, tuple(names), attestations=said)
 
 
 def replacing(old: Sequence[Source], new: Sequence[Source]) -> tuple[Source, ...]:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from buildkit.content.store import BlobStore
 from buildkit.exporter.annotations import Annotation, Pairs, pairs_of
+from buildkit.exporter.attestation_manifests import is_about, stored_in
 from buildkit.exporter.forms import Forms
 from buildkit.exporter.oci import NamedImage, NamedIndex, Ready, as_it_came, prepared
 from buildkit.images import ImageStore
@@ -68,11 +69,11 @@ def stored_index(
 ) -> NamedIndex:
     """Return an index of the store as it leaves: as it came if its images do.
 
-    What it names and the store has not, manifests of further platforms or attestations, stays
-    behind.
+    What it names and the store has not, manifests of further platforms, stays behind, and so do
+    attestations about an image whose manifest is another now.
     """
     index = Index.parse(blobs.read(digest), f"index {digest}")
-    members, entries = [], []
+    members, moved = [], {}
     for part in images.parts(digest):
         data = images.config_blob(part.image)
         config = images.config(part.image)
@@ -81,11 +82,15 @@ def stored_index(
             image, forms.of(config.diff_ids, how, force=force)
         )
         members.append(ready)
-        entries.append(_moved(part.entry, ready.written))
-    kept = index._replace(manifests=tuple(entries))
+        moved[part.entry] = _moved(part.entry, ready.written)
+    same = [entry.digest for entry, now in moved.items() if entry.digest == now.digest]
+    said = tuple(one for one in stored_in(blobs, index) if is_about(one.entry, same))
+    moved.update({one.entry: one.entry for one in said})
+    entries = tuple(moved[entry] for entry in index.manifests if entry in moved)
+    kept = index._replace(manifests=entries)
     data = blobs.read(digest) if kept == index else kept.encode()
     written = Descriptor(index.media_type, Digest.of(data), len(data))
-    return NamedIndex(data, written, tuple(members), tuple(names))
+    return NamedIndex(data, written, tuple(members), tuple(names), attestations=said)
 
 
 def keep_index(

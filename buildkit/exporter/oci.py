@@ -8,10 +8,12 @@ podman read.
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import TypeAlias
 
 from buildkit.attestation.statement import Artifact
 from buildkit.content.store import BlobStore
+from buildkit.exporter.attestation_manifests import AttestationManifest
 from buildkit.exporter.forms import Form, Forms
 from buildkit.exporter.layer_parts import LayerParts
 from buildkit.exporter.layout import Layout
@@ -59,13 +61,17 @@ class Ready(NamedTuple):
 
 
 class NamedIndex(NamedTuple):
-    """An index to write, made by `exporter/index.py`; `annotations`: what a layout says of it."""
+    """An index to write, made by `exporter/index.py`; `annotations`: what a layout says of it.
+
+    `attestations`: entries of it that are about its images, and go along.
+    """
 
     data: bytes
     written: Descriptor
     members: tuple[Ready, ...]
     names: tuple[Reference, ...] = ()
     annotations: tuple[tuple[str, str], ...] = ()
+    attestations: tuple[AttestationManifest, ...] = ()
 
 
 Attached: TypeAlias = Callable[[NamedImage, Descriptor], Sequence[Artifact]]
@@ -108,7 +114,7 @@ def write_oci(
         if attached is None
         else [one for item in (*ready, *members) for one in attached(item.image, item.written)]
     )
-    _add_documents(layout, (*ready, *members), indexes, artifacts)
+    _add_documents(layout, (*ready, *members), indexes, artifacts, blobs)
     top = [entry for item in ready for entry in _entries(item.image, item.written)]
     top += [entry for index in indexes for entry in _index_entries(index)]
     layout.add("index.json", index_of(top, artifacts))
@@ -133,6 +139,7 @@ def _add_documents(
     images: Sequence[Ready],
     indexes: Sequence[NamedIndex],
     artifacts: Sequence[Artifact],
+    blobs: BlobStore,
 ) -> None:
     """Write all blobs that are not layers, in the order of their digests."""
     small = {index.written.digest: index.data for index in indexes}
@@ -140,8 +147,15 @@ def _add_documents(
         small.update({item.written.digest: item.manifest, item.image.digest: item.image.data})
     for artifact in artifacts:
         small.update({Digest.of(data): data for data in (artifact.manifest, *artifact.blobs)})
-    for digest in sorted(small):
-        layout.add(f"blobs/sha256/{digest.hex}", small[digest])
+    said = [one for index in indexes for one in index.attestations]
+    small.update({one.entry.digest: one.manifest for one in said})
+    statements = {blob.digest: blob for one in said for blob in one.blobs}
+    for digest in sorted({*small, *statements}):
+        name = f"blobs/sha256/{digest.hex}"
+        if digest in small:
+            layout.add(name, small[digest])
+        else:
+            layout.stream(name, statements[digest].size, partial(blobs.copy, digest))
 
 
 def manifest_of(

@@ -6,13 +6,13 @@ its digest stays. Blobs that another repository of the registry was seen to have
 manifest goes last (docs/security.md, R7).
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
 from buildkit.archive.remembered import Remembered, elsewhere, remember
 from buildkit.attestation.kept import kept
 from buildkit.content.store import BlobStore
-from buildkit.content.streams import CHUNK
+from buildkit.content.streams import CHUNK, Sink
 from buildkit.errors import UsageError
 from buildkit.exporter.forms import Form, Forms
 from buildkit.exporter.oci import NamedImage, Ready, as_it_came, manifest_of
@@ -192,7 +192,12 @@ def by_repository(names: Sequence[Reference]) -> list[list[Reference]]:
 
 def read_form(form: Form, forms: Forms, offset: int) -> Iterator[bytes]:
     """Read a layer from an offset; what is before is read as well, since all is verified."""
-    with produced(lambda sink: forms.copy(form, sink)) as reader:
+    yield from read_on(partial(forms.copy, form), offset)
+
+
+def read_on(copy: Callable[[Sink], object], offset: int) -> Iterator[bytes]:
+    """Read what `copy` passes to a sink, from an offset."""
+    with produced(copy) as reader:
         left = offset
         while left and (data := reader.read(min(left, CHUNK))):
             left -= len(data)

@@ -13,7 +13,7 @@ from buildkit.content.store import BlobStore
 from buildkit.errors import UsageError
 from buildkit.exporter.forms import Form, Forms
 from buildkit.exporter.oci import NamedIndex, Ready
-from buildkit.exporter.registry import by_repository, read_form
+from buildkit.exporter.registry import by_repository, read_form, read_on
 from buildkit.oci.descriptor import Descriptor
 from buildkit.oci.digest import Digest
 from buildkit.oci.reference import Reference
@@ -43,12 +43,16 @@ def push_index(
     written = index.written
     for names in by_repository(index.names):
         repository = registry.home(names[0])
-        push_blobs(registry, repository, _makers(index, root, names[0].domain, forms), emit)
+        makers = _makers(index, root, names[0].domain, forms, blobs)
+        push_blobs(registry, repository, makers, emit)
         for member in index.members:
             described = member.written
             repository.put_manifest(described.digest, member.manifest, described.media_type)
             emit(Note(f"pushed {described.digest} for {member.image.config.platform}"))
             _push_remarks(repository, member, names, root, blobs, emit)
+        for said in index.attestations:
+            repository.put_manifest(said.entry.digest, said.manifest, said.entry.media_type)
+            emit(Note(f"pushed attestation {said.entry.digest}"))
         for name in names:
             tag = written.digest if by_digest else name.tag or "latest"
             repository.put_manifest(tag, index.data, written.media_type)
@@ -58,13 +62,17 @@ def push_index(
     return written
 
 
-def _makers(index: NamedIndex, root: StateRoot, domain: str, forms: Forms) -> list[Make]:
+def _makers(
+    index: NamedIndex, root: StateRoot, domain: str, forms: Forms, blobs: BlobStore
+) -> list[Make]:
     """Return what gives the blobs, each once: images of several platforms may share some."""
     layers = {form.digest: form for member in index.members for form in member.layers}
     configs = {member.image.digest: member.image.data for member in index.members}
     known = elsewhere(root, domain, (*layers, *configs))
     parcels = [_layer(form, forms, known) for form in layers.values()]
     parcels += [_config(digest, data, known) for digest, data in configs.items()]
+    said = {blob.digest: blob for one in index.attestations for blob in one.blobs}
+    parcels += [_statement(blob, blobs) for digest, blob in said.items() if digest not in configs]
     return [partial(_given, parcel) for parcel in parcels]
 
 
@@ -88,6 +96,15 @@ def _config(digest: Digest, data: bytes, known: dict[Digest, str]) -> Parcel:
 
     what = f"config {digest.hex[:12]}"
     return Parcel(digest, len(data), config, what, known.get(digest, ""))
+
+
+def _statement(blob: Descriptor, blobs: BlobStore) -> Parcel:
+    return Parcel(
+        digest=blob.digest,
+        size=blob.size,
+        open=partial(read_on, partial(blobs.copy, blob.digest)),
+        what=f"attestation {blob.digest.hex[:12]}",
+    )
 
 
 def _push_remarks(
