@@ -7,6 +7,8 @@ import signal
 
 from hypothesis import HealthCheck, settings
 
+settings.register_profile("unhurried", deadline=None)
+settings.load_profile("unhurried")
 settings.register_profile(
     "long", max_examples=15_000, deadline=None, suppress_health_check=list(HealthCheck)
 )

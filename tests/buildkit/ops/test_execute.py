@@ -12,7 +12,7 @@ from buildkit.ops.origins import Origins
 from buildkit.ops.sandboxes import Sandboxes
 from buildkit.ops.stores import Stores
 from buildkit.snapshot.snapshot import Active
-from runtime.spec import SHM_SIZE, File, Resources, Rlimit, SandboxSpec, Tmpfs
+from runtime.spec import SHM_SIZE, File, Resources, Rlimit, RootFs, SandboxSpec, Tmpfs
 from tests.buildkit.ops.stock import Directories, run
 
 NOTHING = Mounted((), (), "")
@@ -39,7 +39,7 @@ def env(spec: SandboxSpec) -> dict[str, str]:
 def test_a_step_has_a_root_a_program_and_a_place(setting: Setting) -> None:
     op = run("/bin/sh", "-c", "x", cwd="/w", user="app", extra_hosts=(("h", "10.0.0.1"),))
     spec = sandbox_of(op, setting, NOTHING)
-    assert spec.root == (("/l/2", "/l/1"), "/t/upper", "/t/work", False)
+    assert spec.root == RootFs(("/l/2", "/l/1"), "/t/upper", "/t/work")
     assert spec.process.args == ("/bin/sh", "-c", "x")
     assert (spec.process.cwd, spec.process.user) == ("/w", "app")
     assert (spec.hostname, spec.network, spec.security) == ("build", "none", "sandbox")
