@@ -217,10 +217,15 @@ class BuildOps:
         else:
             digests = known
         parent: InputIdentity = None if op.link else _chain(inputs[0])
-        parts: Mapping[str, str] = {}
+        parts: dict[str, str] = {}
         if op.link and op.chown and needs_names(op.chown):
             # All that such a layer takes from its parent, and not more of it.
-            parts = {"owner": self._owner(op, _parent(inputs))}
+            parts["owner"] = self._owner(op, _parent(inputs))
+        if op.unpack == "auto":
+            # An archive from elsewhere stays one, where the same file of a context is unpacked.
+            found = [n for n in _origins_of(op) if not isinstance(inputs[n], ContextRef)]
+            if found:
+                parts["from elsewhere"] = ",".join(map(str, sorted(found)))
         return Identity(
             inputs=(parent, *(digests.get(number) for number in range(1, len(inputs)))),
             parts=parts,

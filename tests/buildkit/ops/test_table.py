@@ -1,6 +1,7 @@
 """What a build's ops depend on and give: identities, layers, and what is remembered of them."""
 
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -147,6 +148,20 @@ def test_what_came_from_elsewhere_is_unpacked_only_when_asked_for(
     source = layer(stores, "file in/inner", "pack x.tar = in")
     outcome = made(ops, copy("x.tar", unpack=unpack), None, source)
     assert [line.split()[1] for line in tree(stores, outcome)] == names
+
+
+def test_an_archive_from_elsewhere_is_no_archive_of_the_context(
+    ops: BuildOps, stores: Stores, tmp_path: Path, context: Path
+) -> None:
+    pack(make_tree(tmp_path / "in", "file inner"), context / "x.tar")
+    active = stores.snapshots.prepare(None)
+    shutil.copy(context / "x.tar", active.upper)
+    source = stores.snapshots.commit(active).snapshot
+    auto, always = copy("x.tar", unpack="auto"), copy("x.tar", unpack="always")
+    first, second = (identity(ops, auto, None, one) for one in (CONTEXT, source))
+    assert first.inputs == second.inputs
+    assert first.parts != second.parts
+    assert identity(ops, always, None, CONTEXT)[:2] == identity(ops, always, None, source)[:2]
 
 
 def test_an_archive_of_the_context_is_unpacked(
