@@ -21,7 +21,8 @@ from buildkit.oci.descriptor import Descriptor
 from buildkit.oci.digest import Digest
 from buildkit.oci.fields import MAX_DOCUMENT
 from buildkit.oci.index import REF_NAME, Index, is_attestation
-from buildkit.oci.media_types import INDEXES, MANIFESTS
+from buildkit.oci.manifest import Manifest
+from buildkit.oci.media_types import CONFIGS, INDEXES, MANIFESTS
 from buildkit.oci.platforms import Platform
 from buildkit.oci.reference import Reference
 from runtime.values import NamedTuple
@@ -59,8 +60,11 @@ def load(members: Members, taker: Taker) -> tuple[Loaded, ...]:
         return _merged(
             _docker(members, entry.config, entry.tags, entry.layers, taker) for entry in entries
         )
+    what = "its index.json names none"
+    if not members.has("index.json"):
+        what = "neither index.json nor manifest.json is in it"
     raise ImageError(
-        f"{members.name} holds no image: neither index.json nor manifest.json is in it",
+        f"{members.name} holds no image: {what}",
         hint="what 'pybuild save', 'docker save' and 'skopeo copy' write can be loaded",
     )
 
@@ -100,6 +104,10 @@ def _every(members: Members, entry: Descriptor, taker: Taker) -> Loaded:
     data = _document(members, entry)
     index = Index.parse(data, f"index {entry.digest}")
     here = [one for one in index.manifests if _is_here(members, one)]
+    is_nested = any(one.media_type in INDEXES for one in index.manifests)
+    if len(here) == 1 and not is_nested:
+        # Whatever it is for, like an image without an index: it is the one that was saved.
+        return _oci(members, here[0], taker)._replace(names=_names(entry))
     if len(here) < 2:
         return _oci(members, entry, taker)
     parts = tuple(_oci(members, one, taker)._replace(names=()) for one in here)
@@ -128,7 +136,10 @@ def _is_here(members: Members, entry: Descriptor) -> bool:
         return False
     if not members.has(_part(entry.digest)):
         return False
-    document = image_manifest(_document(members, entry), f"manifest {entry.digest}")
+    data = _document(members, entry)
+    if Manifest.parse(data, f"manifest {entry.digest}").config.media_type not in CONFIGS:
+        return False  # an artifact
+    document = image_manifest(data, f"manifest {entry.digest}")
     return all(members.has(_part(one.digest)) for one in (document.config, *document.layers))
 
 

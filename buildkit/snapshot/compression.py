@@ -63,6 +63,8 @@ _MAGIC: tuple[tuple[bytes, Format], ...] = (
     (b"\x28\xb5\x2f\xfd", "zstd"),
     (b"BZh", "bzip2"),
     (b"\xfd7zXZ\0", "xz"),
+    # Skippable frames (RFC 8878, 3.1.2): pzstd begins with one, zstd:chunked ends with some.
+    *((b"%c\x2a\x4d\x18" % low, "zstd") for low in range(0x50, 0x60)),
 )
 
 

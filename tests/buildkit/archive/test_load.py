@@ -258,6 +258,63 @@ def test_an_index_chooses_the_platform_of_this_machine(
     assert loaded.names == ()
 
 
+ARTIFACT = {
+    "schemaVersion": 2,
+    "mediaType": "application/vnd.oci.image.manifest.v1+json",
+    "config": {
+        "mediaType": "application/vnd.oci.empty.v1+json",
+        "digest": str(Digest.of(b"{}")),
+        "size": 2,
+    },
+    "layers": [{"mediaType": "text/plain", "digest": str(Digest.of(b"{}")), "size": 2}],
+}
+
+
+@pytest.mark.parametrize("others", ["none", "lost", "attestation", "artifact"])
+def test_the_only_image_of_an_index_is_loaded_whatever_it_is_for(
+    stock: Stock, other: Stock, tmp_path: Path, others: str
+) -> None:
+    found = parts(stock.oci(stock.image(*TREE)))
+    (entry,) = json.loads(found["index.json"])["manifests"]
+    artifact = json.dumps(ARTIFACT).encode()
+    lost = {**entry, "digest": f"sha256:{'0' * 64}"}
+    beside = {
+        "lost": {**lost, "platform": {"os": "linux", "architecture": Platform.host().architecture}},
+        "attestation": {**lost, "annotations": {"vnd.docker.reference.type": "x"}},
+        "artifact": {
+            "mediaType": ARTIFACT["mediaType"],
+            "digest": str(Digest.of(artifact)),
+            "size": len(artifact),
+        },
+    }
+    inner = {
+        "schemaVersion": 2,
+        "mediaType": "application/vnd.oci.image.index.v1+json",
+        "manifests": [
+            {**entry, "platform": {"os": "plan9", "architecture": "x"}},
+            *([beside[others]] if others in beside else []),
+        ],
+    }
+    document = json.dumps(inner).encode()
+    name = {"io.containerd.image.name": "docker.io/library/app:1"}
+    top = {"mediaType": inner["mediaType"], "digest": str(Digest.of(document))}
+    outer = {"manifests": [{**top, "size": len(document), "annotations": name}]}
+    members = {
+        **found,
+        **{f"blobs/sha256/{Digest.of(one).hex}": one for one in (document, artifact, b"{}")},
+        "index.json": json.dumps(outer).encode(),
+    }
+    (loaded,) = other.load(_archive(tmp_path, packed(dict(members))))
+    assert loaded.digest == stock.image(*TREE).digest
+    assert [name.familiar for name in loaded.names] == ["app:1"]
+
+
+def test_a_layout_without_an_image_says_so(stock: Stock, tmp_path: Path) -> None:
+    members = {"oci-layout": b"{}", "index.json": b'{"manifests":[]}'}
+    with pytest.raises(ImageError, match=r"holds no image: its index\.json names none"):
+        stock.load(_archive(tmp_path, packed(dict(members))))
+
+
 @pytest.mark.parametrize(
     ("annotations", "names"),
     [

@@ -169,3 +169,20 @@ def test_noise_gives_bytes_or_an_image_error(noise: bytes, form: Format) -> None
             _decompressed(data, form)
         except ImageError:
             continue
+
+
+def _skippable(size: int, low: int = 0x50) -> bytes:
+    return bytes((low, 0x2A, 0x4D, 0x18)) + size.to_bytes(4, "little") + bytes(range(256))[:size]
+
+
+@needs_zstd
+@pytest.mark.parametrize(
+    ("before", "after"), [(b"", _skippable(200)), (_skippable(4), b""), (b"", _skippable(0, 0x5F))]
+)
+def test_frames_that_stand_for_nothing_are_passed_over(before: bytes, after: bytes) -> None:
+    """pzstd writes them in front, zstd:chunked of podman and skopeo behind."""
+    frame = _by_others("zstd", DATA)
+    data = b"".join((before, frame, after, before, frame, after))
+    assert _decompressed(data, detect(data)) == DATA * 2
+    with pytest.raises(ImageError, match="cut short"):
+        _decompressed(frame + _skippable(9)[:-1], "zstd")
