@@ -38,13 +38,18 @@ a package; where Python caches it; offset and length of its code behind the inde
 
 
 class Bundle:
-    """What one command imports. `missed` are the names that were not in it, or not as they are."""
+    """What one command imports. `missed` are the names that were not in it, or not as they are.
+
+    It counts for this Python, this very package and this search path only.
+    """
 
     def __init__(self, path: str) -> None:
         self.path = path
         self.missed: set[str] = set()
         self._data: bytes | mmap.mmap = b""
         self._start = 0
+        # As it is at the start: what a command does to its search path is its own affair.
+        self._origin = (sys.hexversion, _HERE, list(sys.path))
         self._rows: dict[str, _Row] = {}
 
     def open(self) -> None:
@@ -58,7 +63,7 @@ class Bundle:
             data = mmap.mmap(fd, 0, prot=mmap.PROT_READ)
             start = _WORD + int.from_bytes(data[:_WORD], "little")
             origin, rows, size = marshal.loads(data[_WORD:start])  # noqa: S302 - as Python's caches
-            if origin == _origin() and len(data) == start + size:
+            if origin == self._origin and len(data) == start + size:
                 self._data, self._start, self._rows = data, start, rows
         except (OSError, EOFError, ValueError, TypeError, OverflowError):
             pass  # something else is there
@@ -104,7 +109,7 @@ class Bundle:
             rows[name] = (*row[:5], offset, len(code))
             codes.append(code)
             offset += len(code)
-        index = marshal.dumps((_origin(), rows, offset))
+        index = marshal.dumps((self._origin, rows, offset))
         _write(self.path, b"".join((len(index).to_bytes(_WORD, "little"), index, *codes)))
 
 
@@ -142,11 +147,6 @@ def _command(arguments: list[str]) -> str:
         arguments = arguments[1:]
     word = arguments[0] if arguments else ""
     return word if word.isidentifier() and os.path.exists(f"{_HERE}/{word}.py") else "build"
-
-
-def _origin() -> tuple[int, str, list[str]]:
-    """Return what a bundle must agree with: the Python, this very package, the search path."""
-    return sys.hexversion, _HERE, sys.path
 
 
 def _is_as_it_was(row: _Row) -> bool:
