@@ -222,10 +222,10 @@ class BuildOps:
             # All that such a layer takes from its parent, and not more of it.
             parts["owner"] = self._owner(op, _parent(inputs))
         if op.unpack == "auto":
-            # An archive from elsewhere stays one, where the same file of a context is unpacked.
-            found = [n for n in _origins_of(op) if not isinstance(inputs[n], ContextRef)]
+            # The same file from a URL stays the archive that it is.
+            found = [number for number in _origins_of(op) if isinstance(inputs[number], ContextRef)]
             if found:
-                parts["from elsewhere"] = ",".join(map(str, sorted(found)))
+                parts["archives unpacked"] = ",".join(map(str, sorted(found)))
         return Identity(
             inputs=(parent, *(digests.get(number) for number in range(1, len(inputs)))),
             parts=parts,
