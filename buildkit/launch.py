@@ -67,6 +67,12 @@ class RunOptions(NamedTuple):
     rlimits: tuple[Rlimit, ...] = ()
     shm_size: int = SHM_SIZE
     umask: int = 0o022
+    host_env: tuple[tuple[str, str], ...] = ()
+    """Variables of the caller's, which those of the image override."""
+    unset: tuple[str, ...] = ()
+    """Variables that are not the image's nor the usual ones; `*` for all of them."""
+    unmanaged: tuple[str, ...] = ()
+    oom_score_adj: int | None = None
     shared: tuple[str, ...] = ()
     """Namespaces that are the host's, as `SandboxSpec.shared`."""
 
@@ -101,6 +107,7 @@ def sandbox_for(
             umask=options.umask,
             terminal=options.terminal,
             rlimits=options.rlimits,
+            oom_score_adj=options.oom_score_adj,
         ),
         mounts=mounts,
         hostname=hostname,
@@ -118,6 +125,7 @@ def sandbox_for(
         sysctls=options.sysctls,
         shm_size=options.shm_size,
         devices=options.devices,
+        unmanaged=options.unmanaged,
         shared=options.shared,
     )
 
@@ -149,10 +157,16 @@ def environment_of(
     env = {"PATH": DEFAULT_PATH, "HOSTNAME": hostname}
     if options.terminal:
         env["TERM"] = "xterm"
+    env.update(options.host_env)
     for entry in config.env:
         key, _, value = entry.partition("=")
         if key:
             env[key] = value
+    for name in options.unset:
+        if name == "*":
+            env.clear()
+        else:
+            env.pop(name, None)
     env.update(options.env)
     return tuple(env.items())
 

@@ -116,6 +116,12 @@ class SetLimits(NamedTuple):
     rlimits: tuple[Rlimit, ...]
 
 
+class SetOomScore(NamedTuple):
+    """Say how soon to be killed where memory is short, from -1000 (never) to 1000."""
+
+    score: int
+
+
 class LeaveKeyring(NamedTuple):
     """Leave the session keyring of the caller."""
 
@@ -179,6 +185,7 @@ Action: TypeAlias = (
     | OpenTerminal
     | EnterDirectory
     | SetLimits
+    | SetOomScore
     | LeaveKeyring
     | DropBounding
     | ForbidPrivileges
@@ -223,6 +230,8 @@ def _describe_plain(action: Action) -> str:
             return f"join the {namespace} namespace of descriptor {fd}"
         case JoinSandbox():
             return "join the container"
+        case SetOomScore(score):
+            return f"set the OOM score adjustment to {score}"
         case SetHostname(name):
             return f"set the host name {name}"
         case Supervise():

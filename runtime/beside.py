@@ -69,7 +69,7 @@ class Beside(NamedTuple):
             address=self.address,
             resolver=spec.resolver._replace(servers=servers),
         )
-        if self.hosts and spec.manage_etc:
+        if self.hosts and spec.manage_etc and "/etc/hosts" not in spec.unmanaged:
             hosts = Bind(self.hosts, "/etc/hosts", readonly=False, flags=("nosuid", "noexec"))
             spec = spec._replace(mounts=(*spec.mounts, hosts))
         return spec

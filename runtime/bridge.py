@@ -9,7 +9,7 @@ import errno
 import fcntl
 import os
 
-from runtime.errors import UnsupportedError
+from runtime.errors import SandboxError, UnsupportedError
 from runtime.netlink import Netlink
 from runtime.pool import Pool
 from runtime.values import NamedTuple
@@ -40,10 +40,10 @@ class Attached(NamedTuple):
     directory: str = STATE
 
 
-def attach(namespace: int) -> Attached:
+def attach(namespace: int, wanted: str = "") -> Attached:
     """Connect a namespace by an interface `eth0`, which is still without an address.
 
-    Raises OSError or UnsupportedError where this cannot be done.
+    `wanted`: the address it shall have. Raises OSError or SandboxError where this cannot be done.
     """
     pool = Pool(STATE)
     locks: list[int] = []
@@ -52,10 +52,10 @@ def attach(namespace: int) -> Attached:
             with Netlink() as netlink:
                 network, mtu = _ensure(netlink)
             locks.append(pool.lock("users", fcntl.LOCK_SH))
-            address, lock = pool.take(network)
+            address, lock = pool.take(network, wanted)
             locks.append(lock)
             add_pair(namespace, mtu)
-        except (OSError, UnsupportedError):
+        except (OSError, SandboxError):
             for fd in locks:
                 os.close(fd)
             _remove_if_unused(pool)

@@ -4,6 +4,7 @@ In: `Resources`. Out: a group that the sandbox joins, and what it has used. A li
 hold here is refused. Source: the kernel's cgroup-v2.rst and cgroup-v1/*; docs/security.md, S11.
 """
 
+import contextlib
 import errno
 import os
 import time
@@ -16,7 +17,6 @@ from runtime.spec import Resources
 from runtime.usage import Usage
 from runtime.values import NamedTuple
 
-_PERIOD = 100_000
 _COUNTED = frozenset({"memory", "cpuacct", "pids", "blkio", "freezer"})
 """Controllers of version 1 that a group with accounting is in."""
 _PREFIX = "pybuild-"
@@ -29,12 +29,15 @@ _HINT_ROOTLESS = (
 class Layout(NamedTuple):
     """Where the caller's own groups are: directories of the unified tree and of v1 trees.
 
-    `top` is the mount point of the unified tree.
+    `top` is the mount point of the unified tree, `tops` those of the others.
     """
 
     unified: str = ""
     top: str = ""
     legacy: Mapping[str, str] = {}
+    tops: Mapping[str, str] = {}
+    made: tuple[str, ...] = ()
+    """Groups that were made on the way to these, outermost first."""
 
 
 def layout(mountinfo: str, own: str) -> Layout:
@@ -46,6 +49,7 @@ def layout(mountinfo: str, own: str) -> Layout:
             paths[controller] = path
     unified = top = ""
     legacy: dict[str, str] = {}
+    tops: dict[str, str] = {}
     for line in mountinfo.splitlines():
         before, _, after = line.partition(" - ")
         root, point = before.split()[3:5]
@@ -56,7 +60,8 @@ def layout(mountinfo: str, own: str) -> Layout:
             for option in options.split(","):
                 if option in paths:
                     legacy.setdefault(option, _directory(point, root, paths[option]))
-    return Layout(unified, top, legacy)
+                    tops.setdefault(option, point)
+    return Layout(unified, top, legacy, tops)
 
 
 def _directory(point: str, root: str, own: str) -> str:
@@ -76,8 +81,14 @@ def here() -> Layout:
 class Group:
     """The groups of one sandbox, one in each tree that is needed."""
 
-    def __init__(self, directories: Mapping[str, str], *, unified: bool) -> None:
-        """`directories` gives the directory for a controller, `""` the unified one."""
+    def __init__(
+        self, directories: Mapping[str, str], *, unified: bool, above: tuple[str, ...] = ()
+    ) -> None:
+        """`directories` gives the directory for a controller, `""` the unified one.
+
+        `above`: groups that were made for this one to be in, outermost first.
+        """
+        self._above = above
         self._directories = directories
         self._unified = unified
 
@@ -96,7 +107,7 @@ class Group:
     def join(self) -> None:
         """Put the calling process in."""
         for directory in self._directories.values():
-            _write(f"{directory}/cgroup.procs", "0")
+            write(f"{directory}/cgroup.procs", "0")
 
     def usage(self) -> Usage:
         """Return what has been used so far."""
@@ -108,6 +119,10 @@ class Group:
         """Remove the groups, whose processes have ended."""
         for directory in self._directories.values():
             _remove(directory)
+        for directory in reversed(self._above):
+            # Not if somebody else is in there by now.
+            with contextlib.suppress(OSError):
+                os.rmdir(directory)
 
 
 def create(resources: Resources, where: Layout, name: str) -> Group | None:
@@ -115,17 +130,25 @@ def create(resources: Resources, where: Layout, name: str) -> Group | None:
 
     Raises UnsupportedError for a limit that cannot hold.
     """
-    needed = _needed(resources)
+    needed: frozenset[str] = frozenset()
+    if resources.limits:
+        from runtime import limits  # for those who have some
+
+        needed = limits.controllers(resources)
     try:
+        if resources.parent:
+            from runtime import parents  # for those who name one
+
+            where = parents.layout(resources.parent, where, needed | _COUNTED)
         if needed <= frozenset(where.legacy) and where.legacy:
             return _create_legacy(resources, where, name, needed)
         if where.unified:
             return _create_unified(resources, where, name, needed)
     except OSError as error:
-        if needed:
+        if needed or resources.parent:
             raise _refusal(needed, error) from error
         return None
-    if needed:
+    if needed or resources.parent:
         raise UnsupportedError(
             _limits(needed),
             "this machine has no control groups for it",
@@ -134,18 +157,8 @@ def create(resources: Resources, where: Layout, name: str) -> Group | None:
     return None
 
 
-def _needed(resources: Resources) -> frozenset[str]:
-    wanted = {
-        "memory": resources.memory is not None or resources.memory_swap is not None,
-        "cpu": resources.cpus is not None,
-        "cpuset": bool(resources.cpuset_cpus),
-        "pids": resources.pids is not None,
-    }
-    return frozenset(name for name, is_wanted in wanted.items() if is_wanted)
-
-
 def _limits(needed: frozenset[str]) -> str:
-    return f"a limit of {' and '.join(sorted(needed))}"
+    return f"a limit of {' and '.join(sorted(needed))}" if needed else "a control group"
 
 
 def _refusal(needed: frozenset[str], error: OSError) -> UnsupportedError:
@@ -164,39 +177,16 @@ def _create_legacy(resources: Resources, where: Layout, name: str, needed: froze
             directory = f"{where.legacy[controller]}/{name}"
             os.mkdir(directory, 0o755)
             made[controller] = directory
-        for path, value in _legacy_settings(resources, where, made):
-            _write(path, value)
+        if needed:
+            from runtime import limits  # for those who have some
+
+            for path, value in limits.of_legacy(resources, where.legacy, made):
+                write(path, value)
     except OSError:
         for directory in made.values():
             _remove(directory)
         raise
-    return Group(made, unified=False)
-
-
-def _legacy_settings(
-    resources: Resources, where: Layout, made: Mapping[str, str]
-) -> list[tuple[str, str]]:
-    settings: list[tuple[str, str]] = []
-    if "cpuset" in made:
-        for file in ("cpuset.cpus", "cpuset.mems"):
-            value = usage.text_of(f"{where.legacy['cpuset']}/{file}").strip()
-            settings.append((f"{made['cpuset']}/{file}", value))
-        settings.append((f"{made['cpuset']}/cpuset.cpus", resources.cpuset_cpus))
-    if resources.memory is not None:
-        settings.append((f"{made['memory']}/memory.limit_in_bytes", str(resources.memory)))
-    total = _memory_and_swap(resources)
-    if total is not None:
-        path = f"{made['memory']}/memory.memsw.limit_in_bytes"
-        # Swap may not be counted here; then only an explicit wish for it is refused.
-        if resources.memory_swap is not None or os.path.exists(path):
-            settings.append((path, str(total)))
-    if resources.cpus is not None:
-        settings.append((f"{made['cpu']}/cpu.cfs_period_us", str(_PERIOD)))
-        quota = round(resources.cpus * _PERIOD)
-        settings.append((f"{made['cpu']}/cpu.cfs_quota_us", str(quota)))
-    if resources.pids is not None:
-        settings.append((f"{made['pids']}/pids.max", _or_max(resources.pids)))
-    return settings
+    return Group(made, unified=False, above=where.made)
 
 
 def _create_unified(
@@ -206,29 +196,15 @@ def _create_unified(
     directory = f"{parent}/{name}"
     os.mkdir(directory, 0o755)
     try:
-        for file, value in _unified_settings(resources):
-            _write(f"{directory}/{file}", value)
+        if needed:
+            from runtime import limits  # for those who have some
+
+            for file, value in limits.of_unified(resources):
+                write(f"{directory}/{file}", value)
     except OSError:
         _remove(directory)
         raise
-    return Group({"": directory}, unified=True)
-
-
-def _unified_settings(resources: Resources) -> list[tuple[str, str]]:
-    settings: list[tuple[str, str]] = []
-    if resources.memory is not None:
-        settings.append(("memory.max", str(resources.memory)))
-    total = _memory_and_swap(resources)
-    if total is not None:
-        swap = -1 if total < 0 else max(0, total - (resources.memory or 0))
-        settings.append(("memory.swap.max", _or_max(swap)))
-    if resources.cpus is not None:
-        settings.append(("cpu.max", f"{round(resources.cpus * _PERIOD)} {_PERIOD}"))
-    if resources.cpuset_cpus:
-        settings.append(("cpuset.cpus", resources.cpuset_cpus))
-    if resources.pids is not None:
-        settings.append(("pids.max", _or_max(resources.pids)))
-    return settings
+    return Group({"": directory}, unified=True, above=where.made)
 
 
 def _unified_parent(where: Layout, needed: frozenset[str]) -> str:
@@ -251,33 +227,23 @@ def _unified_parent(where: Layout, needed: frozenset[str]) -> str:
         switched_on = frozenset(usage.text_of(f"{above}/cgroup.subtree_control").split())
         adding = (wanted & present) - switched_on
         if adding:
-            _switch_on(above, adding)
+            switch_on(above, adding)
     return parent
 
 
-def _switch_on(directory: str, controllers: frozenset[str]) -> None:
+def switch_on(directory: str, controllers: frozenset[str]) -> None:
+    """Let the children of a group of version 2 have controllers."""
     text = " ".join(f"+{controller}" for controller in sorted(controllers))
     try:
-        _write(f"{directory}/cgroup.subtree_control", text)
+        write(f"{directory}/cgroup.subtree_control", text)
     except OSError as error:
         if error.errno != errno.EBUSY:
             raise
         leaf = f"{directory}/{_PARENT}.main"
         os.makedirs(leaf, 0o755, exist_ok=True)
         for process in usage.text_of(f"{directory}/cgroup.procs").split():
-            _write(f"{leaf}/cgroup.procs", process)
-        _write(f"{directory}/cgroup.subtree_control", text)
-
-
-def _memory_and_swap(resources: Resources) -> int | None:
-    """Return the limit of both together; twice the memory unless told, as the engines do."""
-    if resources.memory_swap is not None:
-        return resources.memory_swap
-    return None if resources.memory is None else 2 * resources.memory
-
-
-def _or_max(number: int) -> str:
-    return "max" if number < 0 else str(number)
+            write(f"{leaf}/cgroup.procs", process)
+        write(f"{directory}/cgroup.subtree_control", text)
 
 
 def collect_stale(where: Layout) -> None:
@@ -338,7 +304,8 @@ def _remove(directory: str) -> None:
             return
 
 
-def _write(path: str, text: str) -> None:
+def write(path: str, text: str) -> None:
+    """Write to a file of a group. Raises OSError that names it."""
     fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
     try:
         os.write(fd, text.encode())

@@ -57,16 +57,16 @@ def network_namespace(directory: str) -> int:
     return os.open(f"/proc/{_keeper(Pool(directory))}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
 
 
-def attach(namespace: int, directory: str) -> Attached:
+def attach(namespace: int, directory: str, wanted: str = "") -> Attached:
     """Connect a namespace by an interface `eth0`; the calling thread is in the keeper's network."""
     pool = Pool(directory)
     with pool.locked():
         locks = [pool.lock("users", fcntl.LOCK_SH)]
         try:
-            address, lock = pool.take(NETWORK)
+            address, lock = pool.take(NETWORK, wanted)
             locks.append(lock)
             bridge.add_pair(namespace, _MTU)
-        except OSError:
+        except (OSError, SandboxError):
             for fd in locks:
                 os.close(fd)
             raise

@@ -24,6 +24,7 @@ from runtime.values import NamedTuple
 Status: TypeAlias = Literal["created", "running", "paused", "restarting", "exited"]
 RestartPolicy: TypeAlias = Literal["no", "on-failure", "always", "unless-stopped"]
 Protocol: TypeAlias = Literal["tcp", "udp"]
+FailureAction: TypeAlias = Literal["none", "kill", "restart", "stop"]
 HealthStatus: TypeAlias = Literal["", "starting", "healthy", "unhealthy"]
 
 LOST = 137
@@ -48,6 +49,7 @@ class HealthCheck(NamedTuple):
     start_period: float = 0.0
     start_interval: float = 5.0
     retries: int = 3
+    on_failure: FailureAction = "none"
 
 
 class Restart(NamedTuple):
@@ -62,6 +64,13 @@ class Logging(NamedTuple):
 
     size: int = 16 << 20
     files: int = 2
+
+
+class Place(NamedTuple):
+    """Where a container is to be on the bridge: IPv4 address, MAC address; empty for any."""
+
+    address: str = ""
+    mac: str = ""
 
 
 class Shared(NamedTuple):
@@ -80,7 +89,8 @@ class Task(NamedTuple):
     foreground command, and it ends with it. `init`: the path of a reaper to run as process 1.
     `timeout` in seconds, 0 for none. `commons`: where an ordinary user's containers share a network
     (`commons.py`), if they do. `beside`: the directory of the container whose network it shares;
-    `shared`: other namespaces that it has from somewhere.
+    `shared`: other namespaces that it has from somewhere. `pidfile`: where its process 1 is
+    told by its number while it runs, if anywhere.
     """
 
     identity: str
@@ -103,6 +113,8 @@ class Task(NamedTuple):
     commons: str = ""
     beside: str = ""
     shared: tuple[Shared, ...] = ()
+    place: Place = Place()
+    pidfile: str = ""
 
 
 class Check(NamedTuple):
@@ -145,6 +157,7 @@ TYPES: dict[str, type] = {
         HealthCheck,
         Restart,
         Logging,
+        Place,
         Shared,
         Task,
         Check,

@@ -34,6 +34,7 @@ from runtime.actions import (
     SealRoot,
     SetHostname,
     SetLimits,
+    SetOomScore,
     Supervise,
     Unshare,
     WriteSysctls,
@@ -112,6 +113,8 @@ class _Making:
                 self._isolate(action)
             case Supervise(program):
                 _supervise(program, self._given.supervisor)
+            case SetOomScore(score):
+                process.set_oom_score(score)
             case LeaveKeyring() | SetLimits() | DropBounding() | ForbidPrivileges() | LoadFilter():
                 _restrict(action)
             case OpenTerminal(rows, columns, console):

@@ -7,6 +7,7 @@ Source: pid_namespaces(7); the behaviour of the container engines; docs/security
 """
 
 import _signal  # type: ignore[import-not-found]  # `signal` costs 5 ms for its enums
+import contextlib
 import gc
 import os
 import time
@@ -181,6 +182,8 @@ class Monitor:
                 ports=() if uplink is None else uplink.ports,
             )
         )
+        if self.task.pidfile:
+            _write_pid(self.task.pidfile, self.state.pid)
         self.event("start")
         self.service.started()
         self.tending.begin()
@@ -317,6 +320,9 @@ class Monitor:
     def _finish(self) -> None:
         """Leave nothing behind, and tell those who wait."""
         self.log.close()
+        if self.task.pidfile:
+            with contextlib.suppress(OSError):
+                os.unlink(self.task.pidfile)
         if self._uplink is not None:
             self._uplink.unpublish()
         self.service.flush()
@@ -352,6 +358,19 @@ def _make_empty(work: str) -> None:
         return  # as at a first start
     remove_tree(work)
     os.mkdir(work, 0o700)
+
+
+def _write_pid(path: str, pid: int) -> None:
+    """Keep the number of process 1 at a path of the user's, written aside and renamed."""
+    aside = f"{path}.{os.getpid()}.new"
+    try:
+        fd = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+        os.write(fd, f"{pid}\n".encode())
+        os.close(fd)
+        os.rename(aside, path)
+    except OSError:
+        # As with the state: this must not end the container.
+        return
 
 
 def _leave_word(task: Task, error: BaseException) -> None:

@@ -15,6 +15,7 @@ _REQUEST, _ACKNOWLEDGE, _EXCLUSIVE, _CREATE = 0x1, 0x4, 0x200, 0x400
 _ERROR = 2
 _UP = 0x1
 
+_LINK_ADDRESS = 1
 _LINK_NAME, _LINK_MTU, _LINK_MASTER, _LINK_INFO, _LINK_NAMESPACE = 3, 4, 10, 18, 28
 _INFO_KIND, _INFO_DATA, _VETH_PEER = 1, 2, 1
 _ADDRESS, _LOCAL_ADDRESS = 1, 2
@@ -49,6 +50,12 @@ class Netlink:
         """Bring an interface up."""
         body = link(_socket.if_nametoindex(name), flags=_UP)
         self._ask(_NEW_LINK, 0, body, name)
+
+    def set_mac(self, name: str, mac: str) -> None:
+        """Give an interface, which is down, another hardware address."""
+        raw = bytes.fromhex(mac.replace(":", ""))
+        body = link(_socket.if_nametoindex(name)) + attribute(_LINK_ADDRESS, raw)
+        self._ask(_NEW_LINK, 0, body, f"{name} {mac}")
 
     def remove(self, name: str) -> None:
         """Remove an interface."""

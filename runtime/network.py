@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 from runtime import bridge, loopback, mounts, syscalls, usernet
 from runtime.bridge import Attached
-from runtime.errors import SandboxError, explain
+from runtime.errors import SandboxError, SpecError, UnsupportedError, explain
 from runtime.netlink import Netlink
 from runtime.spec import SandboxSpec
 from runtime.usernet import Helper
@@ -52,21 +52,30 @@ class Namespace(NamedTuple):
                 return
 
 
-def create(shared: str = "", there: int | None = None) -> Namespace:
+def create(
+    shared: str = "", there: int | None = None, address: str = "", mac: str = ""
+) -> Namespace:
     """Make a namespace, and connect it as well as it can be. May be called from any thread.
 
     `shared`: the directory of an ordinary user's common network (`commons.py`), which the caller
-    has entered. `there`: a namespace that is to be connected, in place of a new one.
+    has entered. `there`: a namespace that is to be connected, in place of a new one. `address` and
+    `mac`: those it shall have on the bridge; raises SandboxError where it cannot.
     """
     reasons: list[str] = []
     if shared:
         servers = (usernet.SERVER,)
-        return _on_bridge(lambda namespace: _in_commons(namespace, shared), servers, there)
+        attach = lambda namespace: _in_commons(namespace, shared, address)  # noqa: E731
+        return _on_bridge(attach, servers, there, mac)
     if mounts.in_initial_user_namespace():
         try:
-            return _on_bridge(bridge.attach, there=there)
+            attach = lambda namespace: bridge.attach(namespace, address)  # noqa: E731
+            return _on_bridge(attach, (), there, mac)
+        except SpecError:
+            raise
         except (OSError, SandboxError) as error:
             reasons.append(f"no bridge: {_text(error)}")
+    if address or mac:
+        raise UnsupportedError("an address of its own choice", "; ".join(reasons) or "no bridge")
     fd = _new(loopback.up, there)
     missing = usernet.missing()
     if not missing:
@@ -80,13 +89,13 @@ def create(shared: str = "", there: int | None = None) -> Namespace:
     return Namespace(fd, reason="; ".join(reasons))
 
 
-def _in_commons(namespace: int, shared: str) -> Attached:
+def _in_commons(namespace: int, shared: str, address: str) -> Attached:
     """Attach a namespace to the bridge of a user's common network."""
     from runtime import commons  # for these only
 
     there = commons.network_namespace(shared)
     made: list[Attached] = []
-    worker = _Worker(lambda: made.append(commons.attach(namespace, shared)), there)
+    worker = _Worker(lambda: made.append(commons.attach(namespace, shared, address)), there)
     failure = worker.join()
     os.close(worker.fd)
     os.close(there)
@@ -96,7 +105,10 @@ def _in_commons(namespace: int, shared: str) -> Attached:
 
 
 def _on_bridge(
-    attach: Callable[[int], Attached], servers: tuple[str, ...] = (), there: int | None = None
+    attach: Callable[[int], Attached],
+    servers: tuple[str, ...],
+    there: int | None,
+    mac: str,
 ) -> Namespace:
     connected = threading.Event()
     finished: list[Attached] = []
@@ -105,7 +117,7 @@ def _on_bridge(
         loopback.up()
         connected.wait()
         if finished:
-            _configure(finished[0])
+            _configure(finished[0], mac)
 
     worker = _Worker(configure, there)
     try:
@@ -121,9 +133,11 @@ def _on_bridge(
     return Namespace(worker.fd, attached.address, servers, carrier=attached)
 
 
-def _configure(attached: Attached) -> None:
-    """Give `eth0` its address, from inside the namespace."""
+def _configure(attached: Attached, mac: str) -> None:
+    """Give `eth0` its addresses, from inside the namespace."""
     with Netlink() as netlink:
+        if mac:
+            netlink.set_mac("eth0", mac)
         netlink.add_address("eth0", attached.address, bridge.PREFIX)
         netlink.set_up("eth0")
         netlink.add_default_route(attached.gateway)

@@ -30,6 +30,7 @@ from runtime.actions import (
     SealRoot,
     SetHostname,
     SetLimits,
+    SetOomScore,
     Supervise,
     Unshare,
     WriteSysctls,
@@ -79,7 +80,7 @@ def plan(spec: SandboxSpec, host: Host) -> tuple[Action, ...]:
     held = _held(spec)
     process = spec.process
     _check(process)
-    actions: list[Action] = [*_namespaces(spec)]
+    actions: list[Action] = [*_score(process), *_namespaces(spec)]
     actions.append(MountRoot(spec.root, devices=trusted))
     actions += [Place(mount, trusted) for mount in _mounts(spec, host)]
     if spec.sysctls:
@@ -110,7 +111,12 @@ def plan_exec(
         namespaces.append("network")
     held = _held(spec)
     becoming = _becoming(process, spec, held, host, console=False)
-    return (JoinSandbox(fd, tuple(namespaces)), *becoming)
+    return (*_score(process), JoinSandbox(fd, tuple(namespaces)), *becoming)
+
+
+def _score(process: Process) -> list[Action]:
+    """Return what says how soon it is killed where memory is short; done by the host's /proc."""
+    return [] if process.oom_score_adj is None else [SetOomScore(process.oom_score_adj)]
 
 
 def _held(spec: SandboxSpec) -> tuple[str, ...]:
@@ -200,6 +206,7 @@ def _mounts(spec: SandboxSpec, host: Host) -> tuple[Mount, ...]:
     ]
     if spec.manage_etc:
         standard += _etc_files(spec, host)
+    taken.update(spec.unmanaged)
     chosen = [mount for mount in standard if mount.target not in taken]
     return tuple(sorted(chosen + own, key=lambda mount: mount.target.count("/")))
 

@@ -12,6 +12,8 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from runtime.errors import SpecError
+
 _FIRST, _LAST = 2, 254
 _PAUSE = 0.01
 _PATIENCE = 60.0
@@ -62,8 +64,13 @@ class Pool:
                     ) from None
                 time.sleep(_PAUSE)
 
-    def take(self, network: str) -> tuple[str, int]:
-        """Take a free address of the network with these first three numbers; return its lock."""
+    def take(self, network: str, wanted: str = "") -> tuple[str, int]:
+        """Take a free address of the network with these first three numbers; return its lock.
+
+        `wanted`: that one and no other. Raises OSError, SpecError.
+        """
+        if wanted:
+            return wanted, self._take(network, wanted)
         for last in range(_FIRST, _LAST + 1):
             address = f"{network}.{last}"
             try:
@@ -71,6 +78,18 @@ class Pool:
             except BlockingIOError:
                 continue
         raise OSError(errno.EADDRNOTAVAIL, "all addresses are in use", self.directory)
+
+    def _take(self, network: str, wanted: str) -> int:
+        first, _, last = wanted.rpartition(".")
+        if first != network or not _FIRST <= int(last) <= _LAST:
+            raise SpecError(
+                f"the address {wanted} is none of the bridge",
+                hint=f"these are {network}.{_FIRST} to {network}.{_LAST}",
+            )
+        try:
+            return self.lock(wanted, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise SpecError(f"the address {wanted} is in use") from None
 
     def is_held(self, name: str) -> bool:
         """Say whether somebody holds the lock on a file."""

@@ -17,7 +17,7 @@ import termios
 from runtime import accounts, devices, safepath, syscalls
 from runtime.accounts import Account
 from runtime.channel import Unstarted
-from runtime.errors import UserError
+from runtime.errors import SpecError, UserError
 from runtime.spec import Rlimit
 
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -78,6 +78,17 @@ def set_limits(rlimits: tuple[Rlimit, ...]) -> None:
             ceiling = resource.getrlimit(kind)[1]
             hard = _lower(rlimit.hard, ceiling)
             resource.setrlimit(kind, (_lower(rlimit.soft, hard), hard))
+
+
+def set_oom_score(score: int) -> None:
+    """Write the adjustment of the OOM score, see proc(5). Raises OSError."""
+    fd = os.open("/proc/self/oom_score_adj", os.O_WRONLY | os.O_CLOEXEC)
+    try:
+        os.write(fd, str(score).encode())
+    except PermissionError:
+        raise SpecError("to lower it takes CAP_SYS_RESOURCE of the machine") from None
+    finally:
+        os.close(fd)
 
 
 def _lower(wanted: int, ceiling: int) -> int:

@@ -243,6 +243,7 @@ class Process(NamedTuple):
     terminal_size: tuple[int, int] = (24, 80)
     """Rows and columns."""
     rlimits: tuple[Rlimit, ...] = ()
+    oom_score_adj: int | None = None
 
 
 class Resources(NamedTuple):
@@ -259,6 +260,17 @@ class Resources(NamedTuple):
     cpuset_cpus: str = ""
     pids: int | None = None
     account: bool = False
+    memory_reservation: int | None = None
+    memory_swappiness: int | None = None
+    oom_kill_disable: bool = False
+    cpu_shares: int | None = None
+    """As version 1 counts them: 2 to 262144, 1024 by default."""
+    cpu_period: int | None = None
+    cpu_quota: int | None = None
+    """Microseconds, as the period."""
+    cpuset_mems: str = ""
+    parent: str = ""
+    """The group above: a path from the top, or without a slash at the start from our own."""
 
     @property
     def limits(self) -> bool:
@@ -308,6 +320,8 @@ class SandboxSpec(NamedTuple):
     shm_size: int = SHM_SIZE
     devices: tuple[Device, ...] = ()
     manage_etc: bool = True
+    unmanaged: tuple[str, ...] = ()
+    """Which of these files stay the image's."""
     ids: IdMap | None = None
     """Of a user namespace of its own, None for the caller's (`userns.py`)."""
     shared: tuple[str, ...] = ()

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from runtime import containerlog, execs, freezer, health
 from runtime.channel import Failed
 from runtime.child import KILL
-from runtime.container import Check, Exec
+from runtime.container import Check, Exec, FailureAction
 from runtime.errors import SandboxError, StateError
 from runtime.execs import Running
 from runtime.spec import ExitStatus
@@ -100,7 +100,18 @@ class Tending:
         if monitor.state.health != before:
             monitor.event(f"health_status: {monitor.state.health}")
             monitor.service.look_at_health()
+            if monitor.state.health == "unhealthy":
+                self._act(check.on_failure)
         self._timer = monitor.loop.after(health.next_delay(check, monitor.state, age), self._check)
+
+    def _act(self, action: FailureAction) -> None:
+        """Do what is to be done with a container that is no longer well."""
+        monitor = self._monitor
+        if action == "kill":
+            monitor.signal(KILL)
+        elif action != "none":
+            monitor.again = action == "restart"
+            monitor.stop(0, -1.0)
 
     def pause(self, *, paused: bool) -> None:
         """Let nothing in the container run, or let it run again."""

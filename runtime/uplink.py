@@ -53,7 +53,8 @@ class Uplink(NamedTuple):
         opened = published.listen(task.ports)
         namespace = None
         try:
-            namespace = network.create(task.commons, None if own is None else own.network)
+            there = None if own is None else own.network
+            namespace = network.create(task.commons, there, *task.place)
             made = cls(task, namespace, tuple(one.port for one in opened), own=own)
             made._name()
             if opened:
@@ -106,7 +107,7 @@ class Uplink(NamedTuple):
         if self.namespace is None:
             return spec
         spec = self.namespace.joined(spec)
-        if self._pool is not None and spec.manage_etc:
+        if self._pool is not None and spec.manage_etc and "/etc/hosts" not in spec.unmanaged:
             path = f"{self.task.directory}/hosts"
             hosts = Bind(path, "/etc/hosts", readonly=False, flags=("nosuid", "noexec"))
             spec = spec._replace(mounts=(*spec.mounts, hosts))

@@ -4,7 +4,7 @@ import argparse
 import os
 import sys
 
-from buildkit.cli import run_options
+from buildkit.cli import run_flags
 from buildkit.cli.options import open_root
 from buildkit.cli.run import made, reserved
 from buildkit.cli.run_options import wishes_of
@@ -14,7 +14,7 @@ from buildkit.snapshot.overlay import OverlayStore
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options: those of `run`."""
     parser.usage = "pybuild create [OPTIONS] IMAGE [COMMAND...]"
-    run_options.add_arguments(parser)
+    run_flags.add_arguments(parser)
 
 
 def command(args: argparse.Namespace) -> int:

@@ -23,6 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--until", default="", metavar="TIME")
     add("-n", "--tail", default="all", metavar="N", help="the last N lines")
     add("-t", "--timestamps", action="store_true")
+    add("--names", action="store_true", help="the container's name before each line")
     add("container", metavar="CONTAINER")
 
 
@@ -32,7 +33,8 @@ def command(args: argparse.Namespace) -> int:
     with opened(args) as (_root, containers):
         one = containers.find(args.container)
     reader = Reader(one.directory)
-    printer = _Printer(stamped=args.timestamps)
+    name = f"{one.record.name} ".encode() if args.names else b""
+    printer = _Printer(name, stamped=args.timestamps)
 
     def wanted() -> Iterator[Entry]:
         for entry in reader.entries():
@@ -71,17 +73,19 @@ def last(entries: Iterator[Entry], text: str) -> Iterator[Entry]:
 
 
 class _Printer:
-    """Writes entries to our streams, with times at the start of lines where wanted."""
+    """Writes entries to our streams, with names and times at the start of lines where wanted."""
 
-    def __init__(self, *, stamped: bool) -> None:
+    def __init__(self, name: bytes, *, stamped: bool) -> None:
+        self._name = name
         self._stamped = stamped
         self._at_start = {1: True, 2: True}
 
     def print(self, entry: Entry) -> None:
         """Write one entry, at once: somebody may be following."""
         data = entry.text
-        if self._stamped and self._at_start[entry.stream]:
-            data = entry.time.encode() + b" " + data
+        if self._at_start[entry.stream]:
+            stamp = entry.time.encode() + b" " if self._stamped else b""
+            data = self._name + stamp + data
         self._at_start[entry.stream] = entry.text.endswith(b"\n")
         view = memoryview(data)
         while view:

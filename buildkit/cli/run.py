@@ -9,7 +9,7 @@ import argparse
 import os
 import sys
 
-from buildkit.cli import run_options
+from buildkit.cli import run_flags
 from buildkit.cli.options import open_root
 from buildkit.cli.run_image import image_of
 from buildkit.cli.run_options import wishes_of
@@ -27,7 +27,7 @@ from runtime.spec import ExitStatus
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of `run`; names and meaning are docker's."""
     parser.usage = "pybuild run [OPTIONS] IMAGE [COMMAND...]"
-    run_options.add_arguments(parser)
+    run_flags.add_arguments(parser)
 
 
 def command(args: argparse.Namespace) -> int:
@@ -58,7 +58,11 @@ def made(
         _make_way(ContainerStore(root), wishes.name)
     if args.rootfs:
         return create_of_directory(root, args.image, wishes)
-    image = image_of(root, args.image, policy=args.pull, platform=args.platform)
+    access = (
+        *(("--authfile", args.authfile) if args.authfile else ()),
+        *(("--tls-verify", args.tls_verify) if args.tls_verify else ()),
+    )
+    image = image_of(root, args.image, policy=args.pull, platform=args.platform, access=access)
     return create(root, store, image, wishes)
 
 

@@ -19,11 +19,16 @@ _ALSO = {("amd64", "386")}
 """What a machine runs beside its own."""
 
 
-def image_of(root: StateRoot, text: str, *, policy: str, platform: str) -> ResolvedImage:
-    """Return the image. Raises ImageError where it cannot be had."""
+def image_of(
+    root: StateRoot, text: str, *, policy: str, platform: str, access: tuple[str, ...] = ()
+) -> ResolvedImage:
+    """Return the image. Raises ImageError where it cannot be had.
+
+    `access`: options for `pybuild pull`, should it be needed.
+    """
     images = ImageStore(root)
     if policy in ("always", "newer") or platform:
-        _pull(root, text, policy, platform)
+        _pull(root, text, policy, platform, access)
         found = images.find(text, Platform.parse(platform) if platform else None)
     else:
         try:
@@ -31,7 +36,7 @@ def image_of(root: StateRoot, text: str, *, policy: str, platform: str) -> Resol
         except ImageError:
             if policy == "never" or _is_id(text):
                 raise
-            _pull(root, text, policy, platform)
+            _pull(root, text, policy, platform, access)
             found = images.find(text)
     _check(found.config.platform)
     return found
@@ -41,7 +46,7 @@ def _is_id(text: str) -> bool:
     return text.startswith("sha256:")
 
 
-def _pull(root: StateRoot, text: str, policy: str, platform: str) -> None:
+def _pull(root: StateRoot, text: str, policy: str, platform: str, access: tuple[str, ...]) -> None:
     """Let `pybuild pull` do it. Raises ImageError; the reason has been told by then."""
     sys.stderr.flush()
     pid = os.fork()
@@ -54,7 +59,7 @@ def _pull(root: StateRoot, text: str, policy: str, platform: str) -> None:
             os.dup2(2, 1)
             words = ["pull", "--quiet", "--policy", policy, "--root", root.top]
             words += ["--platform", platform] if platform else []
-            status = main.main([*words, text])
+            status = main.main([*words, *access, text])
             sys.stderr.flush()
         finally:
             os._exit(status)

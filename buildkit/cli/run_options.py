@@ -1,4 +1,4 @@
-"""The options of `run` and `create`: declared for argparse, and turned into `Wishes`.
+"""The options of `run` and `create` (`run_flags.py`) as `Wishes`.
 
 In: parsed arguments. Out: values, or UsageError. Names and meaning are docker's and podman's.
 """
@@ -7,13 +7,13 @@ import argparse
 import os
 from typing import TYPE_CHECKING
 
-from buildkit.containers import flags
+from buildkit.containers import flags, mounts
 from buildkit.containers.create import Wishes
 from buildkit.containers.mounts import parse_mount, parse_tmpfs, parse_volume
 from buildkit.containers.store import check_name
 from buildkit.errors import UsageError
 from buildkit.launch import RunOptions
-from runtime.container import HealthCheck, Port
+from runtime.container import FailureAction, HealthCheck, Place, Port
 from runtime.errors import SandboxError
 from runtime.spec import DEFAULT_CAPABILITIES, SHM_SIZE, NetworkMode, Resolver, Resources
 
@@ -22,121 +22,11 @@ if TYPE_CHECKING:
     from buildkit.containers.user_mode import UserMode
 
 _PROFILE_LIMIT = 1 << 20
-
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the options."""
-    _declare_container(parser)
-    _declare_command(parser)
-    _declare_files(parser)
-    _declare_network(parser)
-    _declare_limits(parser)
-    _declare_security(parser)
-    _declare_health(parser)
-    parser.add_argument("image", metavar="IMAGE")
-    parser.add_argument("command", nargs=argparse.REMAINDER, metavar="COMMAND")
-
-
-def _declare_container(parser: argparse.ArgumentParser) -> None:
-    add = parser.add_argument_group("container").add_argument
-    add("-d", "--detach", action="store_true", help="leave it running, print its ID")
-    add("--rm", action="store_true", help="remove it when it has ended")
-    add("--name", default="", metavar="NAME")
-    add("--replace", action="store_true", help="remove the container that has the name now")
-    add("-l", "--label", action="append", default=[], metavar="NAME=VALUE")
-    add("--label-file", action="append", default=[], metavar="FILE")
-    add("--cidfile", metavar="FILE", help="write its ID there")
-    add("--restart", default="no", metavar="POLICY", help="no, on-failure[:N], always, ...")
-    add("--stop-signal", default="", metavar="SIGNAL")
-    add("--stop-timeout", type=float, default=10.0, metavar="SECONDS", help="then it is killed")
-    add("--timeout", type=float, default=0.0, metavar="SECONDS", help="kill it after that")
-    add("--log-driver", default="", metavar="NAME", help="k8s-file or none")
-    add("--log-opt", action="append", default=[], metavar="NAME=VALUE", help="max-size, max-file")
-    add("--pull", default="missing", choices=("missing", "always", "never", "newer"))
-    add("--platform", default="", metavar="OS/ARCH")
-
-
-def _declare_command(parser: argparse.ArgumentParser) -> None:
-    add = parser.add_argument_group("command").add_argument
-    add("-e", "--env", action="append", default=[], metavar="NAME[=VALUE]")
-    add("--env-file", action="append", default=[], metavar="FILE")
-    add("-w", "--workdir", default="", metavar="DIR")
-    add("-u", "--user", default="", metavar="NAME|UID[:GROUP|GID]")
-    add("--group-add", action="append", default=[], metavar="GROUP")
-    add("--umask", default="0022", metavar="MODE")
-    add("-i", "--interactive", action="store_true", help="keep standard input open")
-    add("-t", "--tty", action="store_true", help="give the command a terminal")
-    add("-a", "--attach", action="append", default=[], metavar="STREAM")
-    add("--detach-keys", default="ctrl-p,ctrl-q", metavar="KEYS", help="typed, they leave it alone")
-    add("--sig-proxy", nargs="?", const="true", default="true", metavar="BOOL")
-    add("--entrypoint", metavar="PROGRAM|JSON", help="replaces ENTRYPOINT and clears CMD")
-    add("--init", action="store_true", help="a reaper is process 1")
-
-
-def _declare_files(parser: argparse.ArgumentParser) -> None:
-    add = parser.add_argument_group("files").add_argument
-    add("-v", "--volume", action="append", default=[], metavar="SOURCE:TARGET[:ro]")
-    add("--mount", action="append", default=[], metavar="type=TYPE,source=S,target=T")
-    add("--tmpfs", action="append", default=[], metavar="TARGET[:OPTIONS]")
-    add("--read-only", action="store_true", help="the root file system cannot be written")
-    add("--rootfs", action="store_true", help="IMAGE is a directory")
-    add("--secret", action="append", default=[], metavar="id=ID,src=FILE")
-    add("--shm-size", metavar="SIZE")
-    add("--device", action="append", default=[], metavar="/dev/X[:/dev/Y]")
-
-
-def _declare_network(parser: argparse.ArgumentParser) -> None:
-    add = parser.add_argument_group("network").add_argument
-    add(
-        "--network",
-        "--net",
-        default="default",
-        metavar="default|none|host|container:NAME|ns:PATH",
-    )
-    add("-p", "--publish", action="append", default=[], metavar="[[IP:]HOST:]CONTAINER[/udp]")
-    add("-P", "--publish-all", action="store_true", help="every exposed port, on free ones")
-    add("--expose", action="append", default=[], metavar="PORT[/PROTO]")
-    add("--hostname", default="", metavar="NAME")
-    add("--add-host", action="append", default=[], metavar="NAME:IP")
-    add("--dns", action="append", default=[], metavar="IP")
-    add("--dns-search", action="append", default=[], metavar="DOMAIN")
-    add("--dns-option", "--dns-opt", action="append", default=[], metavar="OPTION")
-
-
-def _declare_limits(parser: argparse.ArgumentParser) -> None:
-    add = parser.add_argument_group("limits").add_argument
-    add("-m", "--memory", metavar="SIZE")
-    add("--memory-swap", metavar="SIZE", help="memory and swap together; -1 is unlimited")
-    add("--cpus", type=float, metavar="N")
-    add("--cpuset-cpus", default="", metavar="LIST")
-    add("--pids-limit", type=int, metavar="N")
-    add("--ulimit", action="append", default=[], metavar="NAME=SOFT[:HARD]")
-
-
-def _declare_security(parser: argparse.ArgumentParser) -> None:
-    add = parser.add_argument_group("security").add_argument
-    add("--cap-add", action="append", default=[], metavar="CAPABILITY")
-    add("--cap-drop", action="append", default=[], metavar="CAPABILITY")
-    add("--privileged", action="store_true", help="all capabilities, no filter, no masks")
-    add("--security-opt", action="append", default=[], metavar="OPTION")
-    add("--sysctl", action="append", default=[], metavar="NAME=VALUE")
-    for name in ("ipc", "uts", "cgroupns"):
-        add(f"--{name}", default="", metavar="host|private|container:NAME|ns:PATH")
-    add("--pid", default="", metavar="private")
-    add("--userns", default="", metavar="MODE", help="host, keep-id, auto, nomap, private")
-    add("--uidmap", action="append", default=[], metavar="CONTAINER:HOST:AMOUNT")
-    add("--gidmap", action="append", default=[], metavar="CONTAINER:HOST:AMOUNT")
-    add("--subuidname", default="", metavar="NAME", help="user ids of NAME in /etc/subuid")
-    add("--subgidname", default="", metavar="NAME", help="group ids of NAME in /etc/subgid")
-
-
-def _declare_health(parser: argparse.ArgumentParser) -> None:
-    add = parser.add_argument_group("health").add_argument
-    add("--health-cmd", metavar="COMMAND")
-    for name in ("interval", "timeout", "start-period", "start-interval"):
-        add(f"--health-{name}", metavar="TIME")
-    add("--health-retries", type=int, metavar="N")
-    add("--no-healthcheck", action="store_true")
+_RARE = (
+    *("memory_reservation", "memory_swappiness", "oom_kill_disable", "cgroup_parent"),
+    *("cpu_shares", "cpu_period", "cpu_quota", "cpuset_mems"),
+)
+"""Limits that `run_limits.py` understands."""
 
 
 def wishes_of(args: argparse.Namespace) -> Wishes:
@@ -157,7 +47,11 @@ def wishes_of(args: argparse.Namespace) -> Wishes:
         options=_options(args, network),
         name=check_name(args.name) if args.name else "",
         labels=flags.parse_labels(args.label, args.label_file),
+        volumes_from=tuple(args.volumes_from),
+        annotations=flags.parse_labels(args.annotation, ()),
+        pidfile=os.path.abspath(args.pidfile) if args.pidfile else "",
         mounts=(
+            *_zone(args.tz),
             *map(parse_volume, args.volume),
             *map(parse_mount, args.mount),
             *map(parse_tmpfs, args.tmpfs),
@@ -179,7 +73,35 @@ def wishes_of(args: argparse.Namespace) -> Wishes:
         beside=beside if shared else "",
         userns=_userns(args, joined=shares or any(one.kind != "host" for one in others)),
         namespaces=others,
+        place=_place(args, network, shares=shares),
+        aliases=_aliases(args, network, shares=shares),
     )
+
+
+def _zone(text: str) -> tuple[mounts.Wanted, ...]:
+    if not text:
+        return ()
+    return (mounts.Wanted("bind", "/etc/localtime", flags.zone_of(text), readonly=True),)
+
+
+def _place(args: argparse.Namespace, network: NetworkMode, *, shares: bool) -> Place:
+    if not args.ip and not args.mac_address:
+        return Place()
+    if shares or network != "default":
+        raise UsageError(f"--ip and --mac-address do not go with --network={args.network}")
+    from buildkit.containers import places  # for these options only
+
+    return places.place_of(args.ip, args.mac_address)
+
+
+def _aliases(args: argparse.Namespace, network: NetworkMode, *, shares: bool) -> tuple[str, ...]:
+    if not args.network_alias:
+        return ()
+    if shares or network != "default":
+        raise UsageError(f"--network-alias does not go with --network={args.network}")
+    from buildkit.containers import places  # for this option only
+
+    return places.aliases_of(args.network_alias)
 
 
 def _others(args: argparse.Namespace) -> "tuple[Wanted, ...]":
@@ -219,6 +141,8 @@ def _check(args: argparse.Namespace) -> None:
         raise UsageError("the input device is not a terminal", hint="leave -t out")
     if args.rm and args.restart not in ("no", ""):
         raise UsageError("--rm and --restart exclude each other")
+    if args.no_hosts and args.add_host:
+        raise UsageError("--no-hosts and --add-host exclude each other")
     for option, values in (("--health-cmd", args.health_cmd), ("--memory", args.memory)):
         if values == "":
             raise UsageError(f"{option} needs a value")
@@ -246,6 +170,10 @@ def _options(args: argparse.Namespace, network: NetworkMode) -> RunOptions:
         command=tuple(words),
         entrypoint=None if args.entrypoint is None else flags.parse_entrypoint(args.entrypoint),
         env=flags.parse_env(args.env, args.env_file),
+        host_env=tuple(os.environ.items()) if args.env_host else (),
+        unset=(*args.unsetenv, *(("*",) if args.unsetenv_all else ())),
+        unmanaged=("/etc/hosts",) if args.no_hosts else (),
+        oom_score_adj=_score(args.oom_score_adj),
         workdir=args.workdir,
         user=args.user,
         groups=tuple(args.group_add),
@@ -269,6 +197,12 @@ def _options(args: argparse.Namespace, network: NetworkMode) -> RunOptions:
     for text in args.security_opt:
         options = _with_security(options, text)
     return options
+
+
+def _score(number: int | None) -> int | None:
+    if number is not None and not -1000 <= number <= 1000:
+        raise UsageError(f"--oom-score-adj is from -1000 to 1000, not {number}")
+    return number
 
 
 def _umask(text: str) -> int:
@@ -332,13 +266,18 @@ def resources_of(args: argparse.Namespace) -> Resources:
     swap = args.memory_swap
     if args.cpus is not None and args.cpus <= 0:
         raise UsageError("--cpus must be positive")
-    return Resources(
+    resources = Resources(
         memory=memory,
         memory_swap=-1 if swap == "-1" else None if swap is None else flags.size_of("", swap),
         cpus=args.cpus,
         cpuset_cpus=args.cpuset_cpus,
         pids=args.pids_limit if args.pids_limit else None,
     )
+    if not any(getattr(args, name) not in (None, "", False) for name in _RARE):
+        return resources
+    from buildkit.cli import run_limits  # for these options only
+
+    return run_limits.with_limits(args, resources)
 
 
 def ports_of(text: str) -> tuple[Port, ...]:
@@ -360,8 +299,21 @@ def _health(args: argparse.Namespace) -> HealthCheck | None:
         start_period=_seconds(args.health_start_period, "start-period", 0.0),
         start_interval=_seconds(args.health_start_interval, "start-interval", 5.0),
         retries=3 if args.health_retries is None else args.health_retries,
+        on_failure=_on_failure(args.health_on_failure),
     )
     return None if check == HealthCheck(()) else check
+
+
+def _on_failure(text: str) -> FailureAction:
+    match text:
+        case "" | "none":
+            return "none"
+        case "kill" | "restart" | "stop":
+            return text
+        case _:
+            raise UsageError(
+                f"unknown --health-on-failure {text!r}", hint="none, kill, restart or stop"
+            )
 
 
 def _seconds(text: str | None, name: str, default: float) -> float:

@@ -21,7 +21,7 @@ from buildkit.oci.config import ContainerConfig, ResolvedImage
 from buildkit.snapshot.overlay import OverlayStore
 from buildkit.snapshot.snapshot import Active, Snapshot
 from buildkit.state.root import StateRoot
-from runtime.container import HealthCheck, Logging, Port, Restart, Task, read_task
+from runtime.container import HealthCheck, Logging, Place, Port, Restart, Task, read_task
 from runtime.spec import (
     Bind,
     DirectoryRoot,
@@ -73,6 +73,11 @@ class Wishes(NamedTuple):
     beside: str = ""
     userns: "UserMode | None" = None
     namespaces: "tuple[namespaces.Wanted, ...]" = ()
+    volumes_from: tuple[str, ...] = ()
+    annotations: tuple[tuple[str, str], ...] = ()
+    pidfile: str = ""
+    place: Place = Place()
+    aliases: tuple[str, ...] = ()
 
     @property
     def others(self) -> tuple[str, ...]:
@@ -143,14 +148,14 @@ def _create(root: StateRoot, store: OverlayStore | None, making: _Making) -> Con
     wishes, config = making.wishes, making.config
     identity = os.urandom(32).hex()
     name = wishes.name or containers.new_name()
-    wanted = with_volumes(wishes.mounts, config.volumes)
+    wanted = with_volumes((*_mounts_of_others(containers, wishes), *wishes.mounts), config.volumes)
     volumes = _volumes(root, store, making, wanted)
     task = Task(
         identity=identity,
         directory=containers.directory(identity),
         trash=root.path("tmp"),
         spec=_EMPTY,
-        names=(name, identity[:12], *_hostname(wishes.options)),
+        names=(name, identity[:12], *_hostname(wishes.options), *wishes.aliases),
         ports=_ports(wishes, config),
         stop_signal=wishes.signal or _image_signal(config),
         stop_timeout=wishes.stop_timeout,
@@ -163,6 +168,8 @@ def _create(root: StateRoot, store: OverlayStore | None, making: _Making) -> Con
         remove=wishes.remove,
         volumes=tuple(root.path("volumes", one.name) for one in volumes if one.anonymous),
         attached=wishes.attached,
+        place=wishes.place,
+        pidfile=wishes.pidfile,
     )
     task = _with_spec(containers, task, making, _mounts(root, wanted, volumes, making))
     record = _record(making, task, wanted, volumes)
@@ -213,7 +220,16 @@ def _record(
         terminal=wishes.options.terminal,
         remove=wishes.remove,
         rootfs=making.rootfs,
+        annotations=wishes.annotations,
     )
+
+
+def _mounts_of_others(containers: ContainerStore, wishes: Wishes) -> tuple[Wanted, ...]:
+    if not wishes.volumes_from:
+        return ()
+    from buildkit.containers import sharing  # for this option only
+
+    return sharing.volumes_of(containers, wishes.volumes_from)
 
 
 def _called_as(beside: Container, options: RunOptions) -> RunOptions:

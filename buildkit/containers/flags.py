@@ -227,3 +227,12 @@ def seconds_of(option: str, text: str) -> float:
         return float(parse_duration(text))
     except ValueError as error:
         raise UsageError(f"invalid value for {option}: {text}", hint="as in 30s") from error
+
+
+def zone_of(text: str) -> str:
+    """Return the file of a time zone of this machine: `Europe/Berlin`, or `local` for its own."""
+    top = "/usr/share/zoneinfo"
+    path = os.path.realpath("/etc/localtime" if text == "local" else f"{top}/{text}")
+    if not os.path.isfile(path) or (text != "local" and not path.startswith(f"{top}/")):
+        raise UsageError(f"--tz: there is no time zone {text!r}", hint=f"they are files of {top}")
+    return path

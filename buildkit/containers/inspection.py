@@ -47,6 +47,7 @@ def inspection(root: StateRoot, one: Container) -> dict[str, Any]:
             "Image": record.image,
             "WorkingDir": process.cwd,
             "Labels": dict(record.labels),
+            "Annotations": dict(record.annotations),
             "ExposedPorts": {port: {} for port in record.exposed},
             "StopSignal": task.stop_signal,
             "StopTimeout": task.stop_timeout,

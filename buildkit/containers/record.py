@@ -55,6 +55,7 @@ class Record(NamedTuple):
     terminal: bool = False
     remove: bool = False
     rootfs: str = ""
+    annotations: tuple[tuple[str, str], ...] = ()
 
 
 _TYPES: dict[str, type] = {kind.__name__: kind for kind in (Secret, Volume, Record, Wanted)}

@@ -1,11 +1,13 @@
-"""What a new container shares with others: their namespaces, and the host name that goes with one.
+"""What a new container shares with others: namespaces, the name that goes with one, volumes.
 
 In: `Wanted` namespaces. Out: the options of the container with those of the host, mounts that go
 with these, and what its monitor has to join at each start. Imported where one is asked for.
 """
 
 import os
+from collections.abc import Sequence
 
+from buildkit.containers.mounts import Wanted as Mounted
 from buildkit.containers.namespaces import Wanted
 from buildkit.containers.store import ContainerStore
 from buildkit.errors import UsageError
@@ -68,3 +70,24 @@ def _of_host(*, owned: bool) -> tuple[Mount, ...]:
     if not owned and not os.path.isdir(_QUEUES):
         mounts.append(Tmpfs(_QUEUES, readonly=True, mode=0o555))
     return tuple(mounts)
+
+
+def volumes_of(containers: ContainerStore, texts: Sequence[str]) -> tuple[Mounted, ...]:
+    """Return the volumes and bind mounts of other containers: `--volumes-from NAME[:OPTIONS]`."""
+    found: list[Mounted] = []
+    for text in texts:
+        name, _, options = text.partition(":")
+        unknown = set(filter(None, options.split(","))) - {"ro", "rw", "z"}
+        if unknown or not name:
+            raise UsageError(
+                f"invalid --volumes-from {text!r}", hint="the form is CONTAINER[:ro|rw]"
+            )
+        record = containers.find(name).record
+        names = {volume.target: volume.name for volume in record.volumes}
+        for mount in record.mounts:
+            if mount.kind == "tmpfs":
+                continue
+            source = names.get(mount.target, mount.source)
+            readonly = "ro" in options.split(",") if options else mount.readonly
+            found.append(mount._replace(source=source, readonly=readonly))
+    return tuple(found)

@@ -32,6 +32,11 @@ def test_a_hybrid_machine_has_both() -> None:
             "cpuacct": "/sys/fs/cgroup/cpu,cpuacct",
             "memory": "/sys/fs/cgroup/memory/user/me",
         },
+        tops={
+            "cpu": "/sys/fs/cgroup/cpu,cpuacct",
+            "cpuacct": "/sys/fs/cgroup/cpu,cpuacct",
+            "memory": "/sys/fs/cgroup/memory",
+        },
     )
 
 

@@ -174,7 +174,7 @@ def test_every_action_has_a_description() -> None:
         root=SPEC.root._replace(readonly=True),
         no_new_privs=True,
         sysctls=(("net.core.somaxconn", "5"),),
-        process=SPEC.process._replace(terminal=True),
+        process=SPEC.process._replace(terminal=True, oom_score_adj=5),
     )
     some = [
         *plan(every, HOST),
