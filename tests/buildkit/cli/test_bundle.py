@@ -36,7 +36,7 @@ class Copy:
     def __init__(self, top: Path) -> None:
         self.top = top
         for package in ("buildkit", "grammar", "runtime"):
-            skipped = shutil.ignore_patterns("__pycache__")
+            skipped = shutil.ignore_patterns("*.bundle.*")
             shutil.copytree(TOP / package, top / package, ignore=skipped)
 
     def run(self, *arguments: str, before: str = "", **environment: str) -> tuple[int, str, str]:
