@@ -20,7 +20,7 @@ from buildkit.oci.config import ImageConfig
 from buildkit.oci.digest import Digest
 from buildkit.oci.reference import Reference
 from buildkit.progress.events import Emit, Note
-from buildkit.progress.plain import size_text
+from buildkit.sizes import limit_text
 from buildkit.snapshot.snapshot import Snapshot
 from buildkit.worker import Worker
 from runtime.values import NamedTuple
@@ -106,8 +106,8 @@ def _layer_problem(
     layer, step, limit, source = max(large, key=lambda one: one[0].size)
     more = f" (and {len(large) - 1} more)" if len(large) > 1 else ""
     return BuildError(
-        f"{step.label}: its layer has {size_text(layer.size)}, more than the "
-        f"{size_text(limit)} of {source}{more}{_biggest(layer, worker)}",
+        f"{step.label}: its layer has {limit_text(layer.size)}, more than the "
+        f"{limit_text(limit)} of {source}{more}{_biggest(layer, worker)}",
         lines=step.lines,
     )
 
@@ -123,7 +123,7 @@ def _biggest(layer: Stacked, worker: Worker) -> str:
     """Return the biggest files of a layer, as the end of a sentence."""
     changes = worker.stores().snapshots.changes(Digest(layer.diff_id))
     top = sorted(changes, key=lambda change: -change.size)[:_NAMED]
-    shown = ", ".join(f"/{one.path} {size_text(one.size)}" for one in top if one.size)
+    shown = ", ".join(f"/{one.path} {limit_text(one.size)}" for one in top if one.size)
     return f": {shown}" if shown else ""
 
 
@@ -133,7 +133,7 @@ def _growth_problem(
     was = sum(layer.size for layer in stacked(worker.root, previous.config))
     now = sum(layer.size for layer in stacked(worker.root, image.config))
     allowed = budget.growth
-    shown = "" if allowed is None else size_text(allowed)
+    shown = "" if allowed is None else limit_text(allowed)
     if budget.percent is not None:
         allowed = int(was * budget.percent / 100)
         shown = f"{budget.percent:g}%"
@@ -142,8 +142,9 @@ def _growth_problem(
         return None
     share = f" ({100 * grown / was:.1f}%)" if was else ""
     return BuildError(
-        f"the image grew by {size_text(grown)}{share} to {size_text(now)} against {previous.name}, "
-        f"more than the {shown} of --max-growth{_grown(image.config, previous, worker)}"
+        f"the image grew by {limit_text(grown)}{share} to {limit_text(now)} "
+        f"against {previous.name}, more than the {shown} of --max-growth"
+        f"{_grown(image.config, previous, worker)}"
     )
 
 
@@ -162,5 +163,5 @@ def _grown(config: ImageConfig, previous: Before, worker: Worker) -> str:
             )
         )
     top = sorted(directories.items(), key=lambda entry: -entry[1].grown)[:_NAMED]
-    shown = ", ".join(f"{name} +{size_text(sum_.grown)}" for name, sum_ in top if sum_.grown > 0)
+    shown = ", ".join(f"{name} +{limit_text(sum_.grown)}" for name, sum_ in top if sum_.grown > 0)
     return f": {shown}" if shown else ": in what later layers hide"

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from buildkit.errors import BuildError, UsageError
 from buildkit.progress.events import Emit, Note, Warned
-from buildkit.progress.plain import size_text
+from buildkit.sizes import limit_text
 from buildkit.state.root import StateRoot
 from buildkit.state.schema import UNKEPT
 from runtime.values import NamedTuple
@@ -88,7 +88,7 @@ def keep_up(root: StateRoot, emit: Emit, *, grown: bool) -> None:
         return
     size = sum(pruned.size for pruned in done)
     if size:
-        emit(Note(f"collected {size_text(size)} of the store ({VARIABLE} steers this)"))
+        emit(Note(f"collected {limit_text(size)} of the store ({VARIABLE} steers this)"))
 
 
 def after_build(root: StateRoot, *, grown: bool) -> tuple["Pruned", ...]:

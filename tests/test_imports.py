@@ -56,7 +56,8 @@ LAYERS = (
 
 ALSO_BESIDE = {
     ("build", "worker"), ("worker", "launch"), ("build", "launch"),
-    ("progress", "errors"), ("llb", "oci"), ("oci", "errors"), ("records", "cache"),
+    ("progress", "errors"), ("progress", "sizes"), ("llb", "oci"), ("oci", "errors"),
+    ("records", "cache"),
     ("content", "state"), ("tree", "content"), ("state", "content"),
     ("images", "snapshot"), ("exporter", "archive"), ("archive", "exporter"),
     ("fsck", "gc"), ("gc", "fsck"), ("upkeep", "gc"), ("lock", "definition"),

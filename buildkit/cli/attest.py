@@ -18,12 +18,13 @@ from buildkit.attestation.statement import (
 )
 from buildkit.cli.access import access_of, add_access, reference_of
 from buildkit.cli.interrupts import cancelling
-from buildkit.cli.listing import print_json, print_table, size_text
+from buildkit.cli.listing import print_json, print_table
 from buildkit.cli.options import open_root
 from buildkit.errors import ImageError
 from buildkit.progress.cancel import Cancel
 from buildkit.registry.client import Registry
 from buildkit.registry.statements import statements_of
+from buildkit.sizes import size_text
 from buildkit.worker import Worker
 from runtime.values import NamedTuple
 

@@ -10,12 +10,13 @@ import sys
 import time
 
 from buildkit.cli.containers import is_running, opened
-from buildkit.cli.listing import seconds_of, size_text
+from buildkit.cli.listing import seconds_of
 from buildkit.containers.ending import remove
 from buildkit.containers.filters import Filter, matches
 from buildkit.containers.store import Container
 from buildkit.durations import parse_duration
 from buildkit.errors import UsageError
+from buildkit.sizes import size_text
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

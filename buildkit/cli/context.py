@@ -8,12 +8,13 @@ import argparse
 import os
 import sys
 
-from buildkit.cli.listing import print_json, size_text
+from buildkit.cli.listing import print_json
 from buildkit.context.local import LocalContext
 from buildkit.context.overview import Listed
 from buildkit.errors import UsageError
 from buildkit.main_context import NAMES
 from buildkit.progress.escape import visible
+from buildkit.sizes import size_text
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -3,9 +3,10 @@
 import sys
 from collections.abc import Sequence
 
-from buildkit.cli.listing import print_json, print_table, size_text
+from buildkit.cli.listing import print_json, print_table
 from buildkit.inventory.difference import Changed, Side, Sum, summed
 from buildkit.progress.escape import visible
+from buildkit.sizes import size_text
 
 _DIRECTORIES = 15
 

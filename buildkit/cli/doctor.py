@@ -11,9 +11,10 @@ import shutil
 import sys
 from collections.abc import Iterator
 
-from buildkit.cli.listing import print_json, size_text
+from buildkit.cli.listing import print_json
 from buildkit.cli.options import state_path
 from buildkit.progress.escape import visible
+from buildkit.sizes import size_text
 from buildkit.state.root import FORMAT
 from runtime import probe
 from runtime.probe import UPPER, Feature

@@ -4,9 +4,10 @@ import argparse
 import sys
 import time
 
-from buildkit.cli.listing import print_json, print_table, size_text
+from buildkit.cli.listing import print_json, print_table
 from buildkit.cli.options import open_root
 from buildkit.durations import duration_text
+from buildkit.sizes import size_text
 from buildkit.usage import Entry, Usage, usage
 
 

@@ -5,10 +5,11 @@ import sys
 import time
 
 from buildkit.cli.inspect import image_platform_of, layer_sizes
-from buildkit.cli.listing import age_text, print_json, print_table, short_id, size_text
+from buildkit.cli.listing import age_text, print_json, print_table, short_id
 from buildkit.cli.options import open_root
 from buildkit.images import ImageStore
 from buildkit.oci.config import History
+from buildkit.sizes import size_text
 
 _WIDTH = 45
 _MISSING = "<missing>"

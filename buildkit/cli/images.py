@@ -6,11 +6,12 @@ import sys
 import time
 from collections.abc import Iterable, Iterator
 
-from buildkit.cli.listing import age_text, print_json, print_table, short_id, size_text
+from buildkit.cli.listing import age_text, print_json, print_table, short_id
 from buildkit.cli.options import open_root
 from buildkit.errors import UsageError
 from buildkit.images import ImageStore, ListedImage
 from buildkit.oci.reference import Reference
+from buildkit.sizes import size_text
 
 _NONE = "<none>"
 _FILTERS = ("dangling", "reference", "label", "before", "since")

@@ -30,16 +30,6 @@ def print_json(document: object) -> None:
     sys.stdout.write(json.dumps(document, indent=2, ensure_ascii=True) + "\n")
 
 
-def size_text(size: int) -> str:
-    """Return a number of bytes as people read it, in powers of 1000."""
-    value = float(size)
-    for unit in ("B", "kB", "MB", "GB"):
-        if value < 1000:
-            return f"{value:.0f}{unit}" if unit == "B" else f"{value:.3g}{unit}"
-        value /= 1000
-    return f"{value:.3g}TB"
-
-
 def seconds_of(created: str) -> float | None:
     """Return an RFC 3339 time in seconds since the epoch, None for anything else."""
     match = _TIME.fullmatch(created)

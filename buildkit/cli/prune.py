@@ -6,11 +6,11 @@ import sys
 from collections.abc import Mapping, Sequence
 
 from buildkit.cli.interrupts import cancellable
-from buildkit.cli.listing import print_json, size_text
+from buildkit.cli.listing import print_json
 from buildkit.cli.options import open_root
 from buildkit.durations import parse_duration
 from buildkit.errors import UsageError
-from buildkit.sizes import parse_size
+from buildkit.sizes import parse_size, size_text
 
 TYPES: Mapping[str, str] = {
     **{kind: kind for kind in ("image", "step", "cache", "blob", "context")},

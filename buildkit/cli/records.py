@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Iterator
 
-from buildkit.cli.listing import print_json, print_table, size_text
+from buildkit.cli.listing import print_json, print_table
 from buildkit.cli.options import open_root
 from buildkit.durations import duration_text
 from buildkit.errors import UsageError
@@ -15,6 +15,7 @@ from buildkit.progress.output_text import output_line
 from buildkit.records.naming import find_steps
 from buildkit.records.record import BuildRecord, StepRecord
 from buildkit.records.store import KEPT_ALL, RecordStore
+from buildkit.sizes import size_text
 
 _CHUNK = 1 << 16
 _WIDTH = 60

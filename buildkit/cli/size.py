@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 
 from buildkit.cli.inspect import image_platform_of
-from buildkit.cli.listing import print_json, print_table, short_id, size_text
+from buildkit.cli.listing import print_json, print_table, short_id
 from buildkit.cli.options import open_root
 from buildkit.errors import UsageError
 from buildkit.images import ImageStore
@@ -14,6 +14,7 @@ from buildkit.inventory.stack import Stacked, stacked
 from buildkit.inventory.waste import Inventory, inventory
 from buildkit.oci.digest import Digest
 from buildkit.progress.escape import visible
+from buildkit.sizes import size_text
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -7,11 +7,12 @@ import time
 from typing import Any
 
 from buildkit.cli.containers import found, is_running, names_argument, opened
-from buildkit.cli.listing import print_table, size_text
+from buildkit.cli.listing import print_table
 from buildkit.cli.template import render
 from buildkit.containers.store import Container, ContainerStore
 from buildkit.containers.use import Use, read_use
 from buildkit.errors import UsageError
+from buildkit.sizes import size_text
 from runtime.errors import SandboxError
 
 _HEADS = ("ID", "NAME", "CPU %", "MEM USAGE / LIMIT", "MEM %", "NET IO", "BLOCK IO", "PIDS")

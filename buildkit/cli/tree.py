@@ -5,7 +5,7 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 
 from buildkit.cli.inspect import image_platform_of
-from buildkit.cli.listing import print_json, short_id, size_text
+from buildkit.cli.listing import print_json, short_id
 from buildkit.cli.options import open_root
 from buildkit.images import ImageStore, ListedImage
 from buildkit.inventory.stack import Stacked, stacked
@@ -13,6 +13,7 @@ from buildkit.oci.config import ResolvedImage
 from buildkit.oci.digest import Digest
 from buildkit.oci.reference import Reference
 from buildkit.progress.escape import visible
+from buildkit.sizes import size_text
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

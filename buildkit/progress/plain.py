@@ -34,6 +34,7 @@ from buildkit.progress.events import (
     Warned,
 )
 from buildkit.progress.output_text import output_line
+from buildkit.sizes import limit_text, size_text
 
 LOG_LIMIT = 2 << 20
 TURN = 5.0
@@ -178,7 +179,7 @@ class PlainText:
         stamp = f"{event.seconds:.3f} "
         shown = [stamp + output_line(line, colours=self._colours) for line in lines]
         if 0 <= self._log_limit < step.logged:
-            shown.append(f"[output clipped, log limit {size_text(self._log_limit)} reached]")
+            shown.append(f"[output clipped, log limit {limit_text(self._log_limit)} reached]")
             step.partial = b""
         return shown
 
@@ -227,13 +228,3 @@ class PlainDisplay(Display):
         while not self._closed.wait(_TICK):
             with self._mutex:
                 self._output.write(self._text.turn(time.monotonic()))
-
-
-def size_text(amount: int) -> str:
-    """Return `amount` bytes as people read them: `2MiB`, `1.5KiB`, `12B`."""
-    value = float(amount)
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if value < 1024 or unit == "GiB":
-            break
-        value /= 1024
-    return f"{value:.0f}{unit}" if value == int(value) or unit == "B" else f"{value:.1f}{unit}"

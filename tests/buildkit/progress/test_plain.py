@@ -151,8 +151,8 @@ def test_warnings_notes_and_transfers_are_lines_of_their_own() -> None:
     assert text.feed(Warned("odd"), 0.0) == "WARNING: odd\n"
     assert text.feed(Note("image sha256:0"), 0.0) == "image sha256:0\n"
     assert text.feed(Moved("blob", 1, 3 << 20), 0.0) == ""
-    assert text.feed(Moved("blob", 3 << 19, 3 << 20), 6.0) == "blob 1.5MiB / 3MiB\n"
-    assert text.feed(Moved("blob", 3 << 20, 3 << 20), 6.1) == "blob 3MiB done\n"
+    assert text.feed(Moved("blob", 3 << 19, 3 << 20), 6.0) == "blob 1.57MB / 3.15MB\n"
+    assert text.feed(Moved("blob", 3 << 20, 3 << 20), 6.1) == "blob 3.15MB done\n"
 
 
 def test_a_stream_that_nobody_reads_mutes_the_display() -> None:
