@@ -7,7 +7,7 @@ Not in it: times, inodes, the order of a directory, where in its origin a source
 """
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Literal, TypeAlias
 
 from buildkit.cache.manifest import FileState, line
@@ -73,10 +73,10 @@ class Selection(NamedTuple):
     def manifest(self, origin: int) -> bytes:
         """Return the per-file manifest of what is taken from `origin`."""
         return b"".join(
-            line(_state(root, entry))
+            line(state)
             for root in self.roots
             if root.origin == origin
-            for entry in self.entries(root)
+            for state in _states(root, self.entries(root))
         )
 
 
@@ -108,13 +108,19 @@ def _xattrs_text(xattrs: Xattrs) -> str:
     return ",".join(f"{name}={value.hex()}" for name, value in xattrs)
 
 
-def _state(root: Root, entry: Entry) -> FileState:
-    return FileState(
-        path=join(root.path, entry.path),
-        kind=entry.kind,
-        mode=entry.mode,
-        uid=entry.uid,
-        gid=entry.gid,
-        content=entry.content,
-        xattrs=_xattrs_text(entry.xattrs),
-    )
+def _states(root: Root, entries: Iterable[Entry]) -> Iterator[FileState]:
+    """Yield what a manifest says of `entries`, which lie in `root`."""
+    first: dict[int, str] = {}
+    for entry in entries:
+        path = join(root.path, entry.path)
+        same = first.setdefault(entry.same, path) if entry.same else path
+        yield FileState(
+            path=path,
+            kind=entry.kind,
+            mode=entry.mode,
+            uid=entry.uid,
+            gid=entry.gid,
+            content=entry.content,
+            xattrs=_xattrs_text(entry.xattrs),
+            same="" if same == path else same,
+        )

@@ -260,7 +260,15 @@ def _file(old: manifest.FileState | None, new: manifest.FileState | None) -> lis
         reasons.append(f"owner of {path} {old.uid}:{old.gid} -> {new.uid}:{new.gid}")
     if old.xattrs != new.xattrs:
         reasons.append(f"extended attributes of {path} changed")
-    return reasons
+    return reasons + _hard_link(old, new)
+
+
+def _hard_link(old: manifest.FileState, new: manifest.FileState) -> list[str]:
+    if old.same == new.same:
+        return []
+    if new.same:
+        return [f"{new.path} is a hard link of {new.same} now"]
+    return [f"{new.path} is no hard link of {old.same} any more"]
 
 
 def _part_reasons(was: dict[str, Any], now: dict[str, Any]) -> list[str]:

@@ -86,6 +86,23 @@ def test_a_copy_has_a_manifest_of_its_files(ops: BuildOps) -> None:
     assert b'"d/b"' in read()
 
 
+def test_a_manifest_tells_hard_links(stores: Stores, context: Path) -> None:
+    manifests: dict[str, bytes] = {}
+    documents = []
+    for link in (False, True):
+        if link:
+            (context / "d/b").unlink()
+            os.link(context / "a", context / "d/b")
+        else:
+            shutil.copy(context / "a", context / "d/b")
+        fresh = BuildOps(stores, Directories({"context": context}), Grants({}), clamp=None)
+        found = identity(fresh, copy("."), None, CONTEXT)
+        documents.append(key_document(copy("."), found.inputs))
+        manifests |= {name: read() for name, read in found.manifests.items()}
+        fresh.close()
+    assert explain(*documents, manifests.get) == ["d/b is a hard link of a now"]
+
+
 def test_a_linked_copy_does_not_depend_on_its_parent(ops: BuildOps, stores: Stores) -> None:
     for owner in ("", "1:2"):
         found = identity(ops, copy("a", link=True, chown=owner), layer(stores, "file f"), CONTEXT)

@@ -87,6 +87,9 @@ FILES: list[tuple[list[FileState], list[FileState], list[str]]] = [
     ([A], [A._replace(mode=0o755)], ["mode of src/a.py 0644 -> 0755"]),
     ([A], [A._replace(uid=1, gid=2)], ["owner of src/a.py 0:0 -> 1:2"]),
     ([A], [A._replace(xattrs="x")], ["extended attributes of src/a.py changed"]),
+    ([A], [A._replace(same="b")], ["src/a.py is a hard link of b now"]),
+    ([A._replace(same="b")], [A], ["src/a.py is no hard link of b any more"]),
+    ([A._replace(same="b")], [A._replace(same="c")], ["src/a.py is a hard link of c now"]),
     ([A], [A._replace(kind="dir")], ["src/a.py was a file and is a dir"]),
     (
         [A],
