@@ -24,9 +24,18 @@ def describe(error: BaseException, *, run: bool = False) -> tuple[int, str]:
         return (125 if run else 1), _message(str(error), getattr(error, "hint", "") or "")
     if isinstance(error, OSError):
         return (125 if run else 1), _os_error(error)
+    if isinstance(error, ModuleNotFoundError) and _is_foreign(error.name or ""):
+        return 125, _message(
+            f"the Python module {error.name}, which pybuild needs, is not installed",
+            "install pybuild with pip, which installs what it needs too",
+        )
     if isinstance(error, MemoryError):
         return 125, _message("out of memory", "")
     return 125, _internal(error)
+
+
+def _is_foreign(module: str) -> bool:
+    return module.partition(".")[0] not in ("", "buildkit", "grammar", "runtime")
 
 
 def _build_error(error: BuildError) -> str:

@@ -29,6 +29,22 @@ CASES: dict[str, tuple[BaseException, int, str]] = {
     "store": (StoreError("m"), 1, "ERROR: m\n"),
     "image": (ImageError("m"), 1, "ERROR: m\n"),
     "output": (OutputError("m"), 4, "ERROR: m\n"),
+    "dependency": (
+        ModuleNotFoundError("No module named 'xxhash'", name="xxhash"),
+        125,
+        (
+            "ERROR: the Python module xxhash, which pybuild needs, is not installed\n"
+            "hint: install pybuild with pip, which installs what it needs too\n"
+        ),
+    ),
+    "part of pybuild": (
+        ModuleNotFoundError("No module named 'buildkit.x'", name="buildkit.x"),
+        125,
+        (
+            "ERROR: internal fault: ModuleNotFoundError: No module named 'buildkit.x'\n"
+            "hint: this is a defect of pybuild; PYBUILD_TRACEBACK=1 shows where\n"
+        ),
+    ),
     "signal": (Cancelled(15), 143, "ERROR: cancelled\n"),
     "interrupt": (KeyboardInterrupt(), 130, "ERROR: cancelled\n"),
     "sandbox": (SandboxError("m", hint="h"), 1, "ERROR: m\nhint: h\n"),
