@@ -170,6 +170,19 @@ def test_no_descriptor_of_it_takes_the_place_of_a_closed_input(copy: Copy) -> No
     assert (status, "no instructions" in errors or "empty" in errors) == (1, True), errors
 
 
+@pytest.mark.parametrize(
+    ("early", "status", "output"),
+    [(True, 130, ""), (False, 0, "pybuild 0.1.0\n")],
+)
+def test_an_interrupt_before_and_after_the_command_is_quiet(
+    copy: Copy, *, early: bool, status: int, output: str
+) -> None:
+    raising = "def stop(*_): raise KeyboardInterrupt\n"
+    place = "bundle.installed = stop" if early else "bundle.Bundle.keep = stop"
+    before = f"{raising}from buildkit.cli import bundle\n{place}"
+    assert copy.run("--version", before=before) == (status, output, "")
+
+
 def test_a_traceback_shows_the_lines_of_the_source(copy: Copy) -> None:
     copy.run("parse", "--help")
     broken = "import sys\nsys.modules['buildkit.cli.options'] = None"
