@@ -95,9 +95,26 @@ def _compare(
         return ["another kind of instruction"]
     return [
         *_op_reasons(was, now, arguments),
-        *_input_reasons(old["inputs"], new["inputs"], now["type"], manifests),
+        *_input_reasons(*_of_both(old, new), now["type"], manifests),
         *_part_reasons(old["parts"], new["parts"]),
     ]
+
+
+def _of_both(old: dict[str, Any], new: dict[str, Any]) -> tuple[list[Any], list[Any]]:
+    """Return the inputs of two steps, without what mounts show that came or went: that is told."""
+    was, now = old["inputs"], new["inputs"]
+    if old["op"].get("mounts") == new["op"].get("mounts"):
+        return was, now
+    shown = [{path for one in side if isinstance(one, dict) for path in one} for side in (was, now)]
+    both = shown[0] & shown[1]
+    kept = [
+        [
+            {path: one[path] for path in one if path in both} if isinstance(one, dict) else one
+            for one in side
+        ]
+        for side in (was, now)
+    ]
+    return kept[0], kept[1]
 
 
 def _op_reasons(was: dict[str, Any], now: dict[str, Any], arguments: Collection[str]) -> list[str]:

@@ -137,6 +137,17 @@ def test_without_manifests_inputs_are_told_in_general(
     assert explain(document(COPY, *old), document(COPY, *new)) == reasons
 
 
+def test_what_a_mount_shows_that_came_is_not_told_as_changed() -> None:
+    mount = ops.BindMount(target="/m", origin=1, source="/a", readonly=True)
+    other = mount._replace(target="/n", source="/b")
+    one, both = (EXEC._replace(mounts=mounts) for mounts in ((mount,), (mount, other)))
+    old = document(one, CHAIN, {"/a": "x"})
+    came = ["added bind mount at /n"]
+    assert explain(old, document(both, CHAIN, {"/a": "x", "/b": "y"})) == came
+    new = document(both, CHAIN, {"/a": "z", "/b": "y"})
+    assert explain(old, new) == [*came, "content of /a changed"]
+
+
 def test_further_facts_are_told_by_name() -> None:
     old, new = document(GIT, commit="abc", passwd=CHAIN), document(GIT, commit="def", passwd="")
     assert explain(old, new) == ["commit abc -> def", "passwd changed"]
