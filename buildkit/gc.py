@@ -24,6 +24,7 @@ from buildkit.oci.chain import chain_ids
 from buildkit.oci.config import ImageConfig
 from buildkit.oci.digest import Digest
 from buildkit.records.store import RecordStore
+from buildkit.snapshot.layers import is_in_pieces
 from buildkit.state.lease import in_use
 from buildkit.state.locks import exclusive
 from buildkit.state.removal import remove_tree
@@ -253,7 +254,16 @@ class _Collection:
                 database.execute("DELETE FROM blob_form WHERE compressor<>''")
         for diff_id in layers:
             self._throw_away(self._root.path("layers", diff_id.hex))
+        if self._policy.steps == "all" and self._may("blob"):
+            self._drop_trees()
         return sum(layers.values())
+
+    def _drop_trees(self) -> None:
+        """Throw away the trees of layers that are kept as their tar, too."""
+        for name in os.listdir(self._root.path("layers")):
+            directory = self._root.path("layers", name)
+            if f"sha256:{name}" not in self._marked["layer"] and is_in_pieces(directory):
+                self._throw_away(f"{directory}/fs")
 
     def _forget_selections(self, configs: Iterable[ImageConfig | None]) -> None:
         """Forget what is remembered about snapshots that no longer are."""

@@ -77,17 +77,18 @@ class Listing:
         frames = [self._frame(root, "", _start(root), [])]
         while frames:
             frame = frames[-1]
+            prefix, state = f"{frame.path}/" if frame.path else "", frame.state
             for row in frame.rows:
-                path = join(frame.path, row[0])
+                path = prefix + row[0]
                 directory = stat.S_ISDIR(row[1])
-                walked, taken, state = judge(frame.state, path, directory)
+                walked, taken, after = judge(state, path, directory)
                 if taken and self._is_copied(row):
                     for above in frames:
                         if above.held:
                             yield above.path, above.held.pop()
                     yield path, row
                 if directory and walked:
-                    frames.append(self._frame(root, path, state, [] if taken else [row]))
+                    frames.append(self._frame(root, path, after, [] if taken else [row]))
                     break
             else:
                 frames.pop()
@@ -99,10 +100,14 @@ class Listing:
                 return ()
             return (self._entry(root.path.rpartition("/")[0], "", self._row(root), {}),)
         inodes: dict[tuple[int, int], list[int]] = {}
-        entries = [
-            self._entry(join(root.path, path.rpartition("/")[0]), path, row, inodes, number)
-            for number, (path, row) in enumerate(self.rows(root))
-        ]
+        entries: list[Entry] = []
+        above, parent = "", root.path
+        for path, row in self.rows(root):
+            # Most entries lie beside the one before.
+            here = path.rpartition("/")[0]
+            if here != above:
+                above, parent = here, join(root.path, here)
+            entries.append(self._entry(parent, path, row, inodes, len(entries)))
         groups = (numbers for numbers in inodes.values() if len(numbers) > 1)
         for same, numbers in enumerate(groups, start=1):
             for number in numbers:
@@ -128,8 +133,10 @@ class Listing:
 
     def _is_copied(self, row: Row) -> bool:
         """Say whether a COPY knows what to do with a file of this kind."""
+        if stat.S_ISREG(row[1]):
+            return True
         kind = _KINDS.get(stat.S_IFMT(row[1]))
-        if kind in ("file", "dir", "link", "fifo"):
+        if kind in ("dir", "link", "fifo"):
             return True
         # A 0/0 device is overlayfs's mark of a deletion and nothing that may be made (S18).
         return self._tree.special and kind is not None and not (kind == "char" and row[9] == 0)
@@ -180,32 +187,32 @@ class Listing:
         kind = _KINDS[stat.S_IFMT(raw)]
         content = ""
         xattrs: Xattrs = ()
-        if kind in ("file", "link"):
+        if kind == "file":
+            content, xattrs = self._tree.content(parent, row)
+            if links > 1:
+                inodes.setdefault((device, inode), []).append(number)
+        elif kind == "link":
             content, xattrs = self._tree.content(parent, row)
         elif kind == "dir":
             xattrs = self._tree.directory(join(parent, name)).xattrs
         elif kind in ("char", "block"):
             content = f"{os.major(rdev)}:{os.minor(rdev)}"
-        if links > 1 and kind == "file":
-            inodes.setdefault((device, inode), []).append(number)
-        return Entry(
-            path=path,
-            kind=kind,
-            mode=self.mode(raw, join(parent, name)),
-            uid=uid if self._keep_owner else 0,
-            gid=gid if self._keep_owner else 0,
-            size=size if kind == "file" else 0,
-            content=content,
-            xattrs=xattrs,
-            same=0,
-            mtime_ns=mtime_ns,
-        )
+        if not self._keep_owner:
+            uid = gid = 0
+        size = size if kind == "file" else 0
+        mode = self._mode(raw, parent, name)
+        # By place: there may be many thousands.
+        return Entry(path, kind, mode, uid, gid, size, content, xattrs, 0, mtime_ns)
 
-    def mode(self, raw: int, path: str) -> int:
-        """Return the mode of the entry of `path`: 0 where it will not matter."""
+    def _mode(self, raw: int, parent: str, name: str) -> int:
+        """Return the mode of the entry of `name` in `parent`: 0 where it will not matter."""
         if stat.S_ISLNK(raw):
             return 0o777
-        return self._tree.mode(raw, path) if self._keep_mode else 0
+        if not self._keep_mode:
+            return 0
+        if not self._tree.plain_modes:
+            return stat.S_IMODE(raw)
+        return self._tree.mode(raw, join(parent, name))
 
 
 def _start(root: Root) -> _State:
