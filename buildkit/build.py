@@ -149,7 +149,7 @@ def _solved(
                 jobs=request.jobs,
                 cancel=stop,
                 policy=request.policy._replace(epoch=lowered.epoch),
-                past=Past(lambda: worker.records.last(record.identity), arguments(dockerfile)),
+                past=Past(lambda: worker.records.each(record.identity), arguments(dockerfile)),
                 logs=StepLogs(worker.root.path("logs"), record.id),
             )
         finally:

@@ -29,7 +29,7 @@ def plan(request: BuildRequest, worker: Worker, emit: Emit) -> tuple[Planned, ..
             several = graphs_for(request, dockerfile, given.main, worker, emit, cancel, shared)
             lowered = whole_of(several)
             identity = identity_of(request, given.main)
-            past = Past(lambda: worker.records.last(identity), arguments(dockerfile))
+            past = Past(lambda: worker.records.each(identity), arguments(dockerfile))
             ops = BuildOps(stores, given.contexts, given.grants, clamp=lowered.epoch)
             try:
                 return plan_graph(

@@ -5,7 +5,7 @@ with a key. The text of the instruction decides; where it was edited, its place 
 unless what stood there before still stands elsewhere in the stage.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from buildkit.records.record import BuildRecord, StepRecord
 
@@ -18,10 +18,10 @@ def instruction(name: str) -> str:
 
 
 class Earlier:
-    """Finds steps in `builds` (newest first)."""
+    """Finds steps in `builds` (newest first), of which no more are taken than that needs."""
 
-    def __init__(self, builds: Sequence[BuildRecord]) -> None:
-        self._builds = builds
+    def __init__(self, builds: Iterable[BuildRecord]) -> None:
+        self._left = iter(builds)
         self._indexes: list[_Index] = []
 
     def of(self, step: StepRecord, siblings: Collection[str]) -> StepRecord | None:
@@ -30,13 +30,22 @@ class Earlier:
         `siblings`: the instructions that the stage of `step` has now. Builds that did not come as
         far as this step are passed over.
         """
-        for position, build in enumerate(self._builds):
-            if position == len(self._indexes):
-                self._indexes.append(_Index(build))
-            found = self._indexes[position].find(step, siblings)
+        for index in self._each():
+            found = index.find(step, siblings)
             if found is not None:
                 return found
         return None
+
+    def __bool__(self) -> bool:
+        """Say whether there is any earlier build."""
+        return any(True for _ in self._each())
+
+    def _each(self) -> "Iterator[_Index]":
+        yield from self._indexes
+        for build in self._left:
+            index = _Index(build)
+            self._indexes.append(index)
+            yield index
 
 
 class _Index:

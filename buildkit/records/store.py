@@ -53,11 +53,13 @@ class RecordStore:
 
     def last(self, identity: str, limit: int = KEPT) -> list[BuildRecord]:
         """Return the last `limit` builds of `identity`, newest first."""
-        return list(
-            self._read(
-                "SELECT record FROM build WHERE identity=? ORDER BY started DESC, id DESC LIMIT ?",
-                (identity, limit),
-            )
+        return list(self.each(identity, limit))
+
+    def each(self, identity: str, limit: int = KEPT) -> Iterator[BuildRecord]:
+        """Yield the last `limit` builds of `identity`, newest first, decoded when asked for."""
+        return self._read(
+            "SELECT record FROM build WHERE identity=? ORDER BY started DESC, id DESC LIMIT ?",
+            (identity, limit),
         )
 
     def recent(self, limit: int = KEPT) -> list[BuildRecord]:

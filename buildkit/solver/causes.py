@@ -4,7 +4,7 @@ In: the vertices of this build and the records of earlier ones, which are read o
 step misses. Out: reasons in the user's words, and seconds for the schedule.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from buildkit.cache.key import TYPES, CacheKey, key_document
 from buildkit.cache.result import Identity
@@ -28,7 +28,7 @@ class Past(NamedTuple):
     `arguments`: names declared with ARG, for the wording.
     """
 
-    builds: Callable[[], Sequence[BuildRecord]] = tuple
+    builds: Callable[[], Iterable[BuildRecord]] = tuple
     arguments: frozenset[str] = frozenset()
 
 
@@ -39,7 +39,6 @@ class Causes:
         self._vertices = {vertex.id: vertex for vertex in vertices}
         self._cache = cache
         self._past = past
-        self._builds: Sequence[BuildRecord] | None = None
         self._index: Earlier | None = None
         self._siblings: dict[str, set[str]] = {}
 
@@ -63,7 +62,7 @@ class Causes:
 
         `documents`: the key documents of this build by vertex; `manifests`: those of this step.
         """
-        if not self._loaded():
+        if not self._builds():
             return (FIRST_BUILD,)
         record = self._earlier(vertex)
         if record is None:
@@ -88,9 +87,9 @@ class Causes:
 
         Empty also when nothing is known of before.
         """
-        record = self._earlier(vertex) if self._loaded() else None
+        record = self._earlier(vertex) if self._builds() else None
         if record is None:
-            return (NEW_STEP,) if self._loaded() else ()
+            return (NEW_STEP,) if self._builds() else ()
         old = record.document or self._cache.document(CacheKey(record.key))
         if old is None:
             return ()
@@ -120,16 +119,14 @@ class Causes:
             kind=TYPES[type(vertex.op)],
             outcome="unreached",
         )
+        return self._builds().of(step, self._siblings[vertex.stage])
+
+    def _builds(self) -> Earlier:
         if self._index is None:
-            self._index = Earlier(self._loaded())
+            self._index = Earlier(self._past.builds())
             for one in self._vertices.values():
                 self._siblings.setdefault(one.stage, set()).add(instruction(one.label))
-        return self._index.of(step, self._siblings[vertex.stage])
-
-    def _loaded(self) -> Sequence[BuildRecord]:
-        if self._builds is None:
-            self._builds = self._past.builds()
-        return self._builds
+        return self._index
 
 
 def _ended_badly(record: StepRecord) -> bool:

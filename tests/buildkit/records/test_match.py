@@ -1,7 +1,9 @@
+from collections.abc import Iterator
+
 import pytest
 
 from buildkit.records.match import Earlier, instruction
-from buildkit.records.record import StepRecord
+from buildkit.records.record import BuildRecord, StepRecord
 from tests.buildkit.records.samples import build, step
 
 BEFORE = [step(1, "FROM a", kind="image"), step(2, "RUN a"), step(3, "RUN b"), step(4, "RUN c")]
@@ -65,3 +67,21 @@ def test_a_build_that_did_not_come_so_far_is_passed_over() -> None:
 )
 def test_the_instruction_is_what_follows_the_place(name: str, text: str) -> None:
     assert instruction(name) == text
+
+
+def test_no_more_builds_are_taken_than_are_needed() -> None:
+    taken = []
+
+    def builds() -> Iterator[BuildRecord]:
+        for name, steps in (("new", BEFORE[:1]), ("old", BEFORE), ("oldest", BEFORE)):
+            taken.append(name)
+            yield build(name, *steps)
+
+    earlier = Earlier(builds())
+    assert earlier
+    assert taken == ["new"]
+    siblings = {instruction(one.name) for one in BEFORE}
+    for _ in range(2):
+        assert earlier.of(BEFORE[-1], siblings) == BEFORE[-1]
+    assert taken == ["new", "old"]
+    assert not Earlier(())
