@@ -22,7 +22,7 @@ from buildkit.oci.index import Index, is_attestation
 from buildkit.oci.media_types import INDEX, INDEXES, MANIFESTS
 from buildkit.oci.platforms import Platform
 from buildkit.oci.reference import Reference
-from buildkit.progress.events import Emit
+from buildkit.progress.events import Emit, Note
 from buildkit.registry.client import Registry
 from buildkit.registry.errors import RegistryError
 from buildkit.registry.pull import fetch, resolve
@@ -71,6 +71,7 @@ class Combiner:
         The index is kept as it is, and with it the attestations that it names.
         """
         top = top_of(self._registry, reference)
+        self._emit(Note(f"{reference.familiar} is {top.descriptor.digest}"))
         sources = self._fetched(reference, top)
         names = () if reference.digest is not None else (reference,)
         images = self._stores.images

@@ -18,12 +18,15 @@ from typing import Any
 from buildkit.attestation import kept as attestations
 from buildkit.content.local import LocalBlobStore
 from buildkit.errors import BuildError, StoreError
+from buildkit.exporter.attestation_manifests import entries_of
 from buildkit.fsck.finding import Finding, Findings
 from buildkit.fsck.rebuild import rebuild
 from buildkit.fsck.trees import BlobTar, compare_with_blob, digest_of_layer, digest_of_tree
 from buildkit.oci.config import ImageConfig
 from buildkit.oci.digest import Digest
+from buildkit.oci.index import Index
 from buildkit.oci.index_parts import parts_of
+from buildkit.oci.manifest import Manifest
 from buildkit.snapshot.foreign import unpack_foreign
 from buildkit.snapshot.layers import has_tree, is_in_pieces
 from buildkit.state.driver import sqlite3
@@ -236,6 +239,7 @@ class _Check:
         for image, manifest in self._rows("SELECT config, manifest FROM known_image"):
             if image == manifest:
                 problem = self._index_problem(image)
+                self._index_attestations(image)
             else:
                 problem = self._image_problem(image, layers)
             if problem:
@@ -285,6 +289,24 @@ class _Check:
         if missing:
             return f"is an index that has lost image {missing[0]}"
         return "" if parts else "is an index that has lost its images"
+
+    def _index_attestations(self, index: str) -> None:
+        """Tell of attestations of an index of which a part is gone; they were whole when stored."""
+        store = LocalBlobStore(self._root)
+        with contextlib.suppress(BuildError, OSError):
+            for entry in entries_of(Index.parse(store.glance(Digest.parse(index)))):
+                path = self._blob(entry.digest)
+                if not os.path.exists(path):
+                    continue  # it was not taken along
+                manifest = Manifest.parse(store.glance(entry.digest))
+                named = (one.digest for one in (manifest.config, *manifest.layers))
+                lost = next((one for one in named if not os.path.exists(self._blob(one))), None)
+                if lost is not None:
+                    self._findings.add(
+                        f"image {index}",
+                        f"has lost {lost} of its attestation {entry.digest}",
+                        _remover(path),
+                    )
 
     def _drop_image(self, image: str) -> None:
         self._execute("DELETE FROM image WHERE config=?", image)

@@ -129,3 +129,24 @@ def test_a_damaged_index_is_found_and_dropped(root: StateRoot, images: ImageStor
     fsck(root, repair=True)
     assert fsck(root) == ()
     assert digest not in {image.digest for image in images.list()}
+
+
+def test_a_part_of_an_attestation_that_is_lost_is_found(
+    root: StateRoot, images: ImageStore
+) -> None:
+    blobs = LocalBlobStore(root)
+    config, statement = blobs.put_bytes(b"{}"), blobs.put_bytes(b'{"said": 1}')
+    manifest = Manifest(
+        Descriptor(CONFIG, *config), (Descriptor("application/vnd.in-toto+json", *statement),)
+    )
+    _, entry = child(root, HERE)
+    about = (("vnd.docker.reference.digest", str(entry.digest)),)
+    kind = (("vnd.docker.reference.type", "attestation-manifest"),)
+    said = Descriptor(MANIFEST, *blobs.put_bytes(manifest.encode()), annotations=about + kind)
+    digest = images.add_index(Index((entry, said)).encode(), names("app"))
+    assert fsck(root) == ()
+    blobs.remove(statement.digest)
+    (finding,) = fsck(root, repair=True)
+    assert finding.problem == f"has lost {statement.digest} of its attestation {said.digest}"
+    assert fsck(root) == ()
+    assert images.identify("app") == digest
