@@ -90,7 +90,7 @@ def _split_domain(name: str) -> tuple[str, str]:
 
 def _check(text: str, domain: str, path: str, tag: str) -> None:
     # Compiling the pattern takes longer than all the rest, and the usual host is in order.
-    if domain != DEFAULT_DOMAIN and not re.fullmatch(_DOMAIN, domain):
+    if domain != DEFAULT_DOMAIN and not _is_host(domain):
         raise ValueError(f"{text!r} names an impossible registry host: {domain!r}")
     if not re.fullmatch(_PATH, path):
         lowered = path.lower()
@@ -102,3 +102,10 @@ def _check(text: str, domain: str, path: str, tag: str) -> None:
         raise ValueError(f"image name longer than {_MAX_NAME} characters: {text[:40]!r}...")
     if tag and not re.fullmatch(_TAG, tag):
         raise ValueError(f"{text!r} has an impossible tag: {tag!r}")
+
+
+def _is_host(domain: str) -> bool:
+    if not re.fullmatch(_DOMAIN, domain):
+        return False
+    port = domain.rpartition("]")[2].rpartition(":")[2]
+    return not port.isdecimal() or int(port) < 1 << 16
