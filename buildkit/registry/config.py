@@ -156,7 +156,7 @@ def _rules(path: str) -> tuple[Rule, ...]:
         raise UsageError(f"{path} cannot be read: {(error.strerror or '').lower()}") from error
     except UnicodeDecodeError as error:
         raise UsageError(f"{path} is not UTF-8 text") from error
-    if "registry" not in text.replace("unqualified-search-registries", ""):
+    if "registr" not in text.replace("unqualified-search-registries", ""):
         return ()  # the usual case: all comments
     return parse_rules(text, path)
 

@@ -164,6 +164,17 @@ def test_a_named_file_must_be_there() -> None:
         load_hosts({"PYBUILD_REGISTRIES_CONF": "/nonexistent/x"})
 
 
+def test_a_file_of_the_old_form_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "old.conf"
+    path.write_text("[registries.insecure]\nregistries = ['r.example']\n")
+    with pytest.raises(UsageError, match=r"has the old form, with \[registries\]"):
+        load_hosts({"PYBUILD_REGISTRIES_CONF": str(path)})
+    path.write_text("unqualified-search-registries = ['r.example']\n")
+    assert places(load_hosts({"PYBUILD_REGISTRIES_CONF": str(path)}), "s.example/a") == [
+        "https s.example/a"
+    ]
+
+
 def test_certificates_lie_in_directories_by_host(tmp_path: Path) -> None:
     directory = tmp_path / ".config/containers/certs.d/r.example:5000"
     directory.mkdir(parents=True)
