@@ -32,8 +32,8 @@ _RARE = (
 def wishes_of(args: argparse.Namespace) -> Wishes:
     """Return what the arguments ask for."""
     _check(args)
-    kind, colon, beside = args.network.partition(":")
-    shared = kind == "container" and bool(colon)
+    kind, _, beside = args.network.partition(":")
+    shared = kind == "container" and bool(beside)
     others = _others(args)
     shares = shared or any(one.namespace == "network" for one in others)
     network = "default" if shares else network_of(args.network)

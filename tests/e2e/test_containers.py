@@ -477,6 +477,8 @@ def test_a_container_shares_the_network_of_another(as_root: Caller, network: str
         assert pybuild("start", made.strip()).status
         unknown = pybuild("run", "--network", "container:x", "busybox")
         assert "there is no container" in unknown.errors
+        nameless = pybuild("run", "--network", "container:", "busybox")
+        assert "unknown network 'container:'" in nameless.errors
         taken = pybuild("run", "-p", "80", "--network", "container:web", "busybox")
         assert "ports cannot be published" in taken.errors
         pybuild("rm", "-f", "-a").ok()
