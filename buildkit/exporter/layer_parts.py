@@ -6,6 +6,7 @@ compressed goes straight into the layout where that takes a name behind the cont
 read back from the store, and noise (`forms.py`) is written once and nowhere else.
 """
 
+import os
 from collections.abc import Iterable, Sequence
 from functools import partial
 
@@ -19,6 +20,10 @@ from buildkit.snapshot.compression import Compressor
 
 _LARGE = 32 << 20
 """Bytes of a tar; smaller layers are compressed several at once and copied then."""
+
+
+_BUSY = 4
+"""Processors that one layer keeps busy; with more, several are compressed side by side."""
 
 
 class LayerParts:
@@ -45,6 +50,8 @@ class LayerParts:
         forms.check(wanted)
         taken = {form.diff_id for form in fixed}
         late = {d for d in wanted if d not in taken and self._is_late(d, force=force)}
+        if len(late) > 1 and len(os.sched_getaffinity(0)) > _BUSY:
+            late = set()
         early = tuple(dict.fromkeys(d for d in wanted if d not in late))
         made = forms.of(early, how, force=force, keep=False)
         self._found = dict(zip(early, made, strict=True))
