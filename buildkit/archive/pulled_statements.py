@@ -22,7 +22,7 @@ from buildkit.oci.digest import Digest
 from buildkit.oci.reference import Reference
 from buildkit.progress.events import Emit, Note
 from buildkit.registry.client import Registry
-from buildkit.registry.statements import statements_about
+from buildkit.registry.statements import index_of, statements_about
 
 
 def pull_statements(
@@ -37,10 +37,11 @@ def pull_statements(
     Raises RegistryError, ImageError for what is not a statement.
     """
     repository = registry.home(reference)
+    index = index_of(repository, reference)
     for manifest, image in images.items():
         about = f"about {image.hex[:12]}"
         found = False
-        for artifact, data in statements_about(repository, manifest, IN_TOTO, MAX_STATEMENT):
+        for artifact, data in statements_about(repository, manifest, index, IN_TOTO, MAX_STATEMENT):
             said = parsed(data, f"artifact {artifact}")
             kind = KINDS.get(said["predicateType"])
             if kind is None:

@@ -12,12 +12,10 @@ from buildkit.content.store import BlobStore
 from buildkit.errors import ImageError, StoreError
 from buildkit.oci.descriptor import Descriptor
 from buildkit.oci.digest import Digest
-from buildkit.oci.index import Index, is_attestation
+from buildkit.oci.index import ABOUT, Index, is_attestation
 from buildkit.oci.manifest import Manifest
 from buildkit.oci.media_types import MANIFESTS
 from runtime.values import NamedTuple
-
-_ABOUT = "vnd.docker.reference.digest"
 
 
 class AttestationManifest(NamedTuple):
@@ -39,7 +37,7 @@ def entries_of(index: Index) -> tuple[Descriptor, ...]:
 
 def is_about(entry: Descriptor, manifests: Iterable[Digest]) -> bool:
     """Say whether an entry is about one of `manifests`, or about none in particular."""
-    subject = dict(entry.annotations).get(_ABOUT)
+    subject = dict(entry.annotations).get(ABOUT)
     return subject is None or subject in set(manifests)
 
 

@@ -10,6 +10,9 @@ from buildkit.oci.platforms import Platform
 from runtime.values import NamedTuple
 
 REF_NAME = "org.opencontainers.image.ref.name"
+ABOUT = "vnd.docker.reference.digest"
+"""The annotation by which Moby BuildKit says which manifest an attestation is about."""
+
 _ATTESTATION = "vnd.docker.reference.type"
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from buildkit.archive.pulled_statements import pull_statements
 from buildkit.attestation.kept import kept
-from buildkit.attestation.statement import artifact_of, statement_of
+from buildkit.attestation.statement import IN_TOTO, artifact_of, statement_of
 from buildkit.errors import ImageError
 from buildkit.oci.descriptor import Descriptor
 from buildkit.oci.digest import Digest
@@ -17,7 +17,9 @@ from buildkit.progress.cancel import Cancel
 from buildkit.progress.events import Event, Note
 from buildkit.registry.client import Registry
 from buildkit.registry.referrers import tag_of
+from buildkit.registry.statements import statements_of
 from tests.buildkit.exporter.stock import Stock
+from tests.buildkit.exporter.test_attestation_manifests import There
 from tests.registry import Registry as Server
 from tests.registry import running
 
@@ -80,3 +82,17 @@ def test_a_damaged_statement_is_refused(stock: Stock) -> None:
     with pytest.raises(ImageError, match="its statement is not"):
         told(stock, statement_of("sbom", {"a": 1}, IMAGE), damaged=True)
     assert kept(stock.root) == ()
+
+
+def test_what_stands_within_an_index_is_kept_too(stock: Stock) -> None:
+    server = There(statement_of("provenance", {"by": "BuildKit"}, IMAGE))
+    try:
+        with Cancel() as cancel, Registry(cancel, None, {}) as registry:
+            subject = server.subjects[1]
+            pull_statements(registry, server.reference, {subject: IMAGE}, stock, lambda _: None)
+            found = statements_of(registry, server.reference, IN_TOTO, 1 << 20)
+            assert [platform for _, platform, _ in found] == ["linux/amd64", "linux/arm64"]
+    finally:
+        server.close()
+    (one,) = kept(stock.root, IMAGE)
+    assert stock.blobs.read(one.statement) == server.statement

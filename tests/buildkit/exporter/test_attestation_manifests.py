@@ -36,8 +36,9 @@ STATEMENT = document({"_type": "https://in-toto.io/Statement/v1", "predicateType
 class There(Server):
     """A registry with an index of two images, about each of which there is an attestation."""
 
-    def __init__(self) -> None:
+    def __init__(self, statement: bytes = STATEMENT) -> None:
         super().__init__()
+        self.statement = statement
         entries, said = [], []
         for machine in ("amd64", "arm64"):
             layer = Tar().add(machine, data=machine.encode()).finished()
@@ -47,6 +48,7 @@ class There(Server):
             said.append(self._attestation(digest, machine))
         self.data = document({"schemaVersion": 2, "mediaType": INDEX, "manifests": entries + said})
         self.index = Digest.parse(self.manifest(self.data, "1", INDEX))
+        self.subjects = [Digest.parse(one["digest"]) for one in entries]
         self.attestations = [Digest.parse(one["digest"]) for one in said]
         self.reference = Reference.parse(f"{self.host}/app:1")
 
@@ -61,7 +63,8 @@ class There(Server):
 
     def _attestation(self, about: str, machine: str) -> dict[str, Any]:
         config = document({"architecture": "unknown", "os": "unknown", "of": machine})
-        statement = described("application/vnd.in-toto+json", self.blob(STATEMENT), len(STATEMENT))
+        digest = self.blob(self.statement)
+        statement = described("application/vnd.in-toto+json", digest, len(self.statement))
         data = document(
             {
                 "schemaVersion": 2,
