@@ -165,7 +165,7 @@ def _set_path(context: int, key: str, path: str, opened: list[int]) -> None:
                 "overlays here",
                 f"the file system of {path} cannot hold what changes",
                 hint="name a state root on another one, such as ext4, XFS or btrfs, with --root or "
-                "PYBUILD_ROOT; builds alone can do without: PYBUILD_SNAPSHOTTER=copy",
+                "PYBUILD_ROOT, or leave PYBUILD_SNAPSHOTTER=overlay out",
             ) from None
         raise OSError(error.errno, error.strerror, path) from None
 

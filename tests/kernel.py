@@ -102,8 +102,8 @@ def has_helper() -> bool:
 def has_tun() -> bool:
     """Whether we may let an ordinary user have a network by slirp4netns or pasta."""
     return os.geteuid() == 0 and _works(
-        "import os; from tests import tun; tun.show(); os.setuid(1); "
-        "os.close(os.open(tun.PATH, os.O_RDWR))"
+        "import os; from tests import namespaces, tun; namespaces.leave(); tun.show(); "
+        "os.setuid(1); os.close(os.open(tun.PATH, os.O_RDWR))"
     )
 
 

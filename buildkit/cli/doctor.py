@@ -17,9 +17,9 @@ from buildkit.progress.escape import visible
 from buildkit.sizes import size_text
 from buildkit.state.root import FORMAT
 from runtime import probe
-from runtime.probe import UPPER, Feature
+from runtime.probe import Feature
 
-_NEEDED = frozenset({"state root", "kernel", "own namespaces", "overlay", "own /proc", UPPER})
+_NEEDED = frozenset({"state root", "kernel", "own namespaces", "overlay", "own /proc"})
 """Without one of these nothing is built."""
 
 _PROGRAMS = (

@@ -8,6 +8,7 @@ container can go on; changes that were made during the copy are in it or not.
 import os
 import time
 from collections.abc import Sequence
+from contextlib import ExitStack
 
 from buildkit.containers import record as records
 from buildkit.containers.changes import changed
@@ -49,7 +50,10 @@ def commit(
         raise UsageError(f"the layers of container {one.record.name} are gone")
     active = store.prepare(snapshot)
     try:
-        _copy(f"{one.directory}/layer/fs", active.upper, active.directory, inward(one))
+        if one.record.copied:
+            _copy_of_copy(store, one, snapshot, active.upper)
+        else:
+            _copy(f"{one.directory}/layer/fs", active.upper, active.directory, inward(one))
         if owners.are_recorded() and snapshot is not None:
             with store.view(snapshot) as view:
                 _attribute(active.upper, view, one)
@@ -69,6 +73,16 @@ def commit(
         history=(*base.history, history),
     )
     return images.add(config.encode(), () if name is None else (name,))
+
+
+def _copy_of_copy(
+    store: OverlayStore, one: Container, snapshot: Snapshot | None, upper: str
+) -> None:
+    from buildkit.containers import copies  # for containers on a copy
+
+    with ExitStack() as stack:
+        view = None if snapshot is None else stack.enter_context(store.view(snapshot))
+        copies.upper_of(f"{one.directory}/layer/fs", view, upper)
 
 
 def _attribute(upper: str, view: int, one: Container) -> None:

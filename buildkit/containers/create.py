@@ -96,6 +96,8 @@ def create(root: StateRoot, store: OverlayStore, image: ResolvedImage, wishes: W
     active = store.prepare(snapshot)
     try:
         making = _Making(image, config, active, wishes)
+        if store.copies:
+            return _create(root, store, _copied(store, making))
         if wishes.userns is None:
             return _create(root, store, making)
         with ExitStack() as stack:
@@ -105,6 +107,21 @@ def create(root: StateRoot, store: OverlayStore, image: ResolvedImage, wishes: W
     except BaseException:
         store.discard(active)
         raise
+
+
+def _copied(store: OverlayStore, making: "_Making") -> "_Making":
+    """Return the container in the making with a copy of its layers to write in."""
+    from buildkit.containers import copies  # where there are no overlays to write in
+
+    if making.wishes.userns is not None:
+        raise UsageError(
+            "a container on a copy of its layers has no user ids of its own",
+            hint="put the state root on another file system, such as ext4, XFS or btrfs",
+        )
+    if making.active.parent is not None:
+        with store.view(making.active.parent) as tree:
+            copies.fill(tree, making.active.upper)
+    return making._replace(copied=True)
 
 
 def create_of_directory(root: StateRoot, path: str, wishes: Wishes) -> Container:
@@ -141,6 +158,7 @@ class _Making(NamedTuple):
     wishes: Wishes
     rootfs: str = ""
     own: "OwnIds | None" = None
+    copied: bool = False
 
 
 def _create(root: StateRoot, store: OverlayStore | None, making: _Making) -> Container:
@@ -221,6 +239,7 @@ def _record(
         remove=wishes.remove,
         rootfs=making.rootfs,
         annotations=wishes.annotations,
+        copied=making.copied,
     )
 
 
@@ -240,6 +259,8 @@ def _called_as(beside: Container, options: RunOptions) -> RunOptions:
 def _root(making: _Making, directory: str) -> Root:
     if making.rootfs:
         return DirectoryRoot(making.rootfs, readonly=making.wishes.options.readonly)
+    if making.copied:
+        return DirectoryRoot(f"{directory}/layer/fs", readonly=making.wishes.options.readonly)
     # The layers are filled in at each start: where they are may change.
     copied = making.own is not None and making.own.copied
     return RootFs((), f"{directory}/layer/fs", f"{directory}/work", shifted=copied)

@@ -157,15 +157,20 @@ def _changes(store: OverlayStore, one: Container) -> Iterator[tuple[str, str]]:
     fd = os.open(upper, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         if snapshot is None:
-            yield from _letters(fd, None)
+            yield from _letters(fd, None, copied=one.record.copied)
             return
         with store.view(snapshot) as below:
-            yield from _letters(fd, below)
+            yield from _letters(fd, below, copied=one.record.copied)
     finally:
         os.close(fd)
 
 
-def _letters(fd: int, below: int | None) -> Iterator[tuple[str, str]]:
+def _letters(fd: int, below: int | None, *, copied: bool) -> Iterator[tuple[str, str]]:
+    if copied:
+        from buildkit.containers import copies  # for containers on a copy
+
+        yield from copies.letters(fd, below)
+        return
     for change in listing(fd, with_root=False):
         if change.kind == "opaque":
             continue

@@ -37,7 +37,7 @@ class Record(NamedTuple):
     """A container. `created` RFC 3339; `image` as the user called it, `config` its digest.
 
     `args` is what runs, with the image's entrypoint. `diff_ids` are its layers, bottom-most first;
-    empty for a root file system of the user's (`rootfs`).
+    empty for a root file system of the user's (`rootfs`). `copied`: it works on a copy of them.
     """
 
     identity: str
@@ -56,6 +56,7 @@ class Record(NamedTuple):
     remove: bool = False
     rootfs: str = ""
     annotations: tuple[tuple[str, str], ...] = ()
+    copied: bool = False
 
 
 _TYPES: dict[str, type] = {kind.__name__: kind for kind in (Secret, Volume, Record, Wanted)}

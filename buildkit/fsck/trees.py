@@ -6,6 +6,7 @@ is packed again; one that came as a tar is unpacked again beside it and compared
 
 import os
 import stat
+from collections.abc import Iterator
 from itertools import zip_longest
 
 from buildkit.content.streams import Reader
@@ -16,7 +17,7 @@ from buildkit.snapshot.foreign import unpack_foreign
 from buildkit.snapshot.hashing import HashingSink
 from buildkit.snapshot.layer import pack_directory
 from buildkit.snapshot.layers import is_in_pieces
-from buildkit.snapshot.marks import is_opaque
+from buildkit.snapshot.marks import is_opaque, seen_in
 from buildkit.snapshot.pieces import pack_pieces
 from buildkit.tree.entry import Entry, text
 from buildkit.tree.walk import walk
@@ -103,8 +104,12 @@ def compare_with_blob(directory: str, blob: str, scratch: str) -> str:
         os.close(other)
 
 
+def _layer(fd: int) -> Iterator[tuple[Entry, int]]:
+    return walk(fd, seen=seen_in(fd))
+
+
 def _difference(one: int, other: int) -> str:
-    for mine, theirs in zip_longest(walk(one), walk(other)):
+    for mine, theirs in zip_longest(_layer(one), _layer(other)):
         if mine is None or theirs is None or mine[0].path != theirs[0].path:
             here, there = (text(pair[0].path) if pair else "the end" for pair in (mine, theirs))
             return f"{here!r} is where {there!r} should be"

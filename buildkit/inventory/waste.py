@@ -14,7 +14,7 @@ from typing import Literal, TypeAlias
 
 from buildkit.inventory.caches import Cache, cache_of
 from buildkit.inventory.stack import Stacked
-from buildkit.snapshot.marks import is_opaque
+from buildkit.snapshot.marks import is_opaque, seen_in
 from buildkit.tree.entry import Entry, text
 from buildkit.tree.walk import outline
 from runtime.values import NamedTuple
@@ -110,7 +110,7 @@ class _Looking:
         fd = os.open(layer.fs, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             self._root(layer, fd)
-            for entry, below in outline(fd):
+            for entry, below in outline(fd, seen_in(fd)):
                 if entry.path:
                     self._take(number, entry, below, inodes)
         finally:

@@ -10,7 +10,7 @@ import os
 import stat
 
 from buildkit.ops.chown import Owner
-from buildkit.snapshot.marks import is_opaque, is_whiteout
+from buildkit.snapshot.marks import is_opaque, is_whiteout, seen_in
 from buildkit.tree.descent import Descent
 from runtime import owners
 from runtime.values import NamedTuple
@@ -28,6 +28,7 @@ class _Directory(NamedTuple):
 
 def attribute(upper_fd: int, lower_fd: int | None, user: Owner) -> None:
     """Record the owners of what is new in the upper. Raises OSError."""
+    seen = seen_in(upper_fd)
     with Descent(upper_fd) as upper, Descent(upper_fd if lower_fd is None else lower_fd) as lower:
         way = [_Directory(os.listdir(upper_fd), lower_fd is not None, user)]
         while True:
@@ -36,6 +37,8 @@ def attribute(upper_fd: int, lower_fd: int | None, user: Owner) -> None:
                 name = here.todo.pop()
                 old = _below(name, lower.fd) if here.below else None
                 found = os.stat(name, dir_fd=upper.fd, follow_symlinks=False)
+                if seen is not None:
+                    found = seen(found, upper.fd, os.fsencode(name))
                 if is_whiteout(found) or stat.S_ISSOCK(found.st_mode):
                     continue
                 group = _owned(owners.at(upper.fd, name), found, old, here.owner)

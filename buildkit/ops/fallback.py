@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 
 from buildkit.cache.result import Usage
-from buildkit.errors import UsageError
 from buildkit.llb.op import ExecOp
 from buildkit.ops.execute import Setting, execute
 from buildkit.progress.cancel import Cancel
@@ -18,16 +17,7 @@ from buildkit.progress.reporter import StepReporter
 from buildkit.snapshot.copied import fill, fold
 from buildkit.state.root import disk_error
 
-VARIABLE = "PYBUILD_SNAPSHOTTER"
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
-
-
-def is_copy_asked() -> bool:
-    """Say whether the variable asks for copies. Raises UsageError for what it cannot ask for."""
-    asked = os.environ.get(VARIABLE, "")
-    if asked not in ("", "overlay", "copy"):
-        raise UsageError(f"{VARIABLE} is overlay or copy, not {asked!r}")
-    return asked == "copy"
 
 
 def execute_on_copy(

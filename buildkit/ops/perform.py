@@ -216,8 +216,8 @@ class Performer:
         reporter: StepReporter,
         cancel: Cancel,
     ) -> Usage:
-        """Run a step on an overlay, or on a copy where that is asked for."""
-        if not _copies():
+        """Run a step on an overlay, or on a copy where the state root can hold no other."""
+        if not self._stores.snapshots.copies:
             return execute(op, setting, reporter, cancel)
         from buildkit.ops.fallback import execute_on_copy
 
@@ -247,7 +247,7 @@ class Performer:
         if self._salvage is None:
             return
         upper = setting.active.upper
-        if setting.lowers and not _copies():
+        if setting.lowers and not self._stores.snapshots.copies:
             fd = mounted_overlay_fd((upper, *setting.lowers))
         else:
             fd = os.open(upper, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -275,15 +275,6 @@ class Performer:
 
     def _watch(self) -> LeakWatch | None:
         return LeakWatch(self._values) if self._values else None
-
-
-def _copies() -> bool:
-    """Whether steps run on copies of the trees below. Raises UsageError."""
-    if "PYBUILD_SNAPSHOTTER" not in os.environ:
-        return False
-    from buildkit.ops.fallback import is_copy_asked
-
-    return is_copy_asked()
 
 
 def _outcome(committed: Committed, parent: Snapshot | None) -> Outcome:

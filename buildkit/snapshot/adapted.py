@@ -12,7 +12,7 @@ import os
 import stat
 from collections.abc import Iterable
 
-from buildkit.snapshot.marks import is_opaque, make_opaque
+from buildkit.snapshot.marks import copy_mark, seen_in
 from buildkit.tree.descent import Descent
 from buildkit.tree.entry import read_xattrs
 from buildkit.tree.walk import outline
@@ -81,7 +81,7 @@ def _link_tree(source_fd: int, target_fd: int, void: frozenset[bytes]) -> None:
     late: list[tuple[int, int]] = []
     with Descent(source_fd) as source, Descent(target_fd) as target:
         depth = -1
-        for entry, fd in outline(source_fd):
+        for entry, fd in outline(source_fd, seen_in(source_fd)):
             directory, _, name = entry.path.rpartition(b"/")
             wanted = entry.path.count(b"/") if entry.path else -1
             while depth >= wanted and depth >= 0:
@@ -114,8 +114,7 @@ def _copy_directory(source: int, target: int) -> None:
     os.fchmod(target, stat.S_IMODE(found.st_mode))
     for name, value in read_xattrs(source):
         os.setxattr(target, name, value)
-    if is_opaque(source):
-        make_opaque(target)
+    copy_mark(source, target)
 
 
 def _copy_attributes(source: int, target_root: int, path: bytes) -> None:

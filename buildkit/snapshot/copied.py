@@ -18,15 +18,15 @@ import os
 import stat
 from collections.abc import Callable
 
-from buildkit.errors import StoreError
 from buildkit.snapshot.marks import (
+    forget_whiteout,
     make_opaque,
     make_transparent,
     make_whiteout,
     opaque_attribute,
 )
 from buildkit.tree.descent import Descent
-from buildkit.tree.entry import Entry, below, text
+from buildkit.tree.entry import Entry, below
 from buildkit.tree.walk import sorted_names, walk
 from runtime import owners
 
@@ -34,12 +34,12 @@ _FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _CHUNK = 1 << 24
 
 
-def fill(lower_fd: int, upper_fd: int, check: Callable[[], object]) -> int:
+def fill(lower_fd: int, upper_fd: int, check: Callable[[], object], *, marked: bool = True) -> int:
     """Copy all that is below `lower_fd` into the empty directory `upper_fd`, but for the root.
 
-    Returns the time (ns, of the file system's own clock) before which the change time of every
-    untouched file is, but for those of the last few milliseconds. `check` is called at each entry,
-    and may raise. Raises OSError.
+    Directories bear marks for `fold` if they shall be `marked`. Returns the time (ns, of the file
+    system's own clock) before which the change time of every untouched file is, but for those of
+    the last few milliseconds. `check` is called at each entry, and may raise. Raises OSError.
     """
     late: list[tuple[int, int]] = []
     root = os.fstat(lower_fd)
@@ -49,11 +49,13 @@ def fill(lower_fd: int, upper_fd: int, check: Callable[[], object]) -> int:
             _up(target, late, entry.path.count(b"/"))
             name = entry.path.rpartition(b"/")[2]
             if not entry.path:
-                _mark(upper_fd, b"")
+                if marked:
+                    _mark(upper_fd, b"")
             elif stat.S_ISDIR(entry.mode):
                 os.mkdir(name, 0o700, dir_fd=target.fd)
                 _dress(target.enter(name), entry)
-                _mark(target.fd, entry.path)
+                if marked:
+                    _mark(target.fd, entry.path)
                 late.append((entry.mtime_ns, entry.mtime_ns))
             elif stat.S_ISREG(entry.mode):
                 _copy(fd, target.fd, name, entry)
@@ -70,10 +72,20 @@ def fold(lower_fd: int, upper_fd: int, filled: int) -> None:
     _Folding(lower_fd, upper_fd, filled).directory(b"")
 
 
+def whiteout(lower_fd: int, upper_fd: int) -> None:
+    """Say in `upper_fd`, a copy without marks, what of `lower_fd` is not in it.
+
+    What is in it and as it was, is left to whoever makes a layer of it (`diff.py`).
+    """
+    _Folding(lower_fd, upper_fd, None).directory(b"")
+
+
 class _Folding:
     """One pass."""
 
-    def __init__(self, lower_fd: int, upper_fd: int, filled: int) -> None:
+    def __init__(self, lower_fd: int, upper_fd: int, filled: int | None) -> None:
+        """`filled`: see `fill`; None for a copy without marks, of which nothing is removed."""
+        self._top = upper_fd
         self._lower = Descent(lower_fd)
         self._upper = Descent(upper_fd)
         self._filled = filled
@@ -100,20 +112,13 @@ class _Folding:
 
     def _names(self) -> list[bytes]:
         """Return what is to be looked at here; what has gone gets its whiteout, the mark goes."""
-        os.removexattr(self._upper.fd, _attribute())
+        if self._filled is not None:
+            os.removexattr(self._upper.fd, _attribute())
         # In a user namespace a step can set it; on an overlay that means nothing.
         make_transparent(self._upper.fd)
         there = sorted_names(self._upper.fd)
         for name in set(sorted_names(self._lower.fd)).difference(there):
-            try:
-                make_whiteout(self._upper.fd, name)
-            except PermissionError as error:
-                raise StoreError(
-                    f"the file system of the state root cannot hold deletions, such as of "
-                    f"{text(name)!r}",
-                    hint="put the state root on another one, such as ext4, XFS or btrfs, with "
-                    "--root or PYBUILD_ROOT",
-                ) from error
+            make_whiteout(self._upper.fd, name, self._top)
         return there
 
     def _is_entered(self, path: bytes, name: bytes) -> bool:
@@ -126,11 +131,18 @@ class _Folding:
         if not stat.S_ISDIR(now.st_mode):
             if before is not None and self._is_untouched(now, before):
                 os.unlink(name, dir_fd=self._upper.fd)
+            elif stat.S_ISREG(now.st_mode) and not now.st_size:
+                # In a user namespace a step can make it look like one.
+                forget_whiteout(below(self._upper.fd, name))
             return False
         fd = self._upper.enter(name)
-        if before is not None and stat.S_ISDIR(before.st_mode) and _is_marked(fd, path):
+        marked = self._filled is None or _is_marked(fd, path)
+        if before is not None and stat.S_ISDIR(before.st_mode) and marked:
             self._lower.enter(name)
             return True
+        if self._filled is None:
+            self._upper.leave()
+            return False
         self._unmark()
         if before is not None:
             make_opaque(fd)
@@ -139,7 +151,8 @@ class _Folding:
 
     def _is_untouched(self, now: os.stat_result, before: os.stat_result) -> bool:
         return (
-            now.st_ctime_ns < self._filled
+            self._filled is not None
+            and now.st_ctime_ns < self._filled
             and now.st_mode == before.st_mode
             and now.st_size == before.st_size
             and now.st_mtime_ns == before.st_mtime_ns
@@ -150,6 +163,8 @@ class _Folding:
         fd = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=self._upper.fd)
         try:
             for _, inner in walk(fd):
+                if inner >= 0:
+                    forget_whiteout(inner)
                 for attribute in (_attribute(), opaque_attribute()):
                     if inner >= 0 and attribute in os.listxattr(inner):
                         os.removexattr(inner, attribute)

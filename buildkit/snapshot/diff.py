@@ -24,7 +24,7 @@ from typing import TypeAlias
 
 from buildkit.errors import StepError
 from buildkit.snapshot.layer import WHITEOUT
-from buildkit.snapshot.marks import is_opaque, is_whiteout, make_transparent, make_whiteout
+from buildkit.snapshot.marks import is_opaque, is_whiteout, make_transparent, make_whiteout, seen_in
 from buildkit.tree.descent import Descent
 from buildkit.tree.entry import Entry, entry_of, make, read_xattrs, text
 from buildkit.tree.walk import FILE, sorted_names
@@ -80,6 +80,8 @@ class Settling:
 
     def __init__(self, upper_fd: int, lower_fd: int | None, clamp: int | None = None) -> None:
         """See the module; no time stays later than `clamp` (seconds since the epoch)."""
+        self._top = upper_fd
+        self._seen = seen_in(upper_fd)
         self._upper = Descent(upper_fd)
         self._lower = None if lower_fd is None else Descent(lower_fd)
         self._clamp = None if clamp is None else clamp * 1_000_000_000
@@ -107,6 +109,8 @@ class Settling:
         fd = self._upper.fd
         path = directory.path + name
         found = owners.stat_at(name, fd)
+        if self._seen is not None:
+            found = self._seen(found, fd, name)
         lower = self._below(name) if directory.below else None
         if is_whiteout(found) or stat.S_ISSOCK(found.st_mode):
             yield from self._absent(directory, name, found, lower)
@@ -145,7 +149,7 @@ class Settling:
         directory.dirty = True
         os.unlink(name, dir_fd=self._upper.fd)
         if lower is not None:
-            make_whiteout(self._upper.fd, name)
+            make_whiteout(self._upper.fd, name, self._top)
             yield from self._lead()
             yield Deleted(directory.path + name)
 

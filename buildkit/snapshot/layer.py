@@ -14,7 +14,7 @@ from typing import TypeAlias
 
 from buildkit.content.streams import Sink
 from buildkit.errors import StoreError
-from buildkit.snapshot.marks import is_opaque
+from buildkit.snapshot.marks import is_opaque, seen_in
 from buildkit.snapshot.tarheader import END, header, marker, padding
 from buildkit.tree.entry import Entry, text
 from buildkit.tree.walk import outline, walk
@@ -127,8 +127,8 @@ def pack_directory(
     Raises StoreError when the names differ.
     """
     writer = LayerWriter(sink, owned=owned)
-    others = None if times is None else outline(times)
-    for entry, fd in walk(root_fd):
+    others = None if times is None else outline(times, seen_in(times))
+    for entry, fd in walk(root_fd, seen=seen_in(root_fd)):
         mtime_ns = None
         if others is not None:
             other = next(others, None)
@@ -143,7 +143,7 @@ def pack_directory(
 def pack_without_times(root_fd: int, sink: Sink, *, with_root: bool) -> None:
     """Write the tar that the layer in `root_fd` would be if all were of 1970."""
     writer = LayerWriter(sink)
-    for entry, fd in walk(root_fd):
+    for entry, fd in walk(root_fd, seen=seen_in(root_fd)):
         _pack_entry(writer, entry, fd, 0, with_root=with_root)
     writer.finish()
 

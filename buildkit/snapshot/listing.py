@@ -4,7 +4,7 @@ import stat
 from collections.abc import Iterator
 
 from buildkit.snapshot.diff import Deleted, Found, Present
-from buildkit.snapshot.marks import is_opaque
+from buildkit.snapshot.marks import is_opaque, seen_in
 from buildkit.snapshot.snapshot import Change
 from buildkit.tree.entry import text
 from buildkit.tree.walk import outline
@@ -20,7 +20,7 @@ def change_of(found: Found) -> Change:
 
 def listing(root_fd: int, *, with_root: bool) -> Iterator[Change]:
     """Yield the lines of the layer in `root_fd`; all that is there counts as added."""
-    for entry, fd in outline(root_fd):
+    for entry, fd in outline(root_fd, seen_in(root_fd)):
         if stat.S_ISCHR(entry.mode) and entry.rdev == 0:
             yield Change(text(entry.path), "deleted", 0)
             continue

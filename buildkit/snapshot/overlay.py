@@ -60,6 +60,16 @@ class OverlayStore:
         """See `SnapshotStore`."""
         return self._stacks.view(snapshot)
 
+    @property
+    def copies(self) -> bool:
+        """See `SnapshotStore`."""
+        asked = "PYBUILD_SNAPSHOTTER" in os.environ
+        if not asked and self._root.note("state.snapshotter") == "overlay\n":
+            return False
+        from buildkit.snapshot import kind  # to find out
+
+        return kind.kind_of(self._root) == "copy"
+
     def prepare(self, parent: Snapshot | None) -> Active:
         """See `SnapshotStore`."""
         attributes = self._stacks.root_of(parent)

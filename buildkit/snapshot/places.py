@@ -9,7 +9,7 @@ import errno
 import os
 
 from buildkit.errors import ImageError
-from buildkit.snapshot.marks import is_whiteout, make_opaque
+from buildkit.snapshot.marks import is_whiteout_at, make_opaque
 from buildkit.tree.entry import text
 from runtime import syscalls
 
@@ -93,7 +93,8 @@ class Places:
                 raise
             hides = error.errno != errno.ENOENT
         if hides:
-            if not is_whiteout(os.stat(name, dir_fd=outer, follow_symlinks=False)):
+            there = os.stat(name, dir_fd=outer, follow_symlinks=False)
+            if not is_whiteout_at(there, outer, name):
                 raise ImageError(
                     f"the archive goes through {text(path)[:200]!r}, which is not a directory"
                 )

@@ -62,6 +62,14 @@ class SnapshotStore(Protocol):
         """Give a descriptor of the merged tree, read-only, for use as `dir_fd`. Not for close."""
         ...
 
+    @property
+    def copies(self) -> bool:
+        """Whether steps and containers write on a copy of all below, not on an overlay.
+
+        Raises UsageError where the caller has asked for what is neither (`kind.py`).
+        """
+        ...
+
     def prepare(self, parent: Snapshot | None) -> Active:
         """Make the directories for a new layer on `parent`. End with `commit` or `discard`."""
         ...

@@ -14,7 +14,7 @@ import stat
 from buildkit.content.streams import CHUNK, Reader
 from buildkit.errors import ImageError
 from buildkit.snapshot.layer import OPAQUE, WHITEOUT, Owned
-from buildkit.snapshot.marks import is_whiteout, make_opaque, make_whiteout
+from buildkit.snapshot.marks import is_whiteout_at, make_opaque, make_whiteout
 from buildkit.snapshot.places import Places
 from buildkit.snapshot.tarreader import Member, TarReader
 from buildkit.state.removal import remove_tree
@@ -163,7 +163,7 @@ class _Unpacking:
         """Hide `path` of the layers below. What this layer has there itself stays."""
         fd, name = self._places.parent(path)
         try:
-            make_whiteout(fd, name)
+            make_whiteout(fd, name, self._root)
             self._deletes.add(path.rpartition(b"/")[0])
         except FileExistsError:
             if not stat.S_ISDIR(os.stat(name, dir_fd=fd, follow_symlinks=False).st_mode):
@@ -186,7 +186,7 @@ class _Unpacking:
         except FileExistsError:
             there = os.stat(name, dir_fd=fd, follow_symlinks=False)
             if not stat.S_ISDIR(there.st_mode):
-                hides = self._whiteouts and is_whiteout(there)
+                hides = self._whiteouts and is_whiteout_at(there, fd, name)
                 os.unlink(name, dir_fd=fd)
                 os.mkdir(name, 0o700, dir_fd=fd)
         inner = os.open(name, _DIRECTORY, dir_fd=fd)
@@ -225,7 +225,7 @@ class _Unpacking:
                 there = os.stat(source_name or b".", dir_fd=source, follow_symlinks=False)
             except FileNotFoundError:
                 raise _no_target(member, target) from None
-            if stat.S_ISDIR(there.st_mode) or is_whiteout(there):
+            if stat.S_ISDIR(there.st_mode) or is_whiteout_at(there, source, source_name):
                 raise _no_target(member, target)
             fd, name = self._places.parent(member.path)
             self._clear(fd, name)

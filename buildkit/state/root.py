@@ -137,6 +137,25 @@ class StateRoot:
         with self.writing("tmp"):
             return lease.directory()
 
+    def note(self, name: str) -> str:
+        """Return a short text that was noted in the root, nothing where none was."""
+        try:
+            fd = os.open(f"{self.top}/{name}", os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:
+            return ""
+        try:
+            return os.read(fd, 1000).decode(errors="replace")
+        finally:
+            os.close(fd)
+
+    def take_note(self, name: str, text: str) -> None:
+        """Note a short text, by a name `state.*`; a full or read-only disk forgets it."""
+        aside = f"{self.top}/{name}.{os.getpid()}"
+        with contextlib.suppress(OSError):
+            with open(aside, "x", encoding="utf-8") as file:
+                file.write(text)
+            os.rename(aside, f"{self.top}/{name}")
+
     def spend_reserve(self) -> None:
         """Free the space kept back, so that what frees more can work on a full disk."""
         with self.writing(), contextlib.suppress(FileNotFoundError):

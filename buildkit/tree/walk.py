@@ -15,18 +15,22 @@ from buildkit.tree.entry import Entry, entry_of, make, read_xattrs
 from runtime import owners
 
 Skip: TypeAlias = Callable[[bytes], bool]
+Seen: TypeAlias = Callable[[os.stat_result, int, bytes], os.stat_result]
+"""What a name in a directory is to be taken for, given what stat(2) says of it."""
 
 FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
-def walk(root_fd: int, skip: Skip | None = None) -> Iterator[tuple[Entry, int]]:
+def walk(
+    root_fd: int, skip: Skip | None = None, seen: Seen | None = None
+) -> Iterator[tuple[Entry, int]]:
     """Yield each entry and, for regular files and directories, a descriptor to read it.
 
     The descriptor (-1 for other types) is good until the next entry is asked for. Of the way
     down everything is found by descriptor, so depth and length of paths do not matter. What `skip`
-    says of a path is left out, with all below it.
+    says of a path is left out, with all below it. `seen` is asked about every name.
     """
-    for path, name, dir_fd, found, way in _names(root_fd, skip):
+    for path, name, dir_fd, found, way in _names(root_fd, skip, seen):
         mode = found.st_mode
         if stat.S_ISREG(mode):
             fd = os.open(name, FILE, dir_fd=dir_fd)
@@ -40,12 +44,12 @@ def walk(root_fd: int, skip: Skip | None = None) -> Iterator[tuple[Entry, int]]:
             yield entry_of(path, name, dir_fd, found), -1
 
 
-def outline(root_fd: int) -> Iterator[tuple[Entry, int]]:
+def outline(root_fd: int, seen: Seen | None = None) -> Iterator[tuple[Entry, int]]:
     """Yield each entry without attributes and targets; nothing but directories is opened.
 
     With it a descriptor of the directory, -1 for other types.
     """
-    for path, _, _, found, way in _names(root_fd):
+    for path, _, _, found, way in _names(root_fd, None, seen):
         yield make(path, found), way.fd if stat.S_ISDIR(found.st_mode) else -1
 
 
@@ -55,7 +59,7 @@ def sorted_names(fd: int) -> list[bytes]:
 
 
 def _names(
-    root_fd: int, skip: Skip | None = None
+    root_fd: int, skip: Skip | None, seen: Seen | None
 ) -> Iterator[tuple[bytes, bytes, int, os.stat_result, Descent]]:
     """Yield path, name, parent, stat, way; for a directory the way has entered it."""
     # The caller's descriptor may be one of O_PATH, which does not list.
@@ -63,13 +67,13 @@ def _names(
     try:
         with Descent(fd) as way:
             yield b"", b"", fd, owners.stat_of(fd), way
-            yield from _names_below(way, skip)
+            yield from _names_below(way, skip, seen)
     finally:
         os.close(fd)
 
 
 def _names_below(
-    way: Descent, skip: Skip | None
+    way: Descent, skip: Skip | None, seen: Seen | None
 ) -> Iterator[tuple[bytes, bytes, int, os.stat_result, Descent]]:
     todo = [sorted_names(way.fd)[::-1]]
     prefixes = [b""]
@@ -87,6 +91,8 @@ def _names_below(
         if skip is not None and skip(path):
             continue
         found = owners.stat_at(name, dir_fd)
+        if seen is not None:
+            found = seen(found, dir_fd, name)
         if stat.S_ISDIR(found.st_mode):
             inner = way.enter(name)
             yield path, name, dir_fd, found, way

@@ -34,11 +34,19 @@ def _lie(root: Path) -> None:
     os.setxattr(root / "d", opaque_attribute(), b"y")
 
 
+def _claim(root: Path) -> None:
+    for path in (root / "d/none", root / "new/none"):
+        path.parent.mkdir(exist_ok=True)
+        path.touch()
+        os.setxattr(path, opaque_attribute().replace("opaque", "whiteout"), b"y")
+
+
 CASES: dict[str, tuple[Callable[[Path], object], set[str]]] = {
     "nothing": (lambda root: root, set()),
     "files of equal size and time in each other's place": (_swap, {"d/one", "d/two"}),
     "other bytes with the time set back": (_rewrite, {"d/one"}),
     "a mark that the step set itself": (_lie, set()),
+    "deletions that the step has made itself": (_claim, {"d/none", "new/none"}),
     "a directory moved": (lambda root: (root / "e").rename(root / "f"), {"e", "f/in/deep"}),
 }
 
@@ -63,7 +71,8 @@ def test_what_differs_is_left(name: str, tmp_path: Path) -> None:
             os.close(fd)
     found = {str(path.relative_to(upper)) for path in upper.rglob("*") if not path.is_dir()}
     assert found == left
-    assert not [one for one in os.listxattr(upper / "d") if ".overlay." in one]
+    for path in (upper / "d", *upper.rglob("*")):
+        assert not [one for one in os.listxattr(path) if ".overlay." in one]
 
 
 def _tick(clock: Path, last: int) -> int:
