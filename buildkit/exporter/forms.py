@@ -253,18 +253,18 @@ class Forms:
 
     def _copy_again(self, form: Form, how: Compressor, sink: Sink) -> None:
         """Make a form that is on record, and hold it against that."""
-        with produced(lambda put: self._compress(form.diff_id, how, put, unchecked)) as reader:
-            checked = VerifyingReader(reader, expected=form.digest, size=form.size)
-            try:
-                copy(checked, sink)
-            except ImageError as error:
-                # The layer itself is what it was, or its tar would have been the first to fail.
-                row = FormRow(form.compression, how.name, form.digest, form.size, kept=False)
-                self._rows.forget(form.diff_id, row)
-                raise StoreError(
-                    f"layer {form.diff_id} is compressed to other bytes than it was: {error}",
-                    hint="what was on record of it is forgotten; do the same again",
-                ) from None
+        try:
+            with produced(lambda put: self._compress(form.diff_id, how, put, unchecked)) as reader:
+                copy(VerifyingReader(reader, expected=form.digest, size=form.size), sink)
+        except ImageError as error:
+            # A layer that became longer is the first to be noticed here.
+            self.copy_tar(form.diff_id, lambda _: None)
+            row = FormRow(form.compression, how.name, form.digest, form.size, kept=False)
+            self._rows.forget(form.diff_id, row)
+            raise StoreError(
+                f"layer {form.diff_id} is compressed to other bytes than it was: {error}",
+                hint="what was on record of it is forgotten; do the same again",
+            ) from None
 
     def _is_cheap(self, diff_id: Digest, row: FormRow) -> bool:
         """Say whether a form that is on record can be made again, and nearly as fast as read."""

@@ -94,11 +94,12 @@ def test_other_bytes_than_on_record_are_an_error_once(stock: Stock) -> None:
         assert made(stock, diff_id) == form
 
 
-def test_a_damaged_layer_is_called_damaged(stock: Stock) -> None:
+@pytest.mark.parametrize("mode", ["r+b", "ab"], ids=["changed", "longer"])
+def test_a_damaged_layer_is_called_damaged(stock: Stock, mode: str) -> None:
     diff_id = layer(stock, NOISE)
     form = made(stock, diff_id)
-    with Path(stock.root.path("layers", diff_id.hex, "fs/data")).open("r+b") as file:
-        file.write(b"another beginning")
+    with Path(stock.root.path("layers", diff_id.hex, "fs/data")).open(mode) as file:
+        file.write(b"something else" * CHUNK)
     with pytest.raises(StoreError, match=f"{diff_id} is damaged"):
         bytes_of(stock, form)
 
