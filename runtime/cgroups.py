@@ -20,7 +20,8 @@ from runtime.values import NamedTuple
 _COUNTED = frozenset({"memory", "cpuacct", "pids", "blkio", "freezer"})
 """Controllers of version 1 that a group with accounting is in."""
 _PREFIX = "pybuild-"
-_PARENT = "pybuild"
+PARENT = "pybuild"
+"""The group in the unified tree that holds those of sandboxes."""
 _HINT_ROOTLESS = (
     "start it in a delegated group: systemd-run --user --scope -p Delegate=yes pybuild ..."
 )
@@ -53,6 +54,11 @@ def layout(mountinfo: str, own: str) -> Layout:
     for line in mountinfo.splitlines():
         before, _, after = line.partition(" - ")
         root, point = before.split()[3:5]
+        if point != "/":
+            # What was mounted there or below before is hidden now.
+            inside = f"{point}/"
+            unified = "" if f"{unified}/".startswith(inside) else unified
+            legacy = {k: v for k, v in legacy.items() if not f"{v}/".startswith(inside)}
         kind, _source, options = after.split()[:3]
         if kind == "cgroup2" and "" in paths and not unified:
             unified, top = _directory(point, root, paths[""]), point
@@ -216,7 +222,7 @@ def _unified_parent(where: Layout, needed: frozenset[str]) -> str:
     base = where.unified
     if not os.path.exists(f"{where.top}/cgroup.type") and os.access(where.top, os.W_OK):
         base = where.top
-    parent = f"{base}/{_PARENT}"
+    parent = f"{base}/{PARENT}"
     os.makedirs(parent, 0o755, exist_ok=True)
     wanted = needed | frozenset({"memory", "io"})
     for above in (base, parent):
@@ -239,7 +245,7 @@ def switch_on(directory: str, controllers: frozenset[str]) -> None:
     except OSError as error:
         if error.errno != errno.EBUSY:
             raise
-        leaf = f"{directory}/{_PARENT}.main"
+        leaf = f"{directory}/{PARENT}.main"
         os.makedirs(leaf, 0o755, exist_ok=True)
         for process in usage.text_of(f"{directory}/cgroup.procs").split():
             write(f"{leaf}/cgroup.procs", process)
@@ -248,7 +254,7 @@ def switch_on(directory: str, controllers: frozenset[str]) -> None:
 
 def collect_stale(where: Layout) -> None:
     """Remove groups whose makers were killed; a name holds the maker's process id."""
-    for base in {*where.legacy.values(), f"{where.top}/{_PARENT}", f"{where.unified}/{_PARENT}"}:
+    for base in {*where.legacy.values(), f"{where.top}/{PARENT}", f"{where.unified}/{PARENT}"}:
         try:
             names = os.listdir(base)
         except OSError:

@@ -7,7 +7,7 @@ the path that are missing are made. Source: podman-run(1), "--cgroup-parent"; cg
 import os
 
 from runtime import usage
-from runtime.cgroups import Layout, switch_on, write
+from runtime.cgroups import PARENT, Layout, switch_on, write
 
 
 def layout(parent: str, where: Layout, controllers: frozenset[str]) -> Layout:
@@ -29,7 +29,7 @@ def layout(parent: str, where: Layout, controllers: frozenset[str]) -> Layout:
         if unified and not legacy:
             base = where.top if absolute else unified
             unified = f"{base}/{path}" if path else base
-            _make(made, base, path, "", controllers)
+            _make(made, base, f"{path}/{PARENT}", "", controllers)
     except OSError:
         for directory in reversed(made):
             os.rmdir(directory)

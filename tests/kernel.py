@@ -80,6 +80,15 @@ def has_cgroups() -> bool:
 
 
 @cache
+def has_cgroup2() -> bool:
+    """Whether we may make groups in a tree of version 2, be there controllers or not."""
+    return os.geteuid() == 0 and _works(
+        "from runtime import cgroups, spec; where = cgroups.here()._replace(legacy={}); "
+        "cgroups.create(spec.Resources(account=True), where, 'pybuild-probe').remove()"
+    )
+
+
+@cache
 def has_bridge() -> bool:
     """Whether we may connect a network namespace to a bridge with NAT."""
     return os.geteuid() == 0 and _works(
@@ -140,6 +149,7 @@ FEATURES: dict[str, Callable[[], bool]] = {
     "overlay": has_overlay,
     "busybox": has_busybox,
     "cgroups": has_cgroups,
+    "cgroup2": has_cgroup2,
     "bridge": has_bridge,
     "helper": has_helper,
     "tun": has_tun,

@@ -40,6 +40,13 @@ def test_a_hybrid_machine_has_both() -> None:
     )
 
 
+def test_what_lies_below_another_mount_is_not_there() -> None:
+    above = "40 24 0:30 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n"
+    found = cgroups.layout(HYBRID + above, HYBRID_OWN)
+    assert found.unified == "/sys/fs/cgroup/user.slice/x.scope"
+    assert found.legacy == {}
+
+
 def test_a_unified_machine_has_one() -> None:
     found = cgroups.layout(UNIFIED, "0::/user.slice/user-1.slice\n")
     assert found.unified == "/sys/fs/cgroup/user.slice/user-1.slice"
