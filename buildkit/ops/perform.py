@@ -198,6 +198,7 @@ class Performer:
                 sandboxes=self._sandboxes,
                 looking=self._looking,
             )
+            began = time.time_ns()
             try:
                 usage = self._executed(op, setting, parent, reporter, cancel)
             except (StepError, Cancelled) as error:
@@ -206,7 +207,8 @@ class Performer:
                 raise
             if owners.are_recorded():
                 self._attribute(op, active, parent)
-            return _outcome(self._commit(active, parent), parent)._replace(usage=usage)
+            committed = self._commit(active, parent, since=began)
+            return _outcome(committed, parent)._replace(usage=usage)
 
     def _executed(
         self,
@@ -261,12 +263,15 @@ class Performer:
         stack.callback(self._stores.snapshots.discard, active)
         return active
 
-    def _commit(self, active: Active, parent: Snapshot | None) -> Committed:
+    def _commit(
+        self, active: Active, parent: Snapshot | None, since: int | None = None
+    ) -> Committed:
         return self._stores.snapshots.commit(
             active,
             candidates=self._candidates(parent),
             clamp=self._clamp,
             watch=self._watch(),
+            since=since,
         )
 
     def _candidates(self, parent: Snapshot | None) -> Candidates:

@@ -12,7 +12,7 @@ from buildkit.errors import StoreError
 from buildkit.oci.digest import Digest, Fingerprint
 from buildkit.snapshot.diff import Deleted, Found, Present, Settling
 from buildkit.snapshot.hashing import HashingSink
-from buildkit.snapshot.layer import LayerWriter, pack_directory
+from buildkit.snapshot.layer import LayerWriter, Meant, pack_directory
 from buildkit.snapshot.listing import change_of
 from buildkit.snapshot.snapshot import Change
 from buildkit.snapshot.store import Watch
@@ -67,16 +67,18 @@ def pack_upper(
         )
 
 
-def is_layer(upper_fd: int, earlier_fd: int, earlier: Digest, *, with_root: bool) -> bool:
+def is_layer(
+    upper_fd: int, earlier_fd: int, earlier: Digest, meant: Meant | None, *, with_root: bool
+) -> bool:
     """Say whether a settled upper, with the times of the layer in `earlier_fd`, is that layer.
 
-    The fingerprints have been found equal; here sha256 decides.
+    The fingerprints have been found equal; here sha256 decides, and times that are `meant`.
     """
     with HashingSink() as hashing:
         try:
-            pack_directory(upper_fd, hashing, with_root=with_root, times=earlier_fd)
+            pack_directory(upper_fd, hashing, with_root=with_root, times=earlier_fd, meant=meant)
         except StoreError:
-            # Other names: the fingerprints were equal by accident.
+            # Other names: the fingerprints were equal by accident. Or times that count.
             return False
         return hashing.digest() == earlier
 

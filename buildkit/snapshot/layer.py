@@ -25,6 +25,11 @@ OPAQUE = b".wh..wh..opq"
 _WHOLE = 256 << 10
 _CHUNK = 1 << 20
 _SECOND = 1_000_000_000
+_TICK = 20_000_000
+"""Nanoseconds by which the clock of file systems may be behind that of programs."""
+
+Meant: TypeAlias = Callable[[int], bool]
+"""Says of the time of a file (ns) whether the step that wrote it has set it."""
 
 Owned: TypeAlias = Callable[[int, int], tuple[int, int]]
 """From user and group of a file to others."""
@@ -112,19 +117,31 @@ class LayerWriter:
             self._put(padding(entry.size))
 
 
+def meant_times(since: int, now: int, clamp: int | None) -> Meant:
+    """Return which times a step has set that ran from `since` until `now` (ns since the epoch).
+
+    Files that it just wrote have the time at which it did. What was later than `clamp` (seconds) is
+    that by now, and may have been either.
+    """
+    clamped = None if clamp is None else clamp * _SECOND
+    return lambda mtime: not since - _TICK <= mtime <= now and mtime != clamped
+
+
 def pack_directory(
     root_fd: int,
     sink: Sink,
     *,
     with_root: bool,
     times: int | None = None,
+    meant: Meant | None = None,
     owned: Owned | None = None,
 ) -> LayerWriter:
     """Write the tar of the layer in `root_fd`, return the finished writer.
 
     `with_root`: the root's own attributes are part of the layer. `times`: the directory of
-    another layer with the same names, whose times are written instead. `owned`: see `LayerWriter`.
-    Raises StoreError when the names differ.
+    another layer with the same names, whose times are written instead; those that are `meant` have
+    to be the same there. `owned`: see `LayerWriter`. Raises StoreError when names or such times
+    differ.
     """
     writer = LayerWriter(sink, owned=owned)
     others = None if times is None else outline(times, seen_in(times))
@@ -135,6 +152,9 @@ def pack_directory(
             if other is None or other[0].path != entry.path:
                 raise StoreError(f"/{text(entry.path)} is not in the layer to compare with")
             mtime_ns = other[0].mtime_ns
+            same = mtime_ns // _SECOND == entry.mtime_ns // _SECOND
+            if meant is not None and not same and entry.path and meant(entry.mtime_ns):
+                raise StoreError(f"/{text(entry.path)} has another time in the other layer")
         _pack_entry(writer, entry, fd, mtime_ns, with_root=with_root)
     writer.finish()
     return writer

@@ -16,7 +16,7 @@ from buildkit.snapshot import rootdir
 from buildkit.snapshot.commit import Packed, is_layer, pack_upper
 from buildkit.snapshot.foreign import unpack_foreign
 from buildkit.snapshot.hashing import HashingSink
-from buildkit.snapshot.layer import pack_directory, pack_without_times
+from buildkit.snapshot.layer import Meant, meant_times, pack_directory, pack_without_times
 from buildkit.snapshot.layers import PIECES, LayerRecord, Layers, is_in_pieces, make_sign
 from buildkit.snapshot.listing import listing
 from buildkit.snapshot.piece_writer import NewItems, digest_with_times, write_pieces
@@ -46,8 +46,10 @@ class Maker:
         candidates: Candidates | None,
         clamp: int | None,
         watch: Watch | None = None,
+        since: int | None = None,
     ) -> Committed:
         """Turn the upper of `active` into a layer, or find that it is an earlier one."""
+        meant = None if since is None else meant_times(since, time.time_ns(), clamp)
         with _opened(active.upper) as fd:
             with_root = rootdir.read(fd) != self._stacks.root_of(active.parent)
             with self._below(fd, active.parent) as lower_fd:
@@ -60,7 +62,7 @@ class Maker:
                     watch=watch,
                 )
             for earlier, created in self._eligible(candidates, packed, clamp):
-                if self._is_layer(fd, packed, earlier, with_root=with_root):
+                if self._is_layer(fd, packed, earlier, meant, with_root=with_root):
                     packed = packed._replace(diff_id=earlier)
                     return _committed(active, packed, created, reused=True)
         created = _rfc3339(clamp)
@@ -218,14 +220,22 @@ class Maker:
         )
         self._layers.install(directory, record)
 
-    def _is_layer(self, upper_fd: int, packed: Packed, earlier: Digest, *, with_root: bool) -> bool:
+    def _is_layer(
+        self,
+        upper_fd: int,
+        packed: Packed,
+        earlier: Digest,
+        meant: Meant | None,
+        *,
+        with_root: bool,
+    ) -> bool:
         """Whether the upper, with the times of the layer `earlier`, is that very layer."""
         if not self._layers.has((earlier,)) or self._layers.origin(earlier) != "packed":
             return False
         if earlier == packed.diff_id:
             return True
         with self._stacks.opened(earlier) as fd:
-            return is_layer(upper_fd, fd, earlier, with_root=with_root)
+            return is_layer(upper_fd, fd, earlier, meant, with_root=with_root)
 
     @contextlib.contextmanager
     def _below(self, upper_fd: int, parent: Snapshot | None) -> Iterator[int | None]:

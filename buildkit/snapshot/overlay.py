@@ -93,11 +93,12 @@ class OverlayStore:
         candidates: Candidates | None = None,
         clamp: int | None = None,
         watch: Watch | None = None,
+        since: int | None = None,
     ) -> Committed:
         """See `SnapshotStore`."""
         try:
             with self._root.writing("tmp"):
-                return self._maker().commit(active, candidates, clamp, watch)
+                return self._maker().commit(active, candidates, clamp, watch, since)
         finally:
             self.discard(active)
 

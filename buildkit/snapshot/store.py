@@ -81,12 +81,15 @@ class SnapshotStore(Protocol):
         candidates: Candidates | None = None,
         clamp: int | None = None,
         watch: Watch | None = None,
+        since: int | None = None,
     ) -> Committed:
         """Turn the upper directory into a layer; `active` is used up, also on failure.
 
         What did not really change is dropped. If one of `candidates` has the same content in
         all but times, the earlier layer is taken (`reused`). `clamp`: no time in the layer is
         later than that (seconds since the epoch). `watch` sees all that goes into the layer.
+        `since`: when the step began that wrote it, in ns since the epoch: older times than that,
+        and later ones than now, were set by the step and have to be the same in the earlier layer.
         Nothing may be running or mounted on it.
         """
         ...

@@ -35,6 +35,7 @@ class Steps:
         *,
         candidates: Candidates | None = None,
         clamp: int | None = None,
+        since: int | None = None,
     ) -> Committed:
         """Let `action` change the merged tree, and commit."""
         active = self.store.prepare(parent)
@@ -42,7 +43,7 @@ class Steps:
         view.mkdir()
         with mounted(str(view), self.store.lowers(parent), active.upper, active.work):
             action(view)
-        return self.store.commit(active, candidates=candidates, clamp=clamp)
+        return self.store.commit(active, candidates=candidates, clamp=clamp, since=since)
 
     def merged(self, snapshot: Snapshot, *, times: bool = False) -> list[str]:
         """Return the merged tree as text."""

@@ -194,6 +194,39 @@ def test_the_same_content_at_another_time_is_the_earlier_layer(steps: Steps) -> 
     assert os.listdir(steps.root.path("tmp", steps.root.lease.name)) == []
 
 
+_BEGAN = 1_000
+"""Seconds: when the step began that the next test is about."""
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "clamp", "same"),
+    [
+        (100, 100, None, True),
+        (100, 900, None, False),  # as by touch -d, or tar
+        (100, _BEGAN + 5, None, True),  # as by a program that just wrote it
+        (100, 2 << 31, None, False),
+        (100, _BEGAN + 5, 500, True),
+        (100, 600, 500, True),  # told from the one above by nobody any more
+        (100, 200, 500, False),
+    ],
+)
+def test_a_time_that_a_step_has_set_counts(
+    steps: Steps, first: int, second: int, clamp: int | None, same: bool
+) -> None:
+    base = steps.base(*BASE).snapshot
+    early = f"file data/a text=1 mtime={first}"
+    one = steps.run(base, lambda view: make_tree(view, early), clamp=clamp)
+    again = steps.run(
+        base,
+        lambda view: make_tree(view, f"file data/a text=1 mtime={second}"),
+        candidates=remembered(one),
+        clamp=clamp,
+        since=_BEGAN * 1_000_000_000,
+    )
+    assert again.reused == same
+    assert (again.diff_id == one.diff_id) == same
+
+
 @pytest.mark.parametrize("other", ["file out/a text=2", "file out/b text=1", "dir out/a"])
 def test_another_content_is_another_layer(steps: Steps, other: str) -> None:
     base = steps.base(*BASE).snapshot
