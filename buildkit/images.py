@@ -75,7 +75,8 @@ class ImageStore:
         if not self._layers.has(diff_ids):
             missing = next(one for one in diff_ids if not self._layers.has((one,)))
             raise StoreError(f"layer {missing} of image {digest} is not in the store")
-        self._layers.sync(also_blobs=self._blobs.write(config))
+        is_new = self._blobs.write(config)
+        self._layers.sync(self._blobs.path(digest), is_new=is_new)
         wanted = {str(_plain(name)): digest for name in names}
         if self._is_noted(digest, manifest, wanted):
             return digest
@@ -105,7 +106,7 @@ class ImageStore:
             self._root.use("image", part.image)
             if not self._layers.has(self.config(part.image).diff_ids):
                 raise StoreError(f"image {part.image} of index {digest} is not in the store")
-        self._layers.sync(also_blobs=True)
+        self._layers.sync(self._blobs.path(digest), is_new=True)
         now = time.time()
         with self._root.transaction() as database:
             database.execute(

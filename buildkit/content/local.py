@@ -77,8 +77,8 @@ class LocalBlobStore:
     def write(self, data: bytes) -> bool:
         """Store `data` without waiting for the disk; return whether it is new.
 
-        For a caller that syncs the whole file system in a moment (`Layers.sync`). Until then a
-        power cut may tear the blob, which its readers find out.
+        For a caller that has it synced in a moment (`Layers.sync`). Until then a power cut may tear
+        the blob, which its readers find out.
         """
         digest = Digest.of(data)
         if self._is_whole(digest, data):

@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import ExitStack
 from typing import TypeAlias
 
+from buildkit.content.writeback import SyncedFile
 from buildkit.errors import StoreError
 from buildkit.oci.digest import Digest, Fingerprint
 from buildkit.snapshot.hashing import HashingSink
@@ -134,6 +135,7 @@ class _Tar:
         self._fd = os.open(
             f"{folder}/{_OWN}", os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600
         )
+        self._file = SyncedFile(self._fd)
         self._parts: list[bytes] = []
         self._held = 0
         self._written = 0
@@ -143,6 +145,7 @@ class _Tar:
 
     def __exit__(self, *_: object) -> None:
         self.hashing.close()
+        self._file.stop()
         os.close(self._fd)
 
     def put(self, data: bytes) -> None:
@@ -162,9 +165,7 @@ class _Tar:
         self._held = 0
         self.hashing(block)
         self.checksum.update(block)
-        view = memoryview(block)
-        while view:
-            view = view[os.write(self._fd, view) :]
+        self._file.write(block)
         self._extend((_OWN, self._written, len(block)))
         self._written += len(block)
 

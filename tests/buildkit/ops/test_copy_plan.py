@@ -29,7 +29,7 @@ from buildkit.snapshot.piece_writer import NewItems
 from buildkit.snapshot.snapshot import Committed, Snapshot
 from buildkit.tree.walk import walk
 from tests.buildkit.ops.cases import TOP, Case, parse_copy, read_cases
-from tests.buildkit.ops.stock import stores_at
+from tests.buildkit.ops.stock import layer, stores_at
 from tests.kernel import needs_root, require
 from tests.trees import make_tree
 
@@ -417,6 +417,26 @@ def test_a_tree_of_another_boot_is_made_again(
         (fs.parent / PIECES / "boot").write_text("another")
         assert Layers(on.planned.root).fs(made.diff_id) == str(fs)
         assert (fs / "in/another").read_text() == "A"
+
+
+def test_a_layer_in_pieces_is_synced_alone_or_with_others(
+    tmp_path: Path, stores: tuple[Stores, Stores]
+) -> None:
+    op, _ = parse_copy("COPY . /in", [])
+    with ExitStack() as stack:
+        on = scene(stack, tmp_path, stores, {"context": ["file synced text=A"]})
+        root = on.planned.root
+        on.planned.snapshots.sync()
+        for others in (False, True):
+            write(os.fsencode(tmp_path / "context/synced"), b"%d" % others)
+            made = planned(on.planned, op, opened(stack, tmp_path), None, LATER)
+            assert made is not None
+            found = root.database().execute("SELECT diff_id FROM layer WHERE synced=0").fetchall()
+            assert found == [(made.diff_id,)]
+            if others:
+                layer(on.planned, "file another")
+            on.planned.snapshots.sync()
+            assert not root.database().execute("SELECT 1 FROM layer WHERE synced=0").fetchall()
 
 
 def test_an_equal_copy_keeps_the_layer_with_its_times(
