@@ -4,13 +4,22 @@ import argparse
 import sys
 import time
 
-from buildkit.cli.inspect import image_platform_of, layer_sizes
+from buildkit.cli.inspect import image_for, image_platform_of, layer_sizes
 from buildkit.cli.listing import age_text, print_json, print_table, short_id
 from buildkit.cli.options import open_root
 from buildkit.images import ImageStore
 from buildkit.oci.config import History
 from buildkit.sizes import size_text
 
+_HEADS = {
+    "ID": "IMAGE",
+    "CreatedSince": "CREATED",
+    "CreatedAt": "CREATED AT",
+    "CreatedBy": "CREATED BY",
+    "Size": "SIZE",
+    "Comment": "COMMENT",
+}
+"""docker's fields of a template, and what it calls their columns."""
 _WIDTH = 45
 _MISSING = "<missing>"
 
@@ -21,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--no-trunc", action="store_true", help="print everything in full")
     add("-q", "--quiet", action="store_true", help="print IDs only")
     add("-H", "--human", default="true", metavar="true|false", help="sizes and ages for people")
-    add("--format", choices=("table", "json"), default="table", help="how to print")
+    add("--format", default="table", metavar="TEMPLATE", help="json, or as '{{.CreatedBy}}'")
     add(
         "--platform", default="", metavar="OS/ARCH", help="which image of an index (this machine's)"
     )
@@ -31,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def command(args: argparse.Namespace) -> int:
     """Print the history."""
     with open_root(args) as root:
-        found = ImageStore(root).find(args.image, image_platform_of(args.platform))
+        found = image_for(ImageStore(root), args.image, image_platform_of(args.platform))
         sizes = layer_sizes(root, found.config.diff_ids)
     layers = iter(found.config.diff_ids)
     lines = []
@@ -49,19 +58,24 @@ def command(args: argparse.Namespace) -> int:
         return 0
     now = time.time()
     human = args.human.lower() not in ("false", "0")
-    print_table(
-        ["IMAGE", "CREATED", "CREATED BY", "SIZE", "COMMENT"],
-        [
-            [
-                identity,
-                age_text(item.created, now) if human else item.created or "N/A",
-                _cut(item.created_by, whole=args.no_trunc),
-                size_text(size) if human else str(size),
-                item.comment,
-            ]
-            for identity, (item, _, size) in zip(identities, lines, strict=False)
-        ],
-    )
+    rows = [
+        {
+            "ID": identity,
+            "CreatedSince": age_text(item.created, now) if human else item.created or "N/A",
+            "CreatedAt": item.created or "N/A",
+            "CreatedBy": _cut(item.created_by, whole=args.no_trunc),
+            "Size": size_text(size) if human else str(size),
+            "Comment": item.comment,
+        }
+        for identity, (item, _, size) in zip(identities, lines, strict=False)
+    ]
+    if args.format != "table":
+        from buildkit.cli.template import print_rows  # for templates only
+
+        print_rows(args.format, rows, _HEADS)
+        return 0
+    keys = [key for key in _HEADS if key != "CreatedAt"]
+    print_table([_HEADS[key] for key in keys], [[row[key] for key in keys] for row in rows])
     return 0
 
 

@@ -14,6 +14,16 @@ from buildkit.oci.reference import Reference
 from buildkit.sizes import size_text
 
 _NONE = "<none>"
+_HEADS = {
+    "ID": "IMAGE ID",
+    "Repository": "REPOSITORY",
+    "Tag": "TAG",
+    "Digest": "DIGEST",
+    "CreatedSince": "CREATED",
+    "CreatedAt": "CREATED AT",
+    "Size": "SIZE",
+}
+"""docker's fields of a template, and what it calls their columns."""
 _FILTERS = ("dangling", "reference", "label", "before", "since")
 
 
@@ -24,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("-a", "--all", action="store_true", help="also images that are listed as part of an index")
     add("--no-trunc", action="store_true", help="print IDs in full")
     add("--digests", action="store_true", help="print the manifest's digest, where there is one")
-    add("--format", choices=("table", "json"), default="table", help="how to print")
+    add("--format", default="table", metavar="TEMPLATE", help="json, or as '{{.Repository}}'")
     add("--filter", "-f", action="append", default=[], metavar="KEY=VALUE", help=str(_FILTERS))
     add("name", nargs="?", default="", metavar="NAME", help="only images with this name")
 
@@ -44,21 +54,34 @@ def command(args: argparse.Namespace) -> int:
         for digest in dict.fromkeys(image.digest for _, _, image in rows):
             sys.stdout.write(f"{digest if args.no_trunc else short_id(digest)}\n")
         return 0
+    if args.format != "table":
+        from buildkit.cli.template import print_rows  # for templates only
+
+        fields = [_fields(name, image, whole=args.no_trunc) for _, name, image in rows]
+        print_rows(args.format, fields, _HEADS)
+        return 0
     _print(rows, digests=args.digests, whole=args.no_trunc)
     return 0
 
 
 def _print(rows: list[tuple[str, str, ListedImage]], *, digests: bool, whole: bool) -> None:
-    now = time.time()
-    heads = ["REPOSITORY", "TAG", *(["DIGEST"] if digests else []), "IMAGE ID", "CREATED", "SIZE"]
-    lines = []
-    for _, name, image in rows:
-        repository, tag = _split(name)
-        identity = image.digest if whole else short_id(image.digest)
-        digest = [image.manifest or _NONE] if digests else []
-        age = age_text(image.config.created, now)
-        lines.append([repository, tag, *digest, identity, age, size_text(image.size)])
-    print_table(heads, lines)
+    keys = ("Repository", "Tag", *(("Digest",) if digests else ()), "ID", "CreatedSince", "Size")
+    found = [_fields(name, image, whole=whole) for _, name, image in rows]
+    print_table([_HEADS[key] for key in keys], [[row[key] for key in keys] for row in found])
+
+
+def _fields(name: str, image: ListedImage, *, whole: bool) -> dict[str, str]:
+    """Return a line of the table by docker's names."""
+    repository, tag = _split(name)
+    return {
+        "ID": image.digest if whole else short_id(image.digest),
+        "Repository": repository,
+        "Tag": tag,
+        "Digest": image.manifest or _NONE,
+        "CreatedSince": age_text(image.config.created, time.time()),
+        "CreatedAt": image.config.created or "N/A",
+        "Size": size_text(image.size),
+    }
 
 
 def _rows(image: ListedImage) -> Iterator[tuple[str, str, ListedImage]]:

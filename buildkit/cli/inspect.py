@@ -8,8 +8,9 @@ from typing import Any
 from buildkit.cli.listing import print_json
 from buildkit.cli.options import open_root
 from buildkit.cli.template import render
-from buildkit.errors import UsageError
+from buildkit.errors import ImageError, UsageError
 from buildkit.images import ImageStore
+from buildkit.oci.config import ResolvedImage
 from buildkit.oci.digest import Digest
 from buildkit.oci.platforms import Platform
 from buildkit.oci.reference import Reference
@@ -72,11 +73,23 @@ def image_platform_of(text: str) -> Platform | None:
         raise UsageError(f"--platform: {error}", hint="as in linux/amd64") from error
 
 
+def image_for(store: ImageStore, text: str, platform: Platform | None) -> ResolvedImage:
+    """Return the image that `text` means, which is for `platform` if one is asked for.
+
+    Raises ImageError.
+    """
+    found = store.find(text, platform)
+    own = found.config.platform
+    if platform is not None and not (own[:2] == platform[:2] and own.variant <= platform.variant):
+        raise ImageError(f"image {text} is for {own}, not for {platform}")
+    return found
+
+
 def describe_image(
     root: StateRoot, store: ImageStore, text: str, platform: Platform | None = None
 ) -> dict[str, Any]:
     """Return what docker tells of an image. Raises ImageError when there is none."""
-    found = store.find(text, platform)
+    found = image_for(store, text, platform)
     digest = found.config_digest
     config = found.config
     named = store.identify(text)

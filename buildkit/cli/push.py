@@ -8,7 +8,7 @@ import argparse
 import os
 import sys
 
-from buildkit.cli.inspect import image_platform_of
+from buildkit.cli.inspect import image_for, image_platform_of
 from buildkit.cli.interrupts import cancelling
 from buildkit.cli.options import open_root
 from buildkit.errors import UsageError
@@ -72,7 +72,7 @@ def _pushed(args: argparse.Namespace, worker: Worker, emit: Emit, cancel: Cancel
         raise UsageError(f"{args.image} has no name", hint="name a destination, too")
     if worker.images.is_index(named) and not args.platform:
         return _pushed_index(args, named, name, worker, emit, cancel)
-    found = worker.images.find(args.image, image_platform_of(args.platform))
+    found = image_for(worker.images, args.image, image_platform_of(args.platform))
     data = worker.images.config_blob(found.config_digest)
     image = NamedImage(
         found.config,

@@ -4,7 +4,7 @@ import argparse
 from functools import partial
 from typing import TYPE_CHECKING
 
-from buildkit.cli.inspect import image_platform_of
+from buildkit.cli.inspect import image_for, image_platform_of
 from buildkit.cli.interrupts import cancellable
 from buildkit.cli.options import open_root
 from buildkit.errors import ImageError, UsageError
@@ -95,7 +95,7 @@ def _found(store: ImageStore, texts: list[str], platform: Platform | None) -> li
 
     found: dict[Digest, NamedImage] = {}
     for text in texts:
-        image = store.find(text, platform)
+        image = image_for(store, text, platform)
         digest = image.config_digest
         known = found.get(digest) or NamedImage(
             config=image.config,

@@ -4,7 +4,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from buildkit.cli.inspect import image_platform_of
+from buildkit.cli.inspect import image_for, image_platform_of
 from buildkit.cli.listing import print_json, print_table, short_id
 from buildkit.cli.options import open_root
 from buildkit.errors import UsageError
@@ -31,7 +31,7 @@ def command(args: argparse.Namespace) -> int:
     if args.top < 0:
         raise UsageError("--top must not be negative")
     with open_root(args) as root:
-        found = ImageStore(root).find(args.image, image_platform_of(args.platform))
+        found = image_for(ImageStore(root), args.image, image_platform_of(args.platform))
         layers = stacked(root, found.config)
         held = inventory(layers)
     lines = advice(held, layers)

@@ -7,7 +7,13 @@ Source: Go's text/template.
 
 import json
 import re
+import sys
+from collections.abc import Iterable, Mapping
 from typing import Any
+
+from buildkit.cli.listing import print_table
+from buildkit.errors import UsageError
+from buildkit.progress.escape import visible
 
 _ACTION = re.compile(r"\{\{-?\s*(.*?)\s*-?\}\}")
 _PATH = re.compile(r"(?:\.[A-Za-z0-9_]+)+|\.")
@@ -18,6 +24,24 @@ def render(template: str, document: dict[str, Any]) -> str:
     """Return `template` with its actions carried out. Raises ValueError for unknown ones."""
     text = template.replace("\\n", "\n").replace("\\t", "\t")
     return _ACTION.sub(lambda match: _evaluated(match[1], document), text)
+
+
+def print_rows(template: str, rows: Iterable[dict[str, Any]], heads: Mapping[str, str]) -> None:
+    """Print a line for each row, or, with `table ` in front of the template, columns.
+
+    `heads`: what a column with a field of a row is called. Raises UsageError for a template that is
+    none.
+    """
+    text = template.removeprefix("table ").replace("\\t", "\t")
+    try:
+        first, *lines = [render(text, row) for row in (dict(heads), *rows)]
+    except ValueError as error:
+        hint = f"known are {', '.join(heads)}"
+        raise UsageError(f"--format: {error}", hint=hint) from error
+    if template.startswith("table "):
+        print_table(first.split("\t"), [line.split("\t") for line in lines])
+        return
+    sys.stdout.writelines(f"{visible(line, keep_newlines=True)}\n" for line in lines)
 
 
 def _evaluated(action: str, document: dict[str, Any]) -> str:

@@ -4,7 +4,7 @@ import argparse
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 
-from buildkit.cli.inspect import image_platform_of
+from buildkit.cli.inspect import image_for, image_platform_of
 from buildkit.cli.listing import print_json, short_id
 from buildkit.cli.options import open_root
 from buildkit.images import ImageStore, ListedImage
@@ -30,7 +30,7 @@ def command(args: argparse.Namespace) -> int:
     """Print the tree, the bottom-most layer first."""
     with open_root(args) as root:
         store = ImageStore(root)
-        found = store.find(args.image, image_platform_of(args.platform))
+        found = image_for(store, args.image, image_platform_of(args.platform))
         layers = stacked(root, found.config)
         images = list(store.list())
         names = _familiar(store.names(found.config_digest))

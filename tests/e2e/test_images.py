@@ -226,6 +226,12 @@ def test_images_are_listed_in_every_way(pybuild: Pybuild) -> None:
     (document,) = json.loads(pybuild("images", "--format", "json").ok().output)
     assert document["Id"] == identity
     assert document["RepoTags"] == ["base:1", "quay.io/x/y:2"]
+    template = "{{.Repository}}={{.ID}}"
+    lines = pybuild("images", "--format", template, "base").ok().output.splitlines()
+    assert lines == [f"base={identity[7:19]}"]
+    lines = pybuild("images", "--format", r"table {{.Tag}}\t{{.ID}}").ok().output.splitlines()
+    assert lines[0].split() == ["TAG", "IMAGE", "ID"]
+    assert sorted(line.split()[0] for line in lines[1:]) == ["1", "2"]
     assert len(pybuild("images", "base").ok().output.splitlines()) == 2
     assert len(pybuild("images", "nothing").ok().output.splitlines()) == 1
 
@@ -265,6 +271,8 @@ def test_history_shows_the_lines_of_the_config(pybuild: Pybuild) -> None:
     lines = pybuild("history", "--no-trunc", "base:1").ok().output.splitlines()
     assert len(lines) == 2
     assert "pybuild base host sh ls" in lines[1]
+    made_by = pybuild("history", "--format", "{{.CreatedBy}}", "base:1").ok().output
+    assert len(made_by.splitlines()) == len(lines) - 1
     (document,) = json.loads(pybuild("history", "--format", "json", "base:1").ok().output)
     assert document["Layer"] == pybuild.inspect("base:1")["RootFS"]["Layers"][0]
 
@@ -356,3 +364,12 @@ def test_fsck_finds_a_damaged_blob_and_repairs_it(pybuild: Pybuild, tmp_path: Pa
     pybuild("fsck").ok()
     pybuild("save", "--format", "oci-archive", "-o", tmp_path / "again", "base:1").ok()
     assert (tmp_path / "again").read_bytes() == (tmp_path / "out").read_bytes()
+
+
+@pytest.mark.parametrize("command", ["history", "inspect", "push", "save", "size", "tree"])
+def test_an_image_for_another_platform_is_not_taken_for_it(pybuild: Pybuild, command: str) -> None:
+    other = "arm64" if os.uname().machine == "x86_64" else "amd64"
+    done = pybuild(command, "--platform", f"linux/{other}", "base:1")
+    assert done.status == 1
+    assert f", not for linux/{other}" in done.errors
+    assert done.output == ""

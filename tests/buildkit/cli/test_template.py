@@ -2,7 +2,8 @@
 
 import pytest
 
-from buildkit.cli.template import render
+from buildkit.cli.template import print_rows, render
+from buildkit.errors import UsageError
 
 DOCUMENT = {
     "Id": "sha256:1",
@@ -41,3 +42,28 @@ def test_a_template_is_rendered(template: str, text: str) -> None:
 def test_what_is_not_understood_is_an_error(template: str) -> None:
     with pytest.raises(ValueError, match=r"there is no|not supported|no such entry"):
         render(template, DOCUMENT)
+
+
+HEADS = {"ID": "IMAGE ID", "Tag": "TAG"}
+
+
+@pytest.mark.parametrize(
+    ("template", "lines"),
+    [
+        ("{{.ID}}:{{.Tag}}", ["1:a", "22:b\\x1b"]),
+        (r"{{.ID}}\t{{.Tag}}", ["1\ta", "22\tb\\x1b"]),
+        (r"table {{.ID}}\t{{.Tag}}", ["IMAGE ID   TAG", "1          a", "22         b\\x1b"]),
+        ("table {{.Tag}}", ["TAG", "a", "b\\x1b"]),
+    ],
+)
+def test_rows_are_printed_by_a_template(
+    template: str, lines: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    print_rows(template, [{"ID": "1", "Tag": "a"}, {"ID": "22", "Tag": "b\x1b"}], HEADS)
+    assert capsys.readouterr().out.splitlines() == lines
+
+
+def test_a_template_with_an_unknown_field_is_an_error_also_without_rows() -> None:
+    with pytest.raises(UsageError, match=r"there is no \.Size") as caught:
+        print_rows("{{.Size}}", [], HEADS)
+    assert caught.value.hint == "known are ID, Tag"
