@@ -18,11 +18,11 @@ class Offered(Protocol):
         """Return what `spec` (`ops.remembered`) selects from a snapshot, None when nobody knows."""
         ...
 
-    def twin(self, parent: str, diff_id: Digest) -> tuple[Digest, str] | None:
+    def twin(self, parent: str, diff_id: Digest, since: int | None) -> tuple[Digest, str] | None:
         """Return diff ID and time (RFC 3339) of an earlier result on the chain ID `parent`.
 
         One that is the new layer `diff_id` in all but times: taken in its place, it leaves what
-        was built on it elsewhere of use.
+        was built on it elsewhere of use. `since`: as in `SnapshotStore.commit`. Raises Cancelled.
         """
         ...
 

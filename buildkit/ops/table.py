@@ -5,6 +5,7 @@ an op in each of the methods; the work itself stands in the module of its op.
 """
 
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, assert_never
 
@@ -29,12 +30,13 @@ from buildkit.llb.op import (
 from buildkit.oci.digest import Digest
 from buildkit.ops import remembered, secrets
 from buildkit.ops.chown import find_owner, needs_names
+from buildkit.ops.elsewhere import as_elsewhere
 from buildkit.ops.grants import Grants
 from buildkit.ops.origins import Contexts, Origins
 from buildkit.ops.select import select
 from buildkit.ops.selection import Selection
 from buildkit.ops.shown import mount_spec, shown_digest, shown_manifest
-from buildkit.ops.stores import Offered, Stores
+from buildkit.ops.stores import Stores
 from buildkit.progress.cancel import Cancel
 from buildkit.progress.reporter import StepReporter
 from buildkit.snapshot.snapshot import Snapshot
@@ -118,9 +120,10 @@ class BuildOps:
         cancel: Cancel,
     ) -> Outcome:
         """See `solver.ops.Ops`."""
+        since = time.time_ns() if isinstance(vertex.op, ExecOp) else None
         outcome = self._run(vertex, inputs, reporter, cancel)
         if self._stores.offered is not None and self._clamp is None and not outcome.reused:
-            return _as_elsewhere(vertex, _parent(inputs), outcome, self._stores.offered)
+            return as_elsewhere(vertex, _parent(inputs), outcome, self._stores.offered, since)
         return outcome
 
     def _run(
@@ -369,21 +372,6 @@ class BuildOps:
 
     def _origins(self, inputs: Inputs) -> Origins:
         return Origins(self._stores.root, self._stores.snapshots, self._contexts, inputs)
-
-
-def _as_elsewhere(
-    vertex: Vertex, parent: Snapshot | None, outcome: Outcome, offered: Offered
-) -> Outcome:
-    """Return what was made, as the earlier result that it is another time."""
-    if outcome.diff_id is None:
-        return outcome
-    linked = isinstance(vertex.op, CopyOp) and vertex.op.link
-    twin = offered.twin("" if parent is None or linked else str(parent.chain), outcome.diff_id)
-    if twin is None:
-        return outcome
-    diff_id, created = twin
-    ref = Snapshot.on(parent, diff_id)
-    return outcome._replace(ref=ref, diff_id=diff_id, created=created, reused=True)
 
 
 def _parent(inputs: Inputs) -> Snapshot | None:

@@ -6,6 +6,7 @@ read is warned of and left out: a build without it is slower and not wrong.
 """
 
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, TypeAlias
@@ -31,6 +32,7 @@ from buildkit.remotecache.layers import AT_ONCE, SharedLayers
 from buildkit.remotecache.mounts import BusyMountError, unpack_mount, wants_content
 from buildkit.remotecache.places import reader_of
 from buildkit.remotecache.store import SharedCacheStore
+from buildkit.snapshot.layer import meant_times
 from buildkit.snapshot.layers import Layers
 from buildkit.snapshot.overlay import OverlayStore
 from buildkit.snapshot.snapshot import Snapshot
@@ -43,6 +45,7 @@ if TYPE_CHECKING:
 Attempt: TypeAlias = Callable[[Stores, Cancel], Result]
 """Solves a graph with the given stores, heeding a `Cancel` of its own."""
 
+_SECOND = 1_000_000_000
 _FOR_EVER = 1e6
 """Seconds, eleven days."""
 
@@ -132,7 +135,7 @@ class Shared:
         self._load()
         return self._selections.get((chain, spec))
 
-    def twin(self, parent: str, diff_id: Digest) -> tuple[Digest, str] | None:
+    def twin(self, parent: str, diff_id: Digest, since: int | None) -> tuple[Digest, str] | None:
         """See `ops.stores.Offered`."""
         self._load()
         on = self._on.get(parent, ())
@@ -142,9 +145,25 @@ class Shared:
         known = [step for step in on if step.content and self.snapshots.has((step.diff_id,))]
         content = self.snapshots.timeless(diff_id) if known else None
         for step in known:
-            if step.content == content:
+            if step.content == content and self._has_times(diff_id, step.diff_id, since):
                 return step.diff_id, step.created
         return None
+
+    def _has_times(self, diff_id: Digest, other: Digest, since: int | None) -> bool:
+        """Say whether `other` has the times that a step which ran from `since` on has set."""
+        if since is None:
+            return True
+        meant = meant_times(since, time.time_ns(), None)
+        wanted = {path: ns // _SECOND for path, ns in self.snapshots.times(diff_id) if meant(ns)}
+        if not wanted:
+            return True
+        try:
+            # It is about to be a part of the image, so it would be fetched anyway.
+            self.snapshots.bring((other,))
+            found = {path: ns // _SECOND for path, ns in self.snapshots.times(other)}
+        except StoreError:
+            return False
+        return all(found.get(path) == seconds for path, seconds in wanted.items())
 
     def fill(self, mounts: Sequence[CacheMount]) -> None:
         """See `ops.stores.Offered`."""

@@ -192,6 +192,15 @@ class Maker:
             pack_without_times(fd, hashing, with_root=self._layers.has_sign(diff_id, "root"))
             return hashing.digest()
 
+    def times(self, diff_id: Digest) -> Iterator[tuple[str, int]]:
+        """Yield paths and times of what the layer holds."""
+        index = self._index(diff_id)
+        if index is not None:
+            yield from ((text(one.path), one.mtime_ns) for one in index.all())
+            return
+        with self._stacks.opened(diff_id) as fd:
+            yield from ((text(one.path), one.mtime_ns) for one, _ in outline(fd) if one.path)
+
     def changes(self, diff_id: Digest) -> tuple[Change, ...]:
         """Return what the layer holds."""
         index = self._index(diff_id)

@@ -7,7 +7,7 @@ change: `diff.py`.
 """
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
@@ -134,6 +134,10 @@ class OverlayStore:
     def timeless(self, diff_id: Digest) -> Digest | None:
         """See `SnapshotStore`."""
         return self._maker().timeless(diff_id)
+
+    def times(self, diff_id: Digest) -> Iterator[tuple[str, int]]:
+        """See `SnapshotStore`."""
+        return self._maker().times(diff_id)
 
     def changes(self, diff_id: Digest) -> tuple[Change, ...]:
         """See `SnapshotStore`."""

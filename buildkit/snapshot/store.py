@@ -7,7 +7,7 @@ the whole layer or nothing that later calls take for one. Errors are `StoreError
 express).
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
@@ -138,6 +138,10 @@ class SnapshotStore(Protocol):
 
         Two layers that have the same one are the same but for times, whoever made them.
         """
+        ...
+
+    def times(self, diff_id: Digest) -> Iterator[tuple[str, int]]:
+        """Yield the paths of a layer that is here, with their times in ns since the epoch."""
         ...
 
     def changes(self, diff_id: Digest) -> tuple[Change, ...]:

@@ -222,6 +222,26 @@ def test_on_another_machine_only_what_changed_runs(
     assert (changed, second.ran) == (changed, ran)
 
 
+@pytest.mark.parametrize(
+    ("time", "behind"), [("1500000000", []), ("1600000000", ["RUN echo behind > /behind"])]
+)
+def test_times_that_a_step_has_set_come_from_nowhere_else(
+    as_root: Caller, tmp_path: Path, time: str, behind: list[str]
+) -> None:
+    touching = "RUN true {0}; echo x > /f; touch -d @{1} /f"
+    text = f"FROM busybox\n{touching}\nRUN echo behind > /behind\n"
+    context = as_root.context(text.format("one", "1500000000"))
+    cache = f"type=local,{{}}={tmp_path}/cache"
+    build(as_root.fresh(), context, "--cache-to", cache.format("dest"))
+    as_root.write(context / "Dockerfile", text.format("two", time))
+    other = as_root.fresh()
+
+    done = build(other, context, "--cache-from", cache.format("src"))
+
+    assert done.ran == [touching.format("two", time), *behind]
+    assert other.run("app", "stat", "-c", "%Y", "/f").ok().output == f"{time}\n"
+
+
 def test_what_steps_see_of_other_stages_need_not_be_fetched_to_find_them(
     as_root: Caller, tmp_path: Path
 ) -> None:
