@@ -18,6 +18,8 @@ _SWITCHES = {
     "--layers": "each step has a layer, and the cache is always in use",
     "--disable-content-trust": "signatures of images are not looked at",
     "--debug": "PYBUILD_TRACEBACK=1 shows where pybuild itself fails",
+    "--skip-unused-stages": "stages that nothing needs are never built",
+    "--http-proxy": "steps get the proxies of --build-arg only",
 }
 """Switches that change nothing, and why."""
 
@@ -27,6 +29,9 @@ _IGNORED = {
     "--cgroup-parent": "control groups are made where the kernel lets this user make them",
     "--cpu-shares": "processor time is shared evenly; --cpus and --cpuset-cpus limit it",
     "--cpuset-mems": "memory is taken from where the kernel takes it",
+    "--retry": "what breaks at a registry is tried again anyway, five times at most",
+    "--retry-delay": "pauses between tries grow by themselves",
+    "--runtime": "steps are run by pybuild itself",
 }
 """Options with a value that change nothing, and why."""
 
@@ -37,8 +42,27 @@ _REFUSED = {
     "--device": "devices are not given to steps",
     "--gpus": "devices are not given to steps",
     "--volume": "RUN --mount=type=bind shows a directory of a --build-context",
+    "--authfile": "REGISTRY_AUTH_FILE names a file of logins",
+    "--cert-dir": "certs.d/HOST, or `ca` in registries.conf, names authorities",
+    "--creds": "`pybuild login` keeps a login, REGISTRY_AUTH_FILE names a file of them",
+    "--tls-verify": "`insecure = true` in registries.conf, registry.insecure=true of an output",
+    "--from": "ARG BASE=... and FROM $BASE, with --build-arg BASE=IMAGE",
+    "--env": "ENV in the Dockerfile is in the image",
+    "--unsetenv": "a variable of the base stays; ENV NAME= makes it empty",
+    "--unsetlabel": "a label of the base stays; --label NAME= makes it empty",
+    "--cap-drop": "a RUN can drop capabilities itself, as with capsh",
+    "--dns": "--add-host gives steps the address of a host",
+    "--userns": "a step has the user ids of the whole build",
+    "--logfile": "what steps print goes to standard error: 2> FILE",
+    "--manifest": "--platform of several makes an index that has the name of -t",
+    "--save-stages": "--target STAGE -t NAME names the image of a stage",
+    "--omit-history": "the history of an image is part of it",
+    "--sign-by": "images are signed where they are pushed to, as with cosign",
 }
 """Options with a value that would change what comes out."""
+
+_USUAL = {"--tls-verify": "true", "--omit-history": "false", "--save-stages": "false"}
+"""What changes nothing all the same, as it is how things are here."""
 
 _ENTITLEMENTS = (NETWORK_HOST, SECURITY_INSECURE)
 
@@ -48,6 +72,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     for option in _SWITCHES:
         switch(parser, option, help=argparse.SUPPRESS)
     bare(parser, "-D", "--debug=true")
+    for option in ("--tls-verify", "--omit-history", "--save-stages"):
+        bare(parser, option, f"{option}=true")
     switch(parser, "--squash", help=argparse.SUPPRESS)
     for option in (*_IGNORED, *_REFUSED):
         names = (option, "-v") if option == "--volume" else (option,)
@@ -67,7 +93,8 @@ def notes(args: argparse.Namespace) -> list[str]:
 def refuse(args: argparse.Namespace) -> None:
     """Raise UsageError for an option whose meaning is not to be had."""
     for option, why in _REFUSED.items():
-        if getattr(args, _field(option)):
+        given = getattr(args, _field(option))
+        if given and given != [_USUAL.get(option)]:
             raise UsageError(f"{option} is not known here", hint=why)
     if args.squash:
         raise UsageError(

@@ -125,6 +125,8 @@ def test_progress_is_the_option_before_our_variable_before_buildkits(
     [
         (["--builder", "x"], "--builder changes nothing here: pybuild has no builder instances"),
         (["--rm"], "--rm changes nothing here"),
+        (["--retry", "3"], "--retry changes nothing here"),
+        (["--skip-unused-stages=true"], "--skip-unused-stages changes nothing here"),
         (["--force-rm=true"], "--force-rm changes nothing here"),
         (["-D"], "--debug changes nothing here"),
         (["--isolation", "chroot"], "--isolation changes nothing here"),
@@ -162,6 +164,10 @@ def test_what_is_as_it_is_anyway_needs_no_word(words: list[str]) -> None:
         (["--attest", "type=sbom,disabled=x"], "disabled='x' is neither true nor false"),
         (["-o", "type=tar,attestation-prefix=a/b"], "'a/b' is no beginning of a file's name"),
         (["--squash"], "--squash is not known here"),
+        (["--tls-verify=false"], "--tls-verify is not known here"),
+        (["--authfile", "x"], "--authfile is not known here"),
+        (["--omit-history"], "--omit-history is not known here"),
+        (["--dns=1.1.1.1"], "--dns is not known here"),
         (["--security-opt", "seccomp=unconfined"], "--security-opt is not known here"),
         (["-v", "/a:/b"], "--volume is not known here"),
         (
