@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from runtime import syscalls
+from tests import namespaces
 from tests.callers import Caller
 from tests.leftovers import nothing_left
 from tests.program import Pybuild
@@ -133,6 +135,30 @@ def test_automatic_ids_are_those_of_nobody_else(as_rootless: Caller) -> None:
     done = pybuild("create", "--userns", "auto:size=65000", "busybox", "true")
     assert "there are no 65000 ids in a row that no container has" in done.errors
     pybuild("rm", "-f", "-a").ok()
+
+
+def test_root_hands_out_what_is_set_aside_for_containers(as_root: Caller) -> None:
+    place = as_root.place()
+    as_root.write(place / "subids", "containers:2147483647:2147483648\n")
+
+    def show() -> None:
+        for path in ("/etc/subuid", "/etc/subgid"):
+            syscalls.mount(str(place / "subids"), path, None, syscalls.MS_BIND)
+
+    with namespaces.entered(show, None) as identity:
+        base = as_root.fresh()
+        pybuild = Pybuild(base.root, base.cwd, words=base.words, identity=identity)
+        forced = "auto:size=3000,uidmapping=5:0:1"
+        maps = []
+        for mode in ("auto", forced):
+            made = pybuild("create", "--userns", mode, "busybox", "true").ok().output
+            maps.append(pybuild.inspect(made.strip())["HostConfig"]["IDMappings"]["UidMap"])
+        assert maps[0] == ["0:2147483647:1024"]
+        assert maps[1] == ["0:2147484671:5", "5:0:1", "6:2147484676:2994"]
+        show_map = ("cat", "/proc/self/uid_map")
+        done = pybuild("run", "--rm", *NONE, "--subuidname", "containers", "busybox", *show_map)
+        assert done.ok().output.split() == ["0", "2147483647", "2147483648"]
+        pybuild("rm", "-f", "-a").ok()
 
 
 @pytest.mark.parametrize(
