@@ -164,10 +164,14 @@ class Layers:
             return
         directories = [self.directory(Digest.parse(diff_id)) for (diff_id,) in rows]
         with self._root.writing():
-            if len(rows) <= _FEW and all(map(is_in_pieces, directories)):
-                self._sync_files(directories, blob)
-            else:
+            if len(rows) > _FEW or not all(map(is_in_pieces, directories)):
                 self._sync_all()
+            else:
+                try:
+                    self._sync_files(directories, blob)
+                except FileNotFoundError:
+                    # A layer that nobody uses was collected meanwhile.
+                    self._sync_all()
         if not rows:
             return
         with self._root.transaction() as transaction:
