@@ -76,7 +76,7 @@ def read_lock(path: str) -> Lock | None:
         sources = {str(name): str(pin) for name, pin in document.get("sources", {}).items()}
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise DefinitionError(
-            f"{path} is no lock file", hint="'pybuild lock' writes it anew"
+            f"{path} is no lock file", hint="remove it, then 'pybuild lock' writes it anew"
         ) from error
     return Lock(path, images, sources)
 
