@@ -5,6 +5,7 @@ image-spec conversion.md; the flags are docker's and podman's.
 """
 
 import posixpath
+from collections.abc import Mapping
 
 from buildkit.errors import UsageError
 from buildkit.oci.config import ContainerConfig
@@ -71,6 +72,10 @@ class RunOptions(NamedTuple):
     """Variables of the caller's, which those of the image override."""
     unset: tuple[str, ...] = ()
     """Variables that are not the image's nor the usual ones; `*` for all of them."""
+    merged: tuple[tuple[str, str], ...] = ()
+    """Variables in whose values others are named, `$NAME` or `${NAME}`."""
+    readonly_tmpfs: bool = True
+    """Whether a read-only root has places in memory that can be written."""
     unmanaged: tuple[str, ...] = ()
     oom_score_adj: int | None = None
     shared: tuple[str, ...] = ()
@@ -91,7 +96,7 @@ def sandbox_for(
     """
     hostname = options.hostname or name
     args = command_of(config, options)
-    if options.readonly:
+    if options.readonly and options.readonly_tmpfs:
         # Programs that need a place for the moment have one all the same, as with podman.
         taken = {mount.target for mount in mounts}
         places = ("/tmp", "/var/tmp", "/run")  # noqa: S108 - inside the container
@@ -167,8 +172,17 @@ def environment_of(
             env.clear()
         else:
             env.pop(name, None)
+    for name, value in options.merged:
+        env[name] = _merged(value, env)
     env.update(options.env)
     return tuple(env.items())
+
+
+def _merged(text: str, env: Mapping[str, str]) -> str:
+    """Return a text with the values of the variables that it names."""
+    import re  # there already where it is needed
+
+    return re.sub(r"\$(?:(\w+)|\{(\w+)\})", lambda found: env.get(found[1] or found[2], ""), text)
 
 
 def _capabilities(options: RunOptions) -> tuple[str, ...]:

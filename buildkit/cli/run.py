@@ -62,8 +62,19 @@ def made(
         *(("--authfile", args.authfile) if args.authfile else ()),
         *(("--tls-verify", args.tls_verify) if args.tls_verify else ()),
     )
-    image = image_of(root, args.image, policy=args.pull, platform=args.platform, access=access)
+    image = image_of(root, args.image, policy=args.pull, platform=platform(args), access=access)
     return create(root, store, image, wishes)
+
+
+def platform(args: argparse.Namespace) -> str:
+    """Return what --platform says, or its parts; empty for nothing."""
+    if not args.os and not args.arch and not args.variant:
+        return str(args.platform)
+    from buildkit.oci.platforms import Platform  # for these options only
+
+    here = Platform.host()
+    parts = (args.os or here.os, args.arch or here.architecture, args.variant)
+    return "/".join(filter(None, parts))
 
 
 def _make_way(containers: ContainerStore, name: str) -> None:

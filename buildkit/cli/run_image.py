@@ -30,6 +30,8 @@ def image_of(
     if policy in ("always", "newer") or platform:
         _pull(root, text, policy, platform, access)
         found = images.find(text, Platform.parse(platform) if platform else None)
+        if platform:
+            _check_wish(text, found.config.platform, Platform.parse(platform))
     else:
         try:
             found = images.find(text)
@@ -65,6 +67,17 @@ def _pull(root: StateRoot, text: str, policy: str, platform: str, access: tuple[
             os._exit(status)
     if os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]):
         raise ImageError(f"image {text} could not be pulled")
+
+
+def _check_wish(text: str, found: Platform, wanted: Platform) -> None:
+    """Refuse an image that is for another platform than was asked for."""
+    from buildkit.archive.remote import fits  # for --platform only
+
+    if not fits(found, wanted):
+        raise UsageError(
+            f"the image {text} is for {found}, not for {wanted}",
+            hint="--pull=always asks its registry for one that is",
+        )
 
 
 def _check(platform: Platform) -> None:

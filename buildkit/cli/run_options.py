@@ -75,7 +75,18 @@ def wishes_of(args: argparse.Namespace) -> Wishes:
         namespaces=others,
         place=_place(args, network, shares=shares),
         aliases=_aliases(args, network, shares=shares),
+        image_volumes=_image_volumes(args.image_volume),
     )
+
+
+def _image_volumes(text: str) -> mounts.ImageVolumes:
+    match text:
+        case "bind" | "anonymous" | "":
+            return "bind"
+        case "tmpfs" | "ignore":
+            return text
+        case _:
+            raise UsageError(f"unknown --image-volume {text!r}", hint="bind, tmpfs or ignore")
 
 
 def _zone(text: str) -> tuple[mounts.Wanted, ...]:
@@ -141,6 +152,8 @@ def _check(args: argparse.Namespace) -> None:
         raise UsageError("the input device is not a terminal", hint="leave -t out")
     if args.rm and args.restart not in ("no", ""):
         raise UsageError("--rm and --restart exclude each other")
+    if args.platform and (args.os or args.arch or args.variant):
+        raise UsageError("--platform and --os, --arch or --variant exclude each other")
     if args.no_hosts and args.add_host:
         raise UsageError("--no-hosts and --add-host exclude each other")
     for option, values in (("--health-cmd", args.health_cmd), ("--memory", args.memory)):
@@ -170,6 +183,8 @@ def _options(args: argparse.Namespace, network: NetworkMode) -> RunOptions:
         command=tuple(words),
         entrypoint=None if args.entrypoint is None else flags.parse_entrypoint(args.entrypoint),
         env=flags.parse_env(args.env, args.env_file),
+        merged=flags.parse_env(args.env_merge, ()),
+        readonly_tmpfs=args.read_only_tmpfs.lower() not in ("false", "0"),
         host_env=tuple(os.environ.items()) if args.env_host else (),
         unset=(*args.unsetenv, *(("*",) if args.unsetenv_all else ())),
         unmanaged=("/etc/hosts",) if args.no_hosts else (),

@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager, ExitStack
 from typing import TYPE_CHECKING
 
 from buildkit.containers import volumes as volume_values
-from buildkit.containers.mounts import Wanted, with_volumes
+from buildkit.containers.mounts import ImageVolumes, Wanted, with_volumes
 from buildkit.containers.record import Record, Secret, Volume
 from buildkit.containers.store import Container, ContainerStore
 from buildkit.containers.volumes import VolumeStore
@@ -78,6 +78,7 @@ class Wishes(NamedTuple):
     pidfile: str = ""
     place: Place = Place()
     aliases: tuple[str, ...] = ()
+    image_volumes: ImageVolumes = "bind"
 
     @property
     def others(self) -> tuple[str, ...]:
@@ -166,7 +167,8 @@ def _create(root: StateRoot, store: OverlayStore | None, making: _Making) -> Con
     wishes, config = making.wishes, making.config
     identity = os.urandom(32).hex()
     name = wishes.name or containers.new_name()
-    wanted = with_volumes((*_mounts_of_others(containers, wishes), *wishes.mounts), config.volumes)
+    mounts = (*_mounts_of_others(containers, wishes), *wishes.mounts)
+    wanted = with_volumes(mounts, config.volumes, wishes.image_volumes)
     volumes = _volumes(root, store, making, wanted)
     task = Task(
         identity=identity,

@@ -15,6 +15,8 @@ from runtime.spec import MountFlag
 from runtime.values import NamedTuple
 
 Kind: TypeAlias = Literal["bind", "volume", "tmpfs"]
+ImageVolumes: TypeAlias = Literal["bind", "tmpfs", "ignore"]
+"""What becomes of an image's VOLUMEs: anonymous volumes, memory, nothing."""
 
 _NAME = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-")
 _FLAGS: tuple[MountFlag, ...] = ("nosuid", "noexec", "nodev", "noatime")
@@ -178,15 +180,23 @@ def _target(target: str, text: str) -> str:
     return normal
 
 
-def with_volumes(wanted: Sequence[Wanted], targets: Sequence[str]) -> tuple[Wanted, ...]:
+def with_volumes(
+    wanted: Sequence[Wanted], targets: Sequence[str], kind: ImageVolumes = "bind"
+) -> tuple[Wanted, ...]:
     """Return the mounts, and anonymous volumes at those of `targets` where nothing is mounted.
 
-    `targets` are an image's VOLUMEs. Of mounts at one place the last one counts.
+    `targets` are an image's VOLUMEs; `kind`: what becomes of them. Of mounts at one place the last
+    one counts.
     """
     by_target = {mount.target: mount for mount in wanted}
+    if kind == "ignore":
+        targets = ()
     for target in targets:
         # Two slashes at the start are kept by POSIX.
         normal = "/" + posixpath.normpath(f"/{target}").lstrip("/")
         if normal != "/":
-            by_target.setdefault(normal, Wanted("volume", normal))
+            volume = Wanted("volume", normal)
+            if kind == "tmpfs":
+                volume = Wanted("tmpfs", normal, flags=("nosuid", "nodev"))
+            by_target.setdefault(normal, volume)
     return tuple(by_target.values())

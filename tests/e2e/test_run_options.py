@@ -67,6 +67,39 @@ def test_variables_of_host_image_and_user_are_told_apart(pybuild: Pybuild) -> No
     assert pybuild(*bare).ok().output == "A=own\nHOME=/root\n"
 
 
+def test_variables_are_made_of_others(pybuild: Pybuild) -> None:
+    merge = ("--env-merge", "PATH=/own:${PATH}", "--env-merge", "B=<$NONE>")
+    assert said(pybuild, "echo $PATH $B", *merge)[0].startswith("/own:/usr/local/sbin:")
+    assert said(pybuild, "echo $B", *merge) == ["<>"]
+
+
+@pytest.mark.parametrize("kind", ["bind", "tmpfs", "ignore"])
+def test_volumes_of_the_image_become_what_is_asked_for(
+    pybuild: Pybuild, as_root: Caller, kind: str
+) -> None:
+    pybuild.build(as_root.context("FROM busybox\nVOLUME /v\n"), name="volumes").ok()
+    options = ("--rm", *NONE, "--image-volume", kind)
+    done = pybuild("run", *options, "volumes", "grep", "-c", " /v ", "/proc/mounts")
+    assert done.output == ("0\n" if kind == "ignore" else "1\n")
+    done = pybuild("run", *options, "volumes", "grep", "-c", "tmpfs /v ", "/proc/mounts")
+    assert done.output == ("1\n" if kind == "tmpfs" else "0\n")
+
+
+def test_a_read_only_root_can_be_so_everywhere(pybuild: Pybuild) -> None:
+    script = "touch /tmp/x 2>/dev/null && echo yes || echo no"
+    assert said(pybuild, script, "--read-only") == ["yes"]
+    assert said(pybuild, script, "--read-only", "--read-only-tmpfs=false") == ["no"]
+
+
+def test_a_platform_can_be_told_in_parts(pybuild: Pybuild) -> None:
+    machine = os.uname().machine
+    assert said(pybuild, "uname -m", "--arch", machine, "--os", "linux", "--pull=never") == [
+        machine
+    ]
+    assert ", not for linux/s390x" in refused(pybuild, "--arch", "s390x", "--pull", "never")
+    assert "exclude each other" in refused(pybuild, "--platform", "linux", "--arch", "arm64")
+
+
 def test_files_are_the_image_s_or_the_machine_s(pybuild: Pybuild, as_root: Caller) -> None:
     assert said(pybuild, "cat /etc/hosts 2>/dev/null || echo none", "--no-hosts") == ["none"]
     assert "exclude each other" in refused(pybuild, "--no-hosts", "--add-host", "a:192.0.2.1")
@@ -117,6 +150,7 @@ def test_a_place_on_the_bridge_can_be_chosen(pybuild: Pybuild) -> None:
         (("--memory", "1m", "--memory-reservation", "2m"), "above the limit"),
         (("--oom-score-adj", "2000"), "from -1000 to 1000"),
         (("--health-on-failure", "x"), "unknown --health-on-failure"),
+        (("--image-volume", "x"), "unknown --image-volume"),
     ],
 )
 def test_what_makes_no_sense_is_refused(
