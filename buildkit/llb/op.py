@@ -85,6 +85,18 @@ class CopyOp(NamedTuple):
     keep_owner: bool
 
 
+def stands_alone(op: "Op") -> bool:
+    """Say whether `op` is a copy that needs nothing of what it stands on (`link`).
+
+    Names of owners are looked up there.
+    """
+    return (
+        isinstance(op, CopyOp)
+        and op.link
+        and all(part.isascii() and part.isdigit() for part in op.chown.split(":") if part)
+    )
+
+
 class MkdirOp(NamedTuple):
     """WORKDIR: `path` with its parents, 0755, owned by `user` (as in USER; empty: 0:0)."""
 

@@ -11,7 +11,7 @@ from typing import Literal, TypeAlias, assert_never
 from buildkit.cache.result import Ref
 from buildkit.cache.store import CacheStore
 from buildkit.llb.graph import Graph, Target, Vertex
-from buildkit.llb.op import CopyOp
+from buildkit.llb.op import CopyOp, stands_alone
 from buildkit.progress.cancel import Cancel
 from buildkit.progress.events import Event
 from buildkit.solver.causes import Causes, Past
@@ -73,8 +73,8 @@ class _Planning:
 
     def _one(self, vertex: Vertex) -> Planned:
         unknown = [name for name in vertex.inputs if name is not None and name in self._behind]
-        linked = isinstance(vertex.op, CopyOp) and vertex.op.link
-        if unknown and not (linked and unknown == [vertex.inputs[0]]):
+        alone = stands_alone(vertex.op) and unknown == [vertex.inputs[0]]
+        if unknown and not alone:
             return self._maybe(vertex, unknown)
         inputs = tuple(self._refs.get(name) for name in vertex.inputs)
         end = self._step.look(vertex, inputs)
@@ -103,7 +103,9 @@ class _Planning:
             self._behind[vertex.id] = {vertex.number: None}
             return Planned(vertex, "miss", (refusal,), None)
         why = "behind " + ", ".join(f"#{number}" for number in behind)
-        own = () if unknown != [vertex.inputs[0]] else self._own(vertex)
+        own: tuple[str, ...] = ()
+        if unknown == [vertex.inputs[0]] and not _needs_owner(vertex):
+            own = self._own(vertex)
         return Planned(vertex, "maybe", (why, *own), None)
 
     def _own(self, vertex: Vertex) -> tuple[str, ...]:
@@ -115,6 +117,12 @@ class _Planning:
 
     def _misses(self, unknown: Sequence[str]) -> dict[int, None]:
         return {number: None for name in unknown for number in self._behind[name]}
+
+
+def _needs_owner(vertex: Vertex) -> bool:
+    """Say whether the key holds who an owner is, which only what is below can tell."""
+    op = vertex.op
+    return isinstance(op, CopyOp) and op.link and not stands_alone(op)
 
 
 def needs_nothing(planned: Sequence[Planned]) -> bool:

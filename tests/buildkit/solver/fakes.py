@@ -40,11 +40,11 @@ def execute(command: str) -> ExecOp:
     )
 
 
-def copy(path: str, *, link: bool = False) -> CopyOp:
+def copy(path: str, *, link: bool = False, chown: str = "") -> CopyOp:
     return CopyOp(
         sources=(CopySource(origin=1, path=path),),
         dest="/",
-        chown="",
+        chown=chown,
         chmod="",
         exclude=(),
         parents=False,
@@ -91,8 +91,10 @@ class Plan:
     def run(self, parent: str | None, command: str, *origins: str, stage: str = "") -> str:
         return self.add(execute(command), parent, *origins, stage=stage)
 
-    def copy(self, parent: str | None, origin: str, path: str, *, link: bool = False) -> str:
-        return self.add(copy(path, link=link), parent, origin)
+    def copy(
+        self, parent: str | None, origin: str, path: str, *, link: bool = False, chown: str = ""
+    ) -> str:
+        return self.add(copy(path, link=link, chown=chown), parent, origin)
 
     def context(self) -> str:
         return self.add(ContextOp("context"), hidden=True)

@@ -28,13 +28,13 @@ def planned(machine: Machine, graph: Graph, target: str, **policy: object) -> li
     ]
 
 
-def app(*commands: str, link: bool = False) -> tuple[Graph, str]:
+def app(*commands: str, link: bool = False, chown: str = "") -> tuple[Graph, str]:
     draft = Plan()
     context = draft.context()
     name = draft.base()
     for command in commands:
         name = draft.run(name, command)
-    copied = draft.copy(name, context, "src", link=link)
+    copied = draft.copy(name, context, "src", link=link, chown=chown)
     return draft.graph, draft.run(copied, "last")
 
 
@@ -69,13 +69,25 @@ def test_what_is_new_of_a_step_behind_a_miss_is_told_as_well() -> None:
     ]
 
 
-def test_a_linked_copy_does_not_depend_on_what_it_stands_on() -> None:
+@pytest.mark.parametrize(
+    ("chown", "verdict"),
+    [
+        ("", "hit CopyOp"),
+        ("5", "hit CopyOp"),
+        ("5:6", "hit CopyOp"),
+        ("app", "maybe CopyOp: behind #2"),
+        ("5:staff", "maybe CopyOp: behind #2"),
+    ],
+)
+def test_a_linked_copy_depends_on_what_it_stands_on_for_names_only(
+    chown: str, verdict: str
+) -> None:
     machine = machine_with()
-    machine.build(*app("make", link=True))
-    assert planned(machine, *app("make all", link=True)) == [
+    machine.build(*app("make", link=True, chown=chown))
+    assert planned(machine, *app("make all", link=True, chown=chown)) == [
         "hit ImageOp",
         "miss make all: command changed",
-        "hit CopyOp",
+        verdict,
         "maybe last: behind #2",
     ]
 
