@@ -172,8 +172,7 @@ def _chosen(members: Members, entry: Descriptor, platform: Platform, depth: int)
     index = Index.parse(_document(members, entry), f"index {entry.digest}")
     chosen = index.choose(platform)
     if chosen is None:
-        there = ", ".join(sorted({str(item.platform) for item in index.manifests if item.platform}))
-        raise ImageError(f"{members.name} has no image for {platform}", hint=f"it has: {there}")
+        raise ImageError(f"{members.name} has no image for {platform}", hint=index.hint())
     return _chosen(members, chosen, platform, depth - 1)
 
 

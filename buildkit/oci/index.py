@@ -73,6 +73,12 @@ class Index(NamedTuple):
         ]
         return max(same, key=_variant, default=None)
 
+    def hint(self) -> str:
+        """Return which platforms there are images for, for who asked for another one."""
+        images = [item for item in self.manifests if not is_attestation(item)]
+        names = sorted({str(item.platform) for item in images if item.platform is not None})
+        return f"it has: {', '.join(names)}" if names else "it has no image that is for a platform"
+
 
 def is_attestation(descriptor: Descriptor) -> bool:
     """Say whether a descriptor in an index is a remark on another one and no image."""

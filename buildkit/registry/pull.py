@@ -244,8 +244,7 @@ def _for_platform(repository: Repository, found: Found, platform: Platform, dept
     index = Index.parse(found.data, f"index {found.descriptor.digest} of {repository.name}")
     chosen = index.choose(platform)
     if chosen is None:
-        there = ", ".join(sorted({str(item.platform) for item in index.manifests if item.platform}))
-        raise ImageError(f"{repository.name} has no image for {platform}", hint=f"it has: {there}")
+        raise ImageError(f"{repository.name} has no image for {platform}", hint=index.hint())
     if chosen.size > MAX_MANIFEST:
         raise ImageError(f"{repository.name}: a manifest of {chosen.size} bytes is too large")
     below = repository.manifest(chosen.digest, media_type=chosen.media_type, limit=chosen.size)

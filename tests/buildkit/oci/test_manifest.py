@@ -96,3 +96,10 @@ def test_the_manifest_of_a_platform_is_chosen(
 ) -> None:
     chosen = Index(manifests).choose(Platform.parse(wanted))
     assert (None if chosen is None else chosen.digest) == expected
+
+
+def test_a_hint_names_the_platforms_of_images_alone() -> None:
+    remark = of_platform("unknown/unknown", **{"vnd.docker.reference.type": "attestation-manifest"})
+    images = (of_platform("linux/arm64"), remark, of_platform("linux/386"), Descriptor(INDEX, B, 2))
+    assert Index(images).hint() == "it has: linux/386, linux/arm64"
+    assert Index((remark,)).hint() == "it has no image that is for a platform"
