@@ -17,6 +17,7 @@ from buildkit.attestation.statement import (
     parsed,
 )
 from buildkit.cli.access import access_of, add_access, reference_of
+from buildkit.cli.inspect import image_platform_of
 from buildkit.cli.interrupts import cancelling
 from buildkit.cli.listing import print_json, print_table
 from buildkit.cli.options import open_root
@@ -57,10 +58,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def command(args: argparse.Namespace) -> int:
     """List or show."""
+    platform = image_platform_of(args.platform or "")
     with cancelling() as cancel:
         found = _remote(args, cancel) if args.remote else _local(args)
-    if args.platform:
-        found = [one for one in found if one.platform in ("", args.platform)]
+    if platform is not None:
+        found = [one for one in found if one.platform in ("", str(platform))]
     if args.type:
         wanted = PREDICATES[args.type]
         found = [one for one in found if one.statement["predicateType"] == wanted]
