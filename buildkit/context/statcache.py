@@ -20,7 +20,6 @@ import time
 from collections.abc import Iterator, Mapping
 from typing import TypeAlias
 
-from buildkit.context.changetimes import mounted_without
 from buildkit.context.directory import Directory
 from buildkit.context.rows import Content, Row
 from buildkit.context.tree import Known
@@ -152,6 +151,8 @@ class StatCache:
     def _devices_without(self) -> frozenset[int]:
         """Return the devices without change times; looked up when there is something to note."""
         if self._without is None:
+            from buildkit.context.changetimes import mounted_without  # a cached build notes nothing
+
             self._without = mounted_without()
         return self._without
 

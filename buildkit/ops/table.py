@@ -30,7 +30,6 @@ from buildkit.llb.op import (
 from buildkit.oci.digest import Digest
 from buildkit.ops import remembered, secrets
 from buildkit.ops.chown import find_owner, needs_names
-from buildkit.ops.elsewhere import as_elsewhere
 from buildkit.ops.grants import Grants
 from buildkit.ops.origins import Contexts, Origins
 from buildkit.ops.select import select
@@ -123,6 +122,8 @@ class BuildOps:
         since = time.time_ns() if isinstance(vertex.op, ExecOp) else None
         outcome = self._run(vertex, inputs, reporter, cancel)
         if self._stores.offered is not None and self._clamp is None and not outcome.reused:
+            from buildkit.ops.elsewhere import as_elsewhere  # for builds with shared caches only
+
             return as_elsewhere(vertex, _parent(inputs), outcome, self._stores.offered, since)
         return outcome
 
