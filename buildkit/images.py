@@ -102,15 +102,18 @@ class ImageStore:
         digest = Digest.of(data)
         self._root.use("image", digest)
         self._blobs.write(data)
-        for part in self.parts(digest):
+        parts = self.parts(digest)
+        for part in parts:
             self._root.use("image", part.image)
             if not self._layers.has(self.config(part.image).diff_ids):
                 raise StoreError(f"image {part.image} of index {digest} is not in the store")
         self._layers.sync(self._blobs.path(digest), is_new=True)
         now = time.time()
         with self._root.transaction() as database:
-            database.execute(
-                "INSERT OR IGNORE INTO known_image VALUES(?, ?, ?)", (digest, digest, now)
+            database.executemany(
+                "INSERT OR IGNORE INTO known_image VALUES(?, ?, ?)",
+                # The images as well: another command may have removed the index they were in.
+                [(digest, digest, now), *((part.image, part.entry.digest, now) for part in parts)],
             )
             database.executemany(
                 "INSERT OR REPLACE INTO image VALUES(?, ?, ?)",
@@ -140,12 +143,14 @@ class ImageStore:
         image, name = self._resolve(text)
         if name is not None and "@" in name:
             name = None  # a digest means the image, and is no name that it has
-        indexes = self.indexes()
-        within = _having(image, indexes)
-        if name is None and within is not None:
-            raise ImageError(f"image {text} belongs to an index", hint=f"remove {within} instead")
-        orphans = self._orphans(image, indexes)
         with self._root.transaction() as database:
+            indexes = self.indexes()  # in here: nobody else can make one meanwhile
+            within = _having(image, indexes)
+            if name is None and within is not None:
+                raise ImageError(
+                    f"image {text} belongs to an index", hint=f"remove {within} instead"
+                )
+            orphans = self._orphans(image, indexes)
             rows = database.execute("SELECT name FROM image WHERE config=?", (image,)).fetchall()
             names = tuple(sorted(row[0] for row in rows))
             if name is None and len(names) > 1 and not force:

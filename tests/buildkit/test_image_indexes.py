@@ -112,6 +112,23 @@ def test_an_image_of_two_indexes_goes_with_the_second(root: StateRoot, images: I
     assert list(images.list()) == []
 
 
+def test_an_index_brings_back_images_that_went_with_another(
+    root: StateRoot, images: ImageStore
+) -> None:
+    """As when `rmi` of the one runs while the other is made."""
+    digest, children = index(root, OTHER, HERE)
+    data = LocalBlobStore(root).read(digest)
+    images.remove("app")
+    assert list(images.list()) == []
+    again = images.add_index(data, names("again"))
+    assert {image.digest for image in images.list()} == {again, *children}
+    assert fsck(root) == ()
+    with StateRoot.open(root.top) as other:
+        prune(other, Policy(steps="all"))
+    assert images.find("again", OTHER).config_digest == children[0]
+    assert fsck(root) == ()
+
+
 def test_collection_keeps_what_a_named_index_leads_to(root: StateRoot, images: ImageStore) -> None:
     digest, children = index(root, OTHER, HERE)
     with StateRoot.open(root.top) as other:
