@@ -110,13 +110,27 @@ def arguments(dockerfile: Dockerfile) -> frozenset[str]:
     )
 
 
-def check_policy(policy: CachePolicy, lowered: Lowered) -> None:
-    """Raise UsageError for a step that the policy names and the graph does not have."""
+def check_policy(policy: CachePolicy, lowered: Lowered, dockerfile: Dockerfile) -> Lowered:
+    """Return `lowered`, with a warning for each stage that the policy names and nobody has.
+
+    Raises UsageError for a step that the policy names and the graph does not have.
+    """
     for text in policy.unused(lowered.steps):
         raise UsageError(
             f"--no-cache-step {text}: no step of this build is called that",
             hint="name its line in the Dockerfile, or how it begins, as in 'RUN make'",
         )
+    if not policy.stages:
+        return lowered
+    from grammar.nearest import did_you_mean  # for this option only
+
+    known = {stage.name or f"stage-{stage.number}": None for stage in dockerfile.stages}
+    strange = [name for name in sorted(policy.stages) if name.lower() not in known]
+    warnings = (
+        f"--no-cache-filter {name}: no stage is called that{did_you_mean(name, known)}"
+        for name in strange
+    )
+    return lowered._replace(warnings=(*lowered.warnings, *warnings))
 
 
 def placed(error: BaseException, source: Source) -> BaseException:

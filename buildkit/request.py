@@ -146,8 +146,7 @@ def graph_for(
         lowered = pinned(lowered_with(dockerfile, request.options, resolve), lock)
     else:
         lowered = lowered_with(dockerfile, request.options, resolve)
-    check_policy(request.policy, lowered)
-    return lowered
+    return check_policy(request.policy, lowered, dockerfile)
 
 
 def graphs_for(

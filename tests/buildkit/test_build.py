@@ -177,3 +177,19 @@ def test_an_argument_that_nobody_declares_is_warned_of(here: Here) -> None:
 def test_a_step_that_must_not_come_from_the_cache_and_is_none_is_refused(here: Here) -> None:
     with pytest.raises(BuildError, match="no step of this build is called that"):
         here.build(COPY, "--no-cache-step", "RUN make")
+
+
+@pytest.mark.parametrize(
+    ("name", "warned"),
+    [("tols", ["tools"]), ("TOOLS", []), ("stage-1", []), ("tools,none", [""])],
+)
+def test_a_stage_that_must_not_come_from_the_cache_and_is_none_is_warned_of(
+    here: Here, name: str, warned: list[str]
+) -> None:
+    text = "FROM scratch AS tools\nCOPY a /a\nFROM tools\nCOPY a /b\n"
+    result = here.build(text, "--no-cache-filter", name)
+    stray = name.split(",")[-1]
+    near = [f" (did you mean {one}?)" if one else "" for one in warned]
+    assert list(result.warnings) == [
+        f"--no-cache-filter {stray}: no stage is called that{one}" for one in near
+    ]
