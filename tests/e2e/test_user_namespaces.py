@@ -1,6 +1,7 @@
 """Containers with ids of their own: `run --userns` and the options for maps."""
 
 import os
+import pwd
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -63,7 +64,7 @@ def test_an_ordinary_user_can_be_the_same_inside(as_rootless: Caller) -> None:
     script = "id -u; id -un; stat -c %u /bin/busybox /m/mine; touch /m/made; echo $HOME"
     options = (*NONE, "--userns", "keep-id", "-v", f"{place}:/m")
     done = pybuild("run", "--rm", *options, "busybox", "sh", "-c", script).ok()
-    name = "root" if as_rootless.user is None else as_rootless.user.pw_name
+    name = pwd.getpwuid(user).pw_name
     assert done.output.split() == [str(user), name, "0", str(user), "/"]
     assert (place / "made").stat().st_uid == user
     options = (*NONE, "--userns", "keep-id:uid=7,gid=8", "-v", f"{place}:/m")
