@@ -10,7 +10,7 @@ from buildkit.cli.options import open_root
 from buildkit.errors import UsageError
 from buildkit.images import ImageStore
 from buildkit.inventory.advice import Advice, advice
-from buildkit.inventory.stack import Stacked, stacked
+from buildkit.inventory.stack import Stacked, need_trees, stacked
 from buildkit.inventory.waste import Inventory, inventory
 from buildkit.oci.digest import Digest
 from buildkit.progress.escape import visible
@@ -33,6 +33,7 @@ def command(args: argparse.Namespace) -> int:
     with open_root(args) as root:
         found = image_for(ImageStore(root), args.image, image_platform_of(args.platform))
         layers = stacked(root, found.config)
+        need_trees(root, layers)
         held = inventory(layers)
     lines = advice(held, layers)
     top = args.top or sys.maxsize

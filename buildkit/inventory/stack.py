@@ -5,11 +5,11 @@ matched in order, as image-spec config.md ("history") has it.
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from buildkit.oci.config import ImageConfig
 from buildkit.oci.digest import Digest
-from buildkit.snapshot.layers import Layers
+from buildkit.snapshot.layers import TREE, Layers
 from buildkit.state.root import StateRoot
 from runtime.values import NamedTuple
 
@@ -19,6 +19,9 @@ _SHELL = re.compile(r"^(?:RUN )?(?:\|\d+ .*?)?/bin/sh -c ")
 
 class Stacked(NamedTuple):
     """A layer: `number` from 1 at the bottom, `fs` its directory, sizes in bytes.
+
+    The directory of a layer that is kept as its tar is there when a view of it was opened, or after
+    `need_trees`.
 
     `size` is that of the tar; `compressed` of its smallest blob that is known, None where it was
     never compressed. `made_by`: the instruction, empty where the history does not tell.
@@ -39,11 +42,25 @@ def stacked(root: StateRoot, config: ImageConfig) -> tuple[Stacked, ...]:
     made_by += [""] * (len(config.diff_ids) - len(made_by))
     sizes = tuple(_sizes(root, config.diff_ids))
     return tuple(
-        Stacked(number, diff_id, layers.fs(diff_id), size, compressed, instruction(text))
+        Stacked(
+            number,
+            diff_id,
+            f"{layers.directory(diff_id)}/{TREE}",
+            size,
+            compressed,
+            instruction(text),
+        )
         for number, (diff_id, (size, compressed), text) in enumerate(
             zip(config.diff_ids, sizes, made_by, strict=False), 1
         )
     )
+
+
+def need_trees(root: StateRoot, layers: Iterable[Stacked]) -> None:
+    """Have the directories of layers made where only the tar is kept. Raises StoreError."""
+    known = Layers(root)
+    for layer in layers:
+        known.fs(Digest.parse(layer.diff_id))
 
 
 def instruction(created_by: str) -> str:

@@ -28,6 +28,9 @@ from buildkit.state.root import StateRoot
 from runtime import syscalls
 from runtime.values import NamedTuple
 
+TREE = "fs"
+"""The directory of a layer's tree."""
+
 PIECES = "tar"
 """The directory of the pieces of a layer's tar."""
 
@@ -76,9 +79,9 @@ class Layers:
             with self._making:
                 if is_in_pieces(directory) and not has_tree(directory, self._root.boot_id):
                     self._make_tree(diff_id, directory)
-                if os.path.isdir(f"{directory}/fs"):
+                if os.path.isdir(f"{directory}/{TREE}"):
                     self._trees.add(diff_id)
-        return f"{directory}/fs"
+        return f"{directory}/{TREE}"
 
     def has(self, diff_ids: Iterable[Digest]) -> bool:
         """Mark the layers as in use, then say whether all are here and to be trusted."""
@@ -210,7 +213,7 @@ class Layers:
         if row is None or not (row[1] or (row[0] and row[0] == self._root.boot_id)):
             return False
         directory = self.directory(diff_id)
-        return os.path.isdir(f"{directory}/fs") or is_in_pieces(directory)
+        return os.path.isdir(f"{directory}/{TREE}") or is_in_pieces(directory)
 
     def _make_tree(self, diff_id: Digest, directory: str) -> None:
         """Make the tree beside the pieces in `directory`."""
@@ -220,7 +223,7 @@ class Layers:
         made = self._root.tmp()
         try:
             with self._root.writing("tmp"):
-                make_tree(directory, diff_id, f"{made}/fs")
+                make_tree(directory, diff_id, f"{made}/{TREE}")
                 boot = self._root.boot_id
                 if not boot:
                     self._sync_all()
@@ -229,10 +232,10 @@ class Layers:
             with exclusive(self._root, "layers"), self._root.writing(f"layers/{diff_id.hex}"):
                 if not has_tree(directory, boot):
                     # So a tree of another boot never stands beside the name of this one.
-                    if os.path.lexists(f"{directory}/fs"):
-                        os.rename(f"{directory}/fs", f"{made}/stale")
+                    if os.path.lexists(f"{directory}/{TREE}"):
+                        os.rename(f"{directory}/{TREE}", f"{made}/stale")
                     os.rename(f"{made}/{_BOOT}", f"{directory}/{PIECES}/{_BOOT}")
-                    os.rename(f"{made}/fs", f"{directory}/fs")
+                    os.rename(f"{made}/{TREE}", f"{directory}/{TREE}")
         finally:
             with self._root.writing("tmp"):
                 remove_tree(made)
@@ -266,7 +269,7 @@ def has_tree(directory: str, boot_id: str) -> bool:
             made = file.read()
     except FileNotFoundError:
         return False
-    return made in (_SYNCED, boot_id) and os.path.isdir(f"{directory}/fs")
+    return made in (_SYNCED, boot_id) and os.path.isdir(f"{directory}/{TREE}")
 
 
 def make_sign(directory: str, sign: Sign, paths: Iterable[bytes] = ()) -> None:

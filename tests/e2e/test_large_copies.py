@@ -66,6 +66,9 @@ def test_a_layer_stays_whole_when_the_one_it_shares_with_goes(as_root: Caller) -
     program("prune", "--all", "--force").ok()
     assert not (program.root / "layers" / first.removeprefix("sha256:")).exists()
     program("fsck", "--full").ok()
+    program("tree", "test").ok()
+    assert trees_of(program, last) == {"tar"}
+    assert "/src/d/7" in program("size", "--top", "300", "test").ok().output
     for _ in range(2):
         assert program.run("test", "cat", "/src/d/7", "/src/d/8").output == "twox8"
         assert trees_of(program, last) == {"fs", "tar"}
