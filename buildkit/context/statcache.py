@@ -122,7 +122,8 @@ class StatCache:
         noted = dict(list(self._noted.items())[-_SELECTIONS:])
         index = marshal.dumps((slots, noted), 2)
         head = _MAGIC + hashlib.sha256(index).digest() + len(index).to_bytes(8, "little")
-        aside = f"{self._path}.{os.getpid()}.tmp"
+        # Not by its number alone: in containers that is often the one of a process that was killed.
+        aside = f"{self._path}.{os.getpid()}-{os.urandom(4).hex()}.tmp"
         try:
             fd = os.open(aside, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         except OSError:

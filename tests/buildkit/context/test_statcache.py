@@ -216,6 +216,18 @@ def test_what_is_gone_is_forgotten(context: Path) -> None:
     assert path.stat().st_size < size + 1000
 
 
+def test_what_a_killed_process_of_the_same_number_left_is_in_nobodys_way(
+    context: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    digest(context)
+    (path,) = (context / "memory").iterdir()
+    path.rename(path.with_name(f"{path.name}.{os.getpid()}.tmp"))
+    first = digest(context)
+    reads = Reads(monkeypatch)
+    assert digest(context) == first
+    assert reads.names == []
+
+
 def test_a_memory_that_cannot_be_written_is_no_error(context: Path) -> None:
     (context / "memory").rmdir()
     digest(context)
