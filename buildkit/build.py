@@ -109,9 +109,10 @@ def build(request: BuildRequest, worker: Worker, emit: Emit, cancel: Cancel) -> 
                 caches.write()
             record = record._replace(image=images[0].digest if index is None else index.digest)
         except BaseException as error:
-            told = placed(error, given.main.source)
+            told = _told(error, given.main, request)
             outcome: BuildOutcome = "cancelled" if isinstance(told, Cancelled) else "failed"
-            _save(worker, record, outcome, str(told))
+            message = told.message if isinstance(told, BuildError) else str(told)
+            _save(worker, record, outcome, message)
             if told is error:
                 raise
             raise told from error
@@ -248,12 +249,22 @@ def _attested(
     return found or None
 
 
+def _told(error: BaseException, main: Main, request: BuildRequest) -> BaseException:
+    """Return `error` with its place in the Dockerfile, and without the values of secrets."""
+    told = placed(error, main.source)
+    if request.secrets and isinstance(told, BuildError):
+        from buildkit.leaks import hidden  # as below
+
+        return hidden(told, request.secrets)
+    return told
+
+
 def _searched(lowered: Lowered, request: BuildRequest) -> None:
     """Raise BuildError when a secret would be written down with a step or the config."""
     if request.secrets and request.search_secrets:
         from buildkit.leaks import search_definition  # for builds with secrets only
 
-        search_definition(lowered, request.secrets)
+        search_definition(lowered, request.secrets, request.outputs)
 
 
 def _budget(

@@ -90,6 +90,7 @@ def test_s26_a_secret_in_a_layer_a_config_or_an_output_is_kept_back(caller: Call
         ("ARG X\nENV TOKEN=$X", 1, "variable TOKEN"),
         (f"LABEL token={SECRET}", 1, "label token"),
         (f"RUN echo {SECRET}", 1, "RUN, line 2"),
+        (f"# {SECRET}\nRUN false", 1, "    # ***\n"),
         (f"{mount} cat /run/secrets/one", 0, "***"),
     )
     for way, status, told in ways:
