@@ -367,11 +367,11 @@ def test_a_layer_that_was_not_synced_before_a_power_cut_is_not_trusted(steps: St
 
 
 def test_a_directory_without_a_row_is_replaced(steps: Steps) -> None:
-    done = steps.base("file a text=1")
+    done = steps.base("file a text=1 mtime=7")
     steps.root.database().execute("DELETE FROM layer")
     Path(steps.root.path("layers", done.diff_id.hex, "fs", "a")).write_text("half")
     steps.store = OverlayStore(steps.root)
-    assert steps.base("file a text=1").diff_id == done.diff_id
+    assert steps.base("file a text=1 mtime=7").diff_id == done.diff_id
     assert Digest.of(steps.tar(done)) == done.diff_id
 
 
