@@ -170,8 +170,6 @@ def test_root_hands_out_what_is_set_aside_for_containers(as_root: Caller) -> Non
         ("rootless", ("--subuidname=x",), "are for root"),
         ("rootless", ("--uidmap=0:1:300000000",), "are not all yours"),
         ("single", ("--userns=keep-id",), "no subordinate ids to give to a container"),
-        ("single", ("--userns=auto",), "no subordinate ids to give to a container"),
-        ("root", ("--uidmap=0:1:9", "--network=container:x"), "exclude each other"),
     ],
 )
 def test_ids_that_nobody_has_are_refused(
