@@ -56,6 +56,12 @@ def error_of(answer: Answer, wanted: Wanted) -> RegistryError:
                 hint="check the name and the tag",
                 status=status,
             )
+        case 405:
+            return RegistryError(
+                f"{registry} does not do this (405): {what}{told}",
+                hint="is it a mirror, or a registry that is read-only for now?",
+                status=status,
+            )
         case 429:
             return RegistryError(
                 f"{registry} has had too many requests (429){told}",

@@ -119,6 +119,7 @@ def test_chunks_go_on_where_they_stopped(
 
 FATAL = [
     ("403", "POST", faults.status(403), "forbids pushing"),
+    ("read-only", "POST", faults.status(405), r"does not do this \(405\): pushing"),
     ("a refused blob", "PUT .*uploads", faults.status(400, message="digest invalid"),
      "status 400: digest invalid"),
     ("always 500", "PUT .*uploads", faults.status(500), r"status 500 .*tried 4 times"),
