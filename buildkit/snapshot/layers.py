@@ -77,8 +77,12 @@ class Layers:
         directory = self.directory(diff_id)
         if diff_id not in self._trees:
             with self._making:
-                if is_in_pieces(directory) and not has_tree(directory, self._root.boot_id):
-                    self._make_tree(diff_id, directory)
+                if is_in_pieces(directory):
+                    # Who found it as part of an image has marked that alone, and `prune --all`
+                    # takes away the trees of layers that are not marked.
+                    self._root.use("layer", diff_id)
+                    if not has_tree(directory, self._root.boot_id):
+                        self._make_tree(diff_id, directory)
                 if os.path.isdir(f"{directory}/{TREE}"):
                     self._trees.add(diff_id)
         return f"{directory}/{TREE}"

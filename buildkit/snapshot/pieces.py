@@ -103,20 +103,22 @@ def read_index(folder: str) -> Index:
     with open(f"{folder}/{INDEX}", "rb") as file:
         head, data = file.read(_HEAD), file.read()
     if not head.startswith(_MAGIC) or hashlib.sha256(data).digest() != head[len(_MAGIC) :]:
-        raise StoreError(
-            f"{folder}/{INDEX} is damaged",
-            hint="pybuild fsck --repair drops the layer, then build again",
-        )
+        raise _damaged(f"{folder}/{INDEX} is damaged")
     # Of our own making: the checksum has shown that.
     return Index._make(marshal.loads(data))  # noqa: S302
+
+
+def _damaged(what: str) -> StoreError:
+    return StoreError(what, hint="pybuild fsck --repair drops the layer, then build again")
 
 
 class Pieces:
     """The pieces in `folder`, open for reading. A context manager."""
 
     def __init__(self, folder: str, extents: Sequence[Extent]) -> None:
-        """Open them. Raises OSError."""
+        """Open them. Raises StoreError when one is not there, OSError."""
         self.extents = extents
+        self._folder = folder
         self._ends: list[int] = []
         end = 0
         for _, _, length in extents:
@@ -129,6 +131,9 @@ class Pieces:
             for number in sorted({extent[0] for extent in extents}):
                 self._fds[number] = os.open(f"{folder}/{number}", _READ)
                 self._stack.callback(os.close, self._fds[number])
+        except FileNotFoundError as error:
+            self._stack.close()
+            raise _damaged(f"{error.filename} is not there any more") from error
         except BaseException:
             self._stack.close()
             raise
@@ -160,7 +165,7 @@ class Pieces:
             while done < length:
                 data = os.pread(self._fds[piece], min(_BLOCK, length - done), offset + done)
                 if not data:
-                    raise StoreError("a layer in the store has become shorter")
+                    raise _damaged(f"{self._folder}/{piece} is shorter than it was")
                 done += len(data)
                 yield data
 

@@ -16,6 +16,7 @@ from buildkit.context.local import LocalContext
 from buildkit.context.tree import Tree
 from buildkit.errors import ContextError, StepError, StoreError
 from buildkit.fsck.trees import digest_of_tree
+from buildkit.gc import Policy, prune
 from buildkit.llb.op import CopyOp
 from buildkit.oci.digest import Digest
 from buildkit.ops.copy import copy_into
@@ -27,6 +28,7 @@ from buildkit.ops.stores import Stores
 from buildkit.snapshot.layers import PIECES, Layers
 from buildkit.snapshot.piece_writer import NewItems
 from buildkit.snapshot.snapshot import Committed, Snapshot
+from buildkit.state.root import StateRoot
 from buildkit.tree.walk import walk
 from tests.buildkit.ops.cases import TOP, Case, parse_copy, read_cases
 from tests.buildkit.ops.stock import layer, stores_at
@@ -417,6 +419,27 @@ def test_a_tree_of_another_boot_is_made_again(
         (fs.parent / PIECES / "boot").write_text("another")
         assert Layers(on.planned.root).fs(made.diff_id) == str(fs)
         assert (fs / "in/another").read_text() == "A"
+
+
+def test_a_tree_stays_as_long_as_the_command_that_asked_for_it(tmp_path: Path) -> None:
+    require("overlay")
+    op, _ = parse_copy("COPY . /in", [])
+    with ExitStack() as stack:
+        with stores_at(tmp_path / "store") as stores:
+            make_tree(tmp_path / "context", "file a text=A")
+            make_tree(tmp_path / "stage")
+            made = planned(stores, op, opened(stack, tmp_path), None, LATER)
+            assert made is not None
+        with (
+            StateRoot.open(str(tmp_path / "store")) as asking,
+            StateRoot.open(str(tmp_path / "store")) as pruning,
+        ):
+            fs = Path(Layers(asking).fs(made.diff_id))
+            prune(pruning, Policy(steps="all"))
+            assert (fs / "in/a").read_text() == "A"
+            asking.lease.release()
+            prune(pruning, Policy(steps="all"))
+            assert not fs.exists()
 
 
 def test_a_layer_in_pieces_is_synced_alone_or_with_others(

@@ -97,6 +97,17 @@ def test_what_is_gone_or_short_is_not_taken(tmp_path: Path) -> None:
     assert written(tmp_path / "four", contents, tmp_path / "none") == wanted
 
 
+def test_what_of_a_layer_is_lost_is_told_by_name(tmp_path: Path) -> None:
+    written(tmp_path / "one", [b"1" * 3000])
+    piece = tmp_path / "one" / PIECES / "0"
+    os.truncate(piece, 2000)
+    for what in ("is shorter than it was", "is not there any more"):
+        with pytest.raises(StoreError, match=f"^{piece} {what}$") as caught:
+            bytes_of(tmp_path / "one")
+        assert "fsck --repair" in caught.value.hint
+        piece.unlink(missing_ok=True)
+
+
 @pytest.mark.parametrize("damage", [b"", b"pybuild pieces 2\n", b"x"])
 def test_an_index_that_is_not_whole_is_told(damage: bytes, tmp_path: Path) -> None:
     written(tmp_path / "one", [b"1"])
