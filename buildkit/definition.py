@@ -7,7 +7,8 @@ with the lines of the Dockerfile they are about. Shared by all commands that rea
 from collections.abc import Callable
 from typing import TypeAlias
 
-from buildkit.archive.remote import Pull, PullPolicy, Stores, obtain
+from buildkit.archive.remote import Pull, PullPolicy, obtain
+from buildkit.archive.stores import Stores
 from buildkit.errors import (
     BuildError,
     Cancelled,

@@ -5,7 +5,7 @@ before all of it is there, verified and durable (docs/security.md, R1, R2).
 """
 
 from buildkit.archive.remembered import Remembered, recall, remember
-from buildkit.archive.remote import Stores
+from buildkit.archive.stores import Stores
 from buildkit.archive.stream import StreamTaker
 from buildkit.exporter.forms import Forms
 from buildkit.oci.config import ResolvedImage

@@ -9,7 +9,7 @@ Referrers".
 
 from collections.abc import Mapping
 
-from buildkit.archive.remote import Stores
+from buildkit.archive.stores import Stores
 from buildkit.attestation.kept import keep
 from buildkit.attestation.statement import (
     IN_TOTO,

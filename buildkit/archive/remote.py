@@ -6,20 +6,17 @@ and for several platforms of one name. Imports nothing of the network before it 
 """
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from buildkit.archive.remembered import recall
-from buildkit.content.store import BlobStore
+from buildkit.archive.stores import Stores
 from buildkit.errors import Cancelled, ImageError
-from buildkit.images import ImageStore
 from buildkit.oci.config import ResolvedImage
 from buildkit.oci.platforms import Platform
 from buildkit.oci.reference import Reference
 from buildkit.progress.cancel import Cancel
 from buildkit.progress.events import Emit, Warned
 from buildkit.registry.errors import RegistryError
-from buildkit.snapshot.store import SnapshotStore
-from buildkit.state.root import StateRoot
 
 if TYPE_CHECKING:
     from buildkit.registry.client import Access
@@ -27,30 +24,6 @@ if TYPE_CHECKING:
 PullPolicy: TypeAlias = Literal["always", "missing", "never", "newer"]
 Pull: TypeAlias = Callable[[Reference, Platform], ResolvedImage]
 """Gets an image from its registry, as `pulled.pull_image` does."""
-
-
-class Stores(Protocol):
-    """The stores that an image is looked up in and pulled into."""
-
-    @property
-    def root(self) -> StateRoot:
-        """The state root."""
-        ...
-
-    @property
-    def snapshots(self) -> SnapshotStore:
-        """Layers and trees."""
-        ...
-
-    @property
-    def blobs(self) -> BlobStore:
-        """Manifests, configs, compressed layers."""
-        ...
-
-    @property
-    def images(self) -> ImageStore:
-        """Names."""
-        ...
 
 
 def obtain(

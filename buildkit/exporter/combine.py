@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 
 from buildkit.archive.attestation_manifests import pull_attestations
 from buildkit.archive.pulled import keep
-from buildkit.archive.remote import Stores
+from buildkit.archive.stores import Stores
 from buildkit.archive.stream import StreamTaker
 from buildkit.errors import ImageError, UsageError
 from buildkit.exporter.annotations import Annotation, pairs_of

@@ -9,7 +9,8 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from buildkit.oci.config import ImageConfig
 from buildkit.oci.digest import Digest
-from buildkit.snapshot.layers import TREE, Layers
+from buildkit.snapshot.layers import Layers
+from buildkit.snapshot.layout import TREE
 from buildkit.state.root import StateRoot
 from runtime.values import NamedTuple
 

@@ -13,7 +13,8 @@ from buildkit.images import ImageStore
 from buildkit.oci.digest import Digest
 from buildkit.oci.reference import Reference
 from buildkit.snapshot.adapted import adapt
-from buildkit.snapshot.layers import PIECES, Layers
+from buildkit.snapshot.layers import Layers
+from buildkit.snapshot.layout import PIECES
 from buildkit.state.root import StateRoot
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC

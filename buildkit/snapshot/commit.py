@@ -15,7 +15,7 @@ from buildkit.snapshot.hashing import HashingSink
 from buildkit.snapshot.layer import LayerWriter, Meant, pack_directory
 from buildkit.snapshot.listing import change_of
 from buildkit.snapshot.snapshot import Change
-from buildkit.snapshot.store import Watch
+from buildkit.snapshot.watch import Watch
 from buildkit.tree.entry import make, read_xattrs
 from buildkit.tree.fingerprint import Fingerprinter
 from runtime import owners

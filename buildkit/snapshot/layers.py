@@ -22,20 +22,12 @@ from collections.abc import Iterable
 from typing import Literal
 
 from buildkit.oci.digest import Digest, Fingerprint
+from buildkit.snapshot.layout import INDEX, PIECES, TREE
 from buildkit.state.locks import exclusive
 from buildkit.state.removal import remove_tree
 from buildkit.state.root import StateRoot
 from runtime import syscalls
 from runtime.values import NamedTuple
-
-TREE = "fs"
-"""The directory of a layer's tree."""
-
-PIECES = "tar"
-"""The directory of the pieces of a layer's tar."""
-
-INDEX = "index"
-"""The file in it that tells of them; it is written last."""
 
 _FEW = 8
 """Layers that are synced one by one."""

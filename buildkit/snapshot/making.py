@@ -17,13 +17,15 @@ from buildkit.snapshot.commit import Packed, is_layer, pack_upper
 from buildkit.snapshot.foreign import unpack_foreign
 from buildkit.snapshot.hashing import HashingSink
 from buildkit.snapshot.layer import Meant, meant_times, pack_directory, pack_without_times
-from buildkit.snapshot.layers import PIECES, LayerRecord, Layers, is_in_pieces, make_sign
+from buildkit.snapshot.layers import LayerRecord, Layers, is_in_pieces, make_sign
+from buildkit.snapshot.layout import PIECES
 from buildkit.snapshot.listing import listing
 from buildkit.snapshot.piece_writer import NewItems, digest_with_times, write_pieces
 from buildkit.snapshot.pieces import Index, pack_pieces, read_index
 from buildkit.snapshot.snapshot import Active, Change, ChangeKind, Committed, Snapshot
 from buildkit.snapshot.stacks import Stacks
-from buildkit.snapshot.store import Candidates, Watch
+from buildkit.snapshot.store import Candidates
+from buildkit.snapshot.watch import Watch
 from buildkit.state.root import StateRoot
 from buildkit.tree.entry import text
 from buildkit.tree.walk import outline

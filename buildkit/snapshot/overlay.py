@@ -18,13 +18,14 @@ from buildkit.snapshot.layers import Layers
 from buildkit.snapshot.snapshot import Active, Change, Committed, Snapshot
 from buildkit.snapshot.source import LayerSource
 from buildkit.snapshot.stacks import Stacks
-from buildkit.snapshot.store import Candidates, Watch
+from buildkit.snapshot.store import Candidates
 from buildkit.state.removal import remove_tree
 from buildkit.state.root import StateRoot
 
 if TYPE_CHECKING:
     from buildkit.snapshot.making import Maker
     from buildkit.snapshot.piece_writer import NewItems
+    from buildkit.snapshot.watch import Watch
 
 
 class OverlayStore:
@@ -92,7 +93,7 @@ class OverlayStore:
         *,
         candidates: Candidates | None = None,
         clamp: int | None = None,
-        watch: Watch | None = None,
+        watch: "Watch | None" = None,
         since: int | None = None,
     ) -> Committed:
         """See `SnapshotStore`."""
@@ -109,7 +110,7 @@ class OverlayStore:
         *,
         candidates: Candidates | None = None,
         clamp: int | None = None,
-        watch: Watch | None = None,
+        watch: "Watch | None" = None,
     ) -> Committed:
         """See `SnapshotStore`."""
         try:

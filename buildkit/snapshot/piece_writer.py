@@ -15,11 +15,11 @@ from buildkit.content.writeback import SyncedFile
 from buildkit.errors import StoreError
 from buildkit.oci.digest import Digest, Fingerprint
 from buildkit.snapshot.hashing import HashingSink
-from buildkit.snapshot.layers import PIECES
+from buildkit.snapshot.layout import PIECES
 from buildkit.snapshot.pieces import Extent, Index, Item, Pieces, read_index, write_index
 from buildkit.snapshot.rootdir import RootAttributes
-from buildkit.snapshot.store import Watch
 from buildkit.snapshot.tarheader import END, header, padding
+from buildkit.snapshot.watch import Watch
 from buildkit.state.removal import remove_tree
 from buildkit.tree.entry import text
 from buildkit.tree.fingerprint import SIZE, Checksum, Fingerprinter

@@ -17,7 +17,7 @@ from typing import Self, TypeAlias
 
 from buildkit.content.streams import Sink
 from buildkit.errors import StoreError
-from buildkit.snapshot.layers import INDEX, PIECES
+from buildkit.snapshot.layout import INDEX, PIECES
 from buildkit.snapshot.rootdir import RootAttributes
 from buildkit.tree.entry import Entry
 from runtime.values import NamedTuple

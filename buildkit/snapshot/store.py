@@ -14,25 +14,13 @@ from typing import TYPE_CHECKING, Protocol, TypeAlias
 from buildkit.content.streams import Reader, Sink
 from buildkit.oci.digest import Digest, Fingerprint
 from buildkit.snapshot.snapshot import Active, Change, Committed, Snapshot
-from buildkit.tree.entry import Entry
 
 if TYPE_CHECKING:
     from buildkit.snapshot.piece_writer import NewItems
+    from buildkit.snapshot.watch import Watch
 
 Candidates: TypeAlias = Callable[[Fingerprint], Sequence[tuple[Digest, str]]]
 """Earlier results on the same parent with this fingerprint: diff ID and RFC 3339 time of each."""
-
-
-class Watch(Protocol):
-    """Sees what goes into a new layer, as it is packed; raises to have nothing of it kept."""
-
-    def entry(self, entry: Entry) -> None:
-        """Take the next entry; its content, if it has any, follows."""
-        ...
-
-    def content(self, data: bytes, /) -> None:
-        """Take the next bytes of the file that was the last entry, in order."""
-        ...
 
 
 class SnapshotStore(Protocol):
@@ -80,7 +68,7 @@ class SnapshotStore(Protocol):
         *,
         candidates: Candidates | None = None,
         clamp: int | None = None,
-        watch: Watch | None = None,
+        watch: "Watch | None" = None,
         since: int | None = None,
     ) -> Committed:
         """Turn the upper directory into a layer; `active` is used up, also on failure.
@@ -101,7 +89,7 @@ class SnapshotStore(Protocol):
         *,
         candidates: Candidates | None = None,
         clamp: int | None = None,
-        watch: Watch | None = None,
+        watch: "Watch | None" = None,
     ) -> Committed:
         """Make a layer of items that come with what they hold, and not of the upper directory.
 

@@ -14,7 +14,7 @@ from buildkit.errors import StoreError
 from buildkit.oci.digest import Digest
 from buildkit.snapshot import rootdir
 from buildkit.snapshot.hashing import HashingSink
-from buildkit.snapshot.layers import PIECES
+from buildkit.snapshot.layout import PIECES
 from buildkit.snapshot.pieces import Index, Item, Pieces, read_index
 from buildkit.tree.descent import Descent
 from runtime import owners

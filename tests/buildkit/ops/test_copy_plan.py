@@ -25,7 +25,8 @@ from buildkit.ops.leaks import LeakWatch
 from buildkit.ops.plan_reading import PlanReading
 from buildkit.ops.select import select
 from buildkit.ops.stores import Stores
-from buildkit.snapshot.layers import PIECES, Layers
+from buildkit.snapshot.layers import Layers
+from buildkit.snapshot.layout import PIECES
 from buildkit.snapshot.piece_writer import NewItems
 from buildkit.snapshot.snapshot import Committed, Snapshot
 from buildkit.state.root import StateRoot

@@ -10,7 +10,7 @@ import pytest
 
 from buildkit.errors import StoreError
 from buildkit.snapshot import rootdir
-from buildkit.snapshot.layers import PIECES
+from buildkit.snapshot.layout import PIECES
 from buildkit.snapshot.piece_writer import Written, write_pieces
 from buildkit.snapshot.pieces import Item, Pieces, pack_pieces, read_index
 

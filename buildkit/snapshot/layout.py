@@ -1,0 +1,10 @@
+"""Names of what lies in the directory of a layer; `layers.py` says what it is."""
+
+TREE = "fs"
+"""The directory of a layer's tree."""
+
+PIECES = "tar"
+"""The directory of the pieces of a layer's tar."""
+
+INDEX = "index"
+"""The file in it that tells of them; it is written last."""

@@ -1,0 +1,17 @@
+"""Who sees what goes into a new layer: the search for values of secrets, for one."""
+
+from typing import Protocol
+
+from buildkit.tree.entry import Entry
+
+
+class Watch(Protocol):
+    """Sees what goes into a new layer, as it is packed; raises to have nothing of it kept."""
+
+    def entry(self, entry: Entry) -> None:
+        """Take the next entry; its content, if it has any, follows."""
+        ...
+
+    def content(self, data: bytes, /) -> None:
+        """Take the next bytes of the file that was the last entry, in order."""
+        ...
