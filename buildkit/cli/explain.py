@@ -67,7 +67,9 @@ def _text(
         lines += ["", f"#{one.step.number} {one.step.name}: {took(one.step)}"]
         lines += _reasons(one)
     if alike:
-        lines += ["", f"{alike} steps are as before, and were found in the cache"]
+        steps = "1 step is" if alike == 1 else f"{alike} steps are"
+        found = "was" if alike == 1 else "were"
+        lines += ["", f"{steps} as before, and {found} found in the cache"]
     return "".join(f"{visible(line)}\n" for line in lines)
 
 
