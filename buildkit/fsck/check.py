@@ -29,6 +29,7 @@ from buildkit.oci.index_parts import parts_of
 from buildkit.oci.manifest import Manifest
 from buildkit.snapshot.foreign import unpack_foreign
 from buildkit.snapshot.layers import has_tree, is_in_pieces
+from buildkit.snapshot.layout import TREE
 from buildkit.state.driver import sqlite3
 from buildkit.state.lease import Lease, collect_stale, in_use, stale
 from buildkit.state.locks import exclusive
@@ -42,6 +43,7 @@ _MEANS = frozenset(
 """What says that checking needs more than there is, and nothing about what is checked."""
 
 _BLOB_GONE = "came from elsewhere and its blob is gone, so it could not be exported"
+_TREE_DAMAGED = "has a directory with other content than its tar, which is whole"
 _HALF_MADE = "is left of a command that died: a layer from elsewhere without its blob"
 _HEX = frozenset("0123456789abcdef")
 _CHUNK = 1 << 20
@@ -148,9 +150,13 @@ class _Check:
                 # A pull installs a layer before it keeps the blob, and was killed, or is about to.
                 what = f"layers/{diff_id.removeprefix('sha256:')}"
                 problem = "" if ("layer", diff_id) in in_use(self._root.top) else _HALF_MADE
-            if not problem and not synced and boot_id != self._root.boot_id:
+            if problem in ("", _TREE_DAMAGED) and not synced and boot_id != self._root.boot_id:
                 problem = "was not on disk when the machine went down"
-            if problem:
+            if problem == _TREE_DAMAGED:
+                # It is made again when somebody wants to see it.
+                tree = self._root.path("layers", diff_id.removeprefix("sha256:"), TREE)
+                self._findings.add(what, problem, _remover(tree))
+            elif problem:
                 self._findings.add(what, problem, partial(self._mend_layer, diff_id))
         known = {row[0] for row in self._rows("SELECT diff_id FROM layer")}
         for name in sorted(os.listdir(self._root.path("layers"))):
@@ -188,7 +194,7 @@ class _Check:
             if origin == "packed":
                 found, _ = digest_of_layer(directory)
                 if found == diff_id and has_tree(directory, self._root.boot_id):
-                    found, _ = digest_of_tree(directory)
+                    return "" if digest_of_tree(directory)[0] == diff_id else _TREE_DAMAGED
                 return "" if found == diff_id else f"has another content now: {found}"
             with self._scratch() as scratch:
                 difference = compare_with_blob(directory, blob, f"{scratch}/layer")

@@ -114,3 +114,17 @@ def test_damage_is_found_and_mended_by_the_next_build(as_root: Caller) -> None:
     program.build(context).ok()
     assert layers_of(program) == wanted
     assert program.run("test", "cat", "/src/d/7").output == "x7"
+
+
+def test_a_damaged_tree_goes_and_its_image_stays(as_root: Caller) -> None:
+    program = as_root.fresh(FIXED)
+    program.build(as_root.context(DOCKERFILE, *TREE)).ok()
+    assert program.run("test", "cat", "/src/d/7").output == "x7"
+    layer = program.root / "layers" / layers_of(program)[-1].removeprefix("sha256:")
+    (layer / "fs/src/d/7").write_text("y7")
+    done = program("fsck", "--full")
+    assert done.status == 1
+    assert "has a directory with other content than its tar, which is whole" in done.output
+    program("fsck", "--full", "--repair").ok()
+    program("fsck", "--full").ok()
+    assert program.run("test", "cat", "/src/d/7").output == "x7"
