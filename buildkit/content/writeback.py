@@ -15,7 +15,7 @@ _STRETCH = 32 << 20
 
 
 class SyncedFile:
-    """Writes to the descriptor `fd`, which stays the caller's; end with `finish` or `stop`."""
+    """Writes to the descriptor `fd`, which stays the caller's. End with one of the last three."""
 
     def __init__(self, fd: int) -> None:
         self._fd = fd
@@ -43,10 +43,18 @@ class SyncedFile:
 
     def finish(self) -> None:
         """Sync the rest. Raises OSError."""
+        self.settle()
+        os.fsync(self._fd)
+
+    def settle(self) -> None:
+        """End the second thread, for a file that others will sync.
+
+        Raises OSError for what could not be synced so far: the kernel tells that once only, so a
+        later sync would not (fsync(2), "EIO").
+        """
         self.stop()
         if self._failure is not None:
             raise self._failure
-        os.fsync(self._fd)
 
     def stop(self) -> None:
         """End the second thread, before the descriptor is closed; may be called again."""

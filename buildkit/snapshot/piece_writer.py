@@ -108,7 +108,7 @@ def _write(
             number += same or 1
         writing.starts.append(tar.size)
         tar.put(END)
-        tar.flush()
+        tar.end()
         if known is not None:
             known.finish()
         index = Index(
@@ -168,6 +168,11 @@ class _Tar:
         self._file.write(block)
         self._extend((_OWN, self._written, len(block)))
         self._written += len(block)
+
+    def end(self) -> None:
+        """Write what is held back, the last of all. Raises OSError also for earlier bytes."""
+        self.flush()
+        self._file.settle()
 
     def again(self, block: bytes) -> None:
         """Hash bytes that are there already, after a `flush`; `refer` then says where."""

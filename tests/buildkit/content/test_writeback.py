@@ -49,6 +49,23 @@ def test_what_cannot_be_synced_is_an_error() -> None:
     os.close(read)
 
 
+def test_what_could_not_be_synced_is_an_error_of_a_file_that_others_sync() -> None:
+    read, write = os.pipe()
+    drain = threading.Thread(target=lambda: _drained(read))
+    drain.start()
+    before = threading.active_count()
+    file = SyncedFile(write)
+    for _ in range(32):
+        file.write(BLOCK)
+    while threading.active_count() > before:
+        pass  # until the sync has failed
+    with pytest.raises(OSError, match=os.strerror(errno.EINVAL)):
+        file.settle()
+    os.close(write)
+    drain.join()
+    os.close(read)
+
+
 def _drained(fd: int) -> None:
     while os.read(fd, 1 << 20):
         pass
