@@ -32,7 +32,7 @@ from buildkit.ops.stores import Stores
 from buildkit.ops.target import can_own, failing
 from buildkit.progress.cancel import Cancel
 from buildkit.progress.reporter import StepReporter
-from buildkit.snapshot.layers import Layers
+from buildkit.snapshot.layers import Layers, has_tree, is_in_pieces
 from buildkit.snapshot.piece_writer import NewItems
 from buildkit.snapshot.snapshot import Active, Change, Committed, Snapshot
 from buildkit.snapshot.store import Candidates
@@ -159,8 +159,12 @@ class Performer:
         last = last_result(self._stores.root, op)
         if last is None or not self._stores.snapshots.has((last,)):
             return None
-        layer = EarlierLayer(Layers(self._stores.root).fs(last))
-        return stack.enter_context(layer).find
+        layers = Layers(self._stores.root)
+        directory = layers.directory(last)
+        if is_in_pieces(directory) and not has_tree(directory, self._stores.root.boot_id):
+            # To make its files only to link them costs more than to copy them.
+            return None
+        return stack.enter_context(EarlierLayer(layers.fs(last))).find
 
     def make_directory(self, op: MkdirOp, parent: Snapshot | None) -> Outcome:
         """Return what WORKDIR gives. Raises StepError, StoreError."""
