@@ -130,7 +130,11 @@ class Maker:
             return True
         if self._layers.has_sign(earlier, "root"):
             return False
-        index = self._index(earlier)
+        try:
+            index = self._index(earlier)
+        except StoreError:
+            # It is damaged: nothing equals it, and nothing here needs it.
+            return False
         if index is not None:
             times = ((one.path, one.mtime_ns) for one in index.all())
             return digest_with_times(folder, times) == earlier

@@ -488,6 +488,28 @@ def test_an_equal_copy_keeps_the_layer_with_its_times(
             assert again.created == known[0][1]
 
 
+def test_no_copy_equals_a_layer_that_is_damaged(
+    tmp_path: Path, stores: tuple[Stores, Stores]
+) -> None:
+    op, _ = parse_copy("COPY . /in", [])
+    with ExitStack() as stack:
+        on = scene(stack, tmp_path, stores, {"context": ["file f text=damaged", "file g"]})
+        earlier = planned(on.planned, op, on.trees, None, LATER)
+        assert earlier is not None
+        index = Path(Layers(on.planned.root).directory(earlier.diff_id)) / PIECES / "index"
+        index.write_bytes(index.read_bytes()[:-1])
+        os.utime(tmp_path / "context/f", (5, 5))
+        trees = opened(stack, tmp_path)
+        found = plan(op, select(op, trees), trees, None, now=1)
+        assert found is not None
+        views = on.planned.snapshots
+        with PlanReading(found, trees, lambda: None) as reading:
+            new = NewItems(found.items, reading.contents, found.changed, None)
+            known = [(earlier.diff_id, "2020-01-01T00:00:00Z")]
+            again = views.commit_items(views.prepare(None), new, candidates=lambda _: known)
+        assert not again.reused
+
+
 def test_holes_are_left_to_who_keeps_them(tmp_path: Path, stores: tuple[Stores, Stores]) -> None:
     op, _ = parse_copy("COPY . /in", [])
     with ExitStack() as stack:
