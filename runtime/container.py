@@ -13,7 +13,9 @@ the container's directory; where the files of that directory are. The directory:
 """
 
 import fcntl
+import itertools
 import os
+import time
 from typing import Literal, TypeAlias
 
 from runtime import documents, spec
@@ -26,6 +28,12 @@ RestartPolicy: TypeAlias = Literal["no", "on-failure", "always", "unless-stopped
 Protocol: TypeAlias = Literal["tcp", "udp"]
 FailureAction: TypeAlias = Literal["none", "kill", "restart", "stop"]
 HealthStatus: TypeAlias = Literal["", "starting", "healthy", "unhealthy"]
+
+_LOOKS = 50
+"""`is_free` of somebody who only looks takes no longer than so many turns."""
+
+_LEAVING = 10.0
+"""Seconds that a monitor has for its own end."""
 
 LOST = 137
 """The exit code of a container whose monitor was killed: everything in it was, too."""
@@ -239,14 +247,23 @@ def is_free(directory: str) -> bool:
 
 
 def hold(directory: str) -> int | None:
-    """Take the lock of a container; return its descriptor, None if somebody has it."""
+    """Take the lock of a container; return its descriptor, None if somebody has it.
+
+    A monitor whose container has ended, which it tells before it has taken its network down, is
+    waited for: a start or a removal may follow at once.
+    """
     fd = os.open(f"{directory}/lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    for _ in range(50):
+    patience = time.monotonic() + _LEAVING
+    for turn in itertools.count():
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            # `is_free` of somebody who only looks takes no longer than a moment.
-            os.sched_yield()
+            if turn < _LOOKS:
+                os.sched_yield()
+            elif _read(directory).status == "exited" and time.monotonic() < patience:
+                time.sleep(0.002)
+            else:
+                break
         else:
             return fd
     os.close(fd)

@@ -7,7 +7,7 @@ come from another one. Guarantees S22, S23, R7.
 
 import time
 from collections.abc import Sequence
-from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Protocol
 from urllib.parse import urlsplit
 
@@ -22,6 +22,7 @@ from buildkit.oci.media_types import INDEXES, layer_compression
 from buildkit.oci.platforms import Platform
 from buildkit.oci.reference import Reference
 from buildkit.progress.events import Emit, Moved, Warned
+from buildkit.progress.waiting import first_failed
 from buildkit.registry.client import Registry
 from buildkit.registry.errors import NotFoundError, RegistryError
 from buildkit.registry.limits import MAX_CONFIG, MAX_MANIFEST
@@ -121,7 +122,7 @@ def fetch(chosen: Chosen, registry: Registry, taker: LayerTaker, emit: Emit) -> 
 def first_failure(works: Sequence[Future[None]], registry: Registry) -> BaseException | None:
     """Wait for `works`; return what the first to fail raised, having ended the others."""
     try:
-        done, pending = wait(works, return_when=FIRST_EXCEPTION)
+        done, pending = first_failed(works)
     except BaseException:  # a signal's exception
         registry.abort()
         raise

@@ -5,12 +5,14 @@ In: functions. Out: what they returned or raised, with the tag they were given, 
 
 import threading
 from collections.abc import Callable
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from typing import Generic, TypeVar
 
 from runtime.values import NamedTuple
 
 R = TypeVar("R")
+_TURN = 0.5
+"""Seconds."""
 
 
 class Finished(NamedTuple, Generic[R]):
@@ -42,9 +44,14 @@ class Workers(Generic[R]):
 
     def take(self) -> Finished[R]:
         """Wait for the end of a task; signal handlers run meanwhile."""
-        finished = self._finished.get()
-        self.active -= 1
-        return finished
+        while True:
+            try:
+                # In turns: a signal just before a wait does not end it (`progress/waiting.py`).
+                finished = self._finished.get(timeout=_TURN)
+            except Empty:
+                continue
+            self.active -= 1
+            return finished
 
     def poll(self) -> Finished[R] | None:
         """Return the end of a task if there is one."""

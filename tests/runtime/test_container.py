@@ -1,12 +1,13 @@
 """The state of a container as files, also when its monitor was killed."""
 
 import os
+import time
 from pathlib import Path
 
 import pytest
 
 from runtime import container
-from runtime.container import Check, HealthCheck, Port, Restart, State, Task
+from runtime.container import Check, HealthCheck, Port, Restart, State, Status, Task
 from runtime.spec import Bind, File, Process, RootFs, SandboxSpec
 
 
@@ -80,3 +81,27 @@ def test_a_container_has_one_monitor(tmp_path: Path) -> None:
     assert not container.is_free(str(tmp_path))
     os.close(lock)
     assert container.is_free(str(tmp_path))
+
+
+@pytest.mark.parametrize(("status", "waits"), [("exited", True), ("running", False)])
+def test_a_monitor_that_is_about_to_end_is_waited_for(
+    tmp_path: Path, status: Status, *, waits: bool
+) -> None:
+    container.write_state(str(tmp_path), State(status))
+    lock = container.hold(str(tmp_path))
+    assert lock is not None
+    reading, writing = os.pipe()
+    monitor = os.fork()
+    if monitor == 0:
+        os.close(writing)
+        os.read(reading, 1)  # until the other one has begun
+        time.sleep(0.05)
+        os._exit(0)
+    os.close(lock)  # the child has the lock alone
+    os.close(reading)
+    os.close(writing)
+    taken = container.hold(str(tmp_path))
+    os.waitpid(monitor, 0)
+    assert (taken is not None) == waits
+    if taken is not None:
+        os.close(taken)
