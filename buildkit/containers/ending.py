@@ -75,11 +75,7 @@ def remove(
     timeout: float = 0.0,
 ) -> None:
     """Remove a container, with its anonymous volumes where `volumes` is given."""
-    if not container.is_free(one.directory):
-        if not force:
-            raise UsageError(
-                f"container {one.record.name} is running", hint="stop it, or add --force"
-            )
+    if force and not container.is_free(one.directory):
         stop(one, signal=_KILL if not timeout else 0, timeout=timeout)
     try:
         containers.remove(one)

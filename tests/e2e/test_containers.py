@@ -407,6 +407,14 @@ def on_network(request: pytest.FixtureRequest) -> Iterator[Caller]:
         yield caller
 
 
+def test_it_can_be_started_and_removed_at_once_when_it_has_ended(on_network: Caller) -> None:
+    pybuild = on_network.fresh()
+    for _ in range(3):  # its network is still there for a moment
+        pybuild("run", "--name", "brief", "busybox", "true").ok()
+        pybuild("start", "-a", "brief").ok()
+        pybuild("rm", "brief").ok()
+
+
 def test_a_server_answers_on_the_loopback_and_to_its_neighbours(
     on_network: Caller, request: pytest.FixtureRequest
 ) -> None:
