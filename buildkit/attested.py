@@ -9,7 +9,7 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from buildkit.attestation.kept import Kept, keep, kept
+from buildkit.attestation.kept import Kept, forget, keep, kept
 from buildkit.attestation.mask import masked
 from buildkit.attestation.package import Distribution, Package
 from buildkit.attestation.provenance import BaseImage, Given, predicate_of
@@ -45,8 +45,14 @@ def attest(
 ) -> dict[str, object] | None:
     """Make what is `wanted` about `image`, which is in the store. Raises BuildError.
 
+    What is refused and was kept of an earlier build of the same image is forgotten: as with Moby
+    BuildKit, the last build of an image says what goes along with it, also when it is pushed later.
     Returns the predicate of the provenance for the metadata file, None where none is wanted.
     """
+    gone = [one for one in kept(worker.root, image.digest) if one.kind in wanted.refused]
+    if gone:
+        forget(worker.root, gone)
+        emit(Note(f"forgot {' and '.join(one.kind for one in gone)} of an earlier build"))
     if wanted.sbom:
         _keep_sbom(image, worker, emit, cancel)
     if wanted.provenance is not None:

@@ -2,6 +2,7 @@
 
 from typing import Literal, TypeAlias
 
+from buildkit.attestation.statement import AttestationKind
 from runtime.values import NamedTuple
 
 Detail: TypeAlias = Literal["min", "max"]
@@ -10,10 +11,12 @@ Detail: TypeAlias = Literal["min", "max"]
 class Wanted(NamedTuple):
     """`provenance`: how much of it, None for none. `builder`: its `builder.id`, a URI.
 
-    `metadata`: how much of a provenance stands in the metadata file, None for none.
+    `metadata`: how much of a provenance stands in the metadata file, None for none. `refused`: the
+    kinds that the image is not to have, not even from an earlier build.
     """
 
     sbom: bool = False
     provenance: Detail | None = None
     builder: str = ""
     metadata: Detail | None = None
+    refused: frozenset[AttestationKind] = frozenset()

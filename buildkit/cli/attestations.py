@@ -7,6 +7,7 @@ buildx build, --attest; what is known there and not done here is refused by name
 from collections.abc import Callable, Mapping, Sequence
 
 from buildkit.attestation.sbom import check_library
+from buildkit.attestation.statement import AttestationKind
 from buildkit.attestation.wanted import Detail, Wanted
 from buildkit.errors import UsageError
 from buildkit.exporter.attributes import split_fields
@@ -25,7 +26,7 @@ _REFUSED = {
 def parse_wanted(
     attest: Sequence[str], sbom: Sequence[str], provenance: Sequence[str]
 ) -> Wanted | None:
-    """Return what the options ask for; of several about one kind the last counts.
+    """Return what the options ask for and refuse; of several about one kind the last counts.
 
     Raises UsageError.
     """
@@ -48,7 +49,7 @@ def parse_wanted(
             wanted = _READERS[kind](wanted, f"{option}={text}", fields)
     if wanted.sbom:
         check_library()
-    return wanted if wanted.sbom or wanted.provenance else None
+    return wanted if wanted.sbom or wanted.provenance or wanted.refused else None
 
 
 def with_metadata(wanted: Wanted | None, variable: str, text: str) -> Wanted | None:
@@ -95,7 +96,7 @@ def _sbom(wanted: Wanted, said: str, fields: Mapping[str, str]) -> Wanted:
             hint="--sbom=true: pybuild reads the package databases of the image itself",
         )
     _nothing_else(rest, said)
-    return wanted._replace(sbom=enabled)
+    return _refusing(wanted, "sbom", enabled=enabled)._replace(sbom=enabled)
 
 
 def _provenance(wanted: Wanted, said: str, fields: Mapping[str, str]) -> Wanted:
@@ -109,7 +110,14 @@ def _provenance(wanted: Wanted, said: str, fields: Mapping[str, str]) -> Wanted:
     builder = rest.pop("builder-id", "")
     _nothing_else(rest, said)
     detail: Detail = "max" if mode == "max" else "min"
-    return wanted._replace(provenance=detail if enabled else None, builder=builder)
+    said_so = _refusing(wanted, "provenance", enabled=enabled)
+    return said_so._replace(provenance=detail if enabled else None, builder=builder)
+
+
+def _refusing(wanted: Wanted, kind: AttestationKind, *, enabled: bool) -> Wanted:
+    """Return `wanted` with `kind` among the refused, unless it is enabled."""
+    refused = wanted.refused - {kind} if enabled else wanted.refused | {kind}
+    return wanted._replace(refused=refused)
 
 
 _READERS: Mapping[str, Callable[[Wanted, str, Mapping[str, str]], Wanted]] = {

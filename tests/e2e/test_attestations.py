@@ -133,6 +133,20 @@ def test_an_ordinary_user_has_them_too_and_none_without_asking(as_rootless: Call
     assert shown["runDetails"]["builder"]["id"] == "https://ci/1"
 
 
+def test_what_a_later_build_refuses_goes_from_the_image(as_root: Caller) -> None:
+    pybuild, place = as_root.empty(), as_root.place()
+    context = as_root.context("FROM scratch\nCOPY a /\n", "file a text=a")
+
+    for number, (options, entries) in enumerate(
+        [(("--provenance=true",), 2), ((), 2), (("--provenance=false",), 1)]
+    ):
+        out = place / str(number)
+        done = pybuild.build(context, *options, "-o", f"type=oci,tar=false,dest={out}").ok()
+        assert ("forgot provenance of an earlier build" in done.errors) == (entries == 1)
+        assert len(json.loads((out / "index.json").read_text())["manifests"]) == entries
+    assert pybuild("attest", "ls", "--format", "json", "test").ok().output == ""
+
+
 @needs_tool("docker-registry")
 def test_images_of_several_platforms_have_theirs(as_root: Caller, registry: DockerRegistry) -> None:
     pybuild, name = as_root.empty(), f"{registry.host}/several:1"
