@@ -86,7 +86,7 @@ def local_image(text: str, platform: Platform, stores: Stores) -> ResolvedImage 
 
 def fits(here: Platform, wanted: Platform) -> bool:
     """Say whether an image for the platform `here` will do where `wanted` is asked for."""
-    return here[:2] == wanted[:2] and here.variant <= wanted.variant
+    return here in wanted.choices()
 
 
 def _asked(

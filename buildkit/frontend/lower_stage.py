@@ -152,10 +152,10 @@ class StageLowering:
         label = names.next(f"FROM {image.reference}") if image.config.diff_ids else ""
         vertex = self._origins.image(base.request, image, label, place)
         found, wanted = image.config.platform, platform
-        # A variant is no matter here: newer processors run what is for older ones.
+        # A variant is no matter here: what of an index will do was chosen by it.
         if (found.os, found.architecture) != (wanted.os, wanted.architecture):
             span = plan.stage.base.span
-            if self._options.several:
+            if self._options.several and found not in wanted.choices():
                 # One of several would be called what it is not.
                 raise DefinitionError(
                     f"{image.reference}: no match for platform {wanted}: the image is for {found}",

@@ -57,21 +57,18 @@ class Index(NamedTuple):
         return encode(document)
 
     def choose(self, wanted: Platform) -> Descriptor | None:
-        """Return the manifest for `wanted`: the same variant, else the next lower one.
+        """Return the manifest for `wanted`, else the first of what will do there as well.
 
         A manifest without a platform fits when it is the only one. Attestations never do.
         """
         images = [item for item in self.manifests if not is_attestation(item)]
         if len(images) == 1 and images[0].platform is None:
             return images[0]
-        same = [
-            item
-            for item in images
-            if item.platform is not None
-            and item.platform[:2] == wanted[:2]
-            and item.platform.variant <= wanted.variant
-        ]
-        return max(same, key=_variant, default=None)
+        for choice in wanted.choices():
+            for item in images:
+                if item.platform == choice:
+                    return item
+        return None
 
     def hint(self) -> str:
         """Return which platforms there are images for, for who asked for another one."""
@@ -85,7 +82,3 @@ def is_attestation(descriptor: Descriptor) -> bool:
     if descriptor.artifact_type:
         return True
     return any(key == _ATTESTATION for key, _ in descriptor.annotations)
-
-
-def _variant(descriptor: Descriptor) -> str:
-    return "" if descriptor.platform is None else descriptor.platform.variant

@@ -1,6 +1,7 @@
 """Platforms: `os/architecture/variant`, with the aliases that people and kernels use.
 
-Source: image-spec image-index.md ("platform"); the normalisation of containerd/platforms.
+Source: image-spec image-index.md ("platform"); normalisation and order of choice are those of
+containerd/platforms (`Normalize`, `Only`), which Moby BuildKit uses.
 """
 
 import os
@@ -76,6 +77,26 @@ class Platform(NamedTuple):
             variant = ""
         return cls(system, architecture, variant or _DEFAULT_VARIANTS.get(architecture, ""))
 
+    def choices(self) -> "tuple[Platform, ...]":
+        """Return the platforms whose images will do here, the best first.
+
+        An arm takes what is for older ones down to v5, arm64 what is for a 32-bit arm, amd64 what
+        is for a 386; other variants stand for themselves alone.
+        """
+        system, architecture, variant = self
+        found = [self]
+        if architecture == "amd64":
+            level = _number(variant)
+            found += [Platform.normal(system, "amd64", f"v{n}") for n in range(level - 1, 0, -1)]
+            found.append(Platform(system, "386"))
+        elif architecture == "arm":
+            found += [Platform(system, "arm", f"v{n}") for n in range(_number(variant) - 1, 4, -1)]
+        elif architecture == "arm64":
+            found += _older_arm64(system, variant or "v8")
+            own = "v8" if variant.startswith(("v8.", "v9.")) else variant or "v8"
+            found += Platform(system, "arm", own).choices()
+        return tuple(found)
+
     @classmethod
     def host(cls) -> Self:
         """Return the platform of this machine."""
@@ -90,3 +111,26 @@ class Platform(NamedTuple):
         if lowered in _ARCHITECTURES or lowered in _ALIASES:
             return cls.normal("linux", lowered)
         raise ValueError(f"neither an operating system nor an architecture: {word!r}")
+
+
+def _older_arm64(system: str, variant: str) -> list[Platform]:
+    """Return what is for the arm64 processors before `variant`: v9.x can do what v8.(x+5) can."""
+    match = re.fullmatch(r"v([89])(?:\.([0-9]))?", variant)
+    if match is None:
+        return []
+    minor = int(match[2] or 0)
+    found = []
+    if match[1] == "9":
+        found += [_arm64(system, 9, n) for n in range(minor - 1, -1, -1)]
+        minor = min(minor + 5, 9) + 1
+    return [*found, *(_arm64(system, 8, n) for n in range(minor - 1, -1, -1))]
+
+
+def _arm64(system: str, major: int, minor: int) -> Platform:
+    return Platform.normal(system, "arm64", f"v{major}.{minor}" if minor else f"v{major}")
+
+
+def _number(variant: str) -> int:
+    """Return the number of a variant such as `v7`, 0 where it has none."""
+    match = re.fullmatch(r"v([0-9]{1,2})", variant)
+    return 0 if match is None else int(match[1])

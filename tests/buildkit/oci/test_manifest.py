@@ -81,6 +81,10 @@ def test_an_index_of_another_shape_is_refused(document: object, message: str) ->
         ((Descriptor(MANIFEST, A, 1),), "linux/arm64", A),
         ((of_platform("linux/arm/v6", B), of_platform("linux/arm/v5")), "linux/arm/v7", B),
         ((of_platform("linux/amd64/v3"), of_platform("linux/amd64", B)), "linux/amd64", B),
+        ((of_platform("linux/arm/v5"), of_platform("linux/arm/v7", B)), "linux/arm64", B),
+        ((of_platform("linux/386"), of_platform("linux/amd64", B)), "linux/amd64", B),
+        ((of_platform("linux/386"), of_platform("linux/arm64", B)), "linux/amd64", A),
+        ((of_platform("linux/ppc64le"),), "linux/ppc64le/power9", None),
         (
             (
                 of_platform("linux/amd64"),

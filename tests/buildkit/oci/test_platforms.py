@@ -40,3 +40,31 @@ def test_an_operating_system_alone_means_this_machines_architecture() -> None:
 def test_the_text_of_a_platform_means_the_platform() -> None:
     for platform in (Platform.host(), Platform("linux", "arm", "v6"), Platform("linux", "arm64")):
         assert Platform.parse(str(platform)) == platform
+
+
+@pytest.mark.parametrize(
+    ("platform", "also"),
+    [
+        ("linux/amd64", "386"),
+        ("linux/amd64/v3", "amd64/v2 amd64 386"),
+        ("linux/386", ""),
+        ("linux/arm/v7", "arm/v6 arm/v5"),
+        ("linux/arm/v6", "arm/v5"),
+        ("linux/arm/v5", ""),
+        ("linux/arm64", "arm/v8 arm/v7 arm/v6 arm/v5"),
+        ("linux/arm64/v8.1", "arm64 arm/v8 arm/v7 arm/v6 arm/v5"),
+        ("linux/arm64/v8.2", "arm64/v8.1 arm64 arm/v8 arm/v7 arm/v6 arm/v5"),
+        ("linux/arm64/v9", "arm64/v8.5 arm64/v8.4 arm64/v8.3 arm64/v8.2 arm64/v8.1 arm64 ARM"),
+        ("linux/ppc64le/power9", ""),
+        ("linux/riscv64", ""),
+    ],
+)
+def test_what_will_do_in_its_order(platform: str, also: str) -> None:
+    wanted, also = (
+        Platform.parse(platform),
+        also.replace("ARM", "arm/v9 arm/v8 arm/v7 arm/v6 arm/v5"),
+    )
+    assert [str(one) for one in wanted.choices()] == [
+        platform,
+        *(f"linux/{one}" for one in also.split()),
+    ]
