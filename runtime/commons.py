@@ -13,10 +13,9 @@ those of the machine's root.
 import _signal  # type: ignore[import-not-found]  # `signal` costs 5 ms for its enums
 import fcntl
 import os
-import sys
 from typing import NoReturn
 
-from runtime import bridge, child, loopback, process, rootless, syscalls, usernet
+from runtime import bridge, child, interpreter, loopback, process, rootless, syscalls, usernet
 from runtime.bridge import Attached
 from runtime.errors import SandboxError, UnsupportedError, explain
 from runtime.netlink import Netlink
@@ -82,13 +81,9 @@ def _start(pool: Pool) -> bool:
     """Start a keeper; return whether it is ready."""
     reading, writing = os.pipe2(os.O_CLOEXEC)
     os.set_inheritable(writing, True)  # noqa: FBT003 - the only way to say it
-    base = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-    program = (
-        "import sys; sys.path.append(sys.argv[1]); "
-        "from runtime import commons; commons.main(int(sys.argv[2]), sys.argv[3])"
-    )
-    words = [sys.executable, "-I", "-S", "-c", program, base, str(writing), pool.directory]
-    pid = os.posix_spawn(sys.executable, words, {"PATH": os.defpath})
+    call = "commons.main(int(argv[0]), argv[1])"
+    words = interpreter.words(call, str(writing), pool.directory)
+    pid = os.posix_spawn(words[0], words, interpreter.environment())
     os.close(writing)
     answer = os.read(reading, 1)
     os.close(reading)

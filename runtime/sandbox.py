@@ -6,17 +6,18 @@ In: `SandboxSpec` values and descriptors. Out: `ExitStatus` values. For callers 
 
 import os
 import select
-import sys
 import time
 from types import TracebackType
 from typing import Self
 
-from runtime import host, plan, wire
+from runtime import host, interpreter, plan, wire
 from runtime.channel import Channel, Failed, Ready, Run, Signal, in_memory
 from runtime.errors import StateError
 from runtime.spec import BindFd, ExitStatus, MountedRoot, Overlay, SandboxSpec
 
 _KILL = 9
+
+_ENDED = "if it said nothing above, see with 'dmesg' whether the kernel killed it"
 
 
 class Step:
@@ -110,15 +111,9 @@ class Zygote:
         caller = os.pidfd_open(os.getpid())
         for fd in (theirs.fileno(), caller):
             os.set_inheritable(fd, True)  # noqa: FBT003 - the only way to say it
-        # This very package, whatever else is called runtime: never by the caller's sys.path.
-        base = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-        program = (
-            "import sys; sys.path.append(sys.argv[1]); "
-            "from runtime import zygote; zygote.main(int(sys.argv[2]), int(sys.argv[3]))"
-        )
-        numbers = [str(theirs.fileno()), str(caller)]
-        arguments = [sys.executable, "-I", "-S", "-c", program, base, *numbers]
-        pid = os.posix_spawn(sys.executable, arguments, {"PATH": os.defpath})
+        numbers = (str(theirs.fileno()), str(caller))
+        words = interpreter.words("zygote.main(*map(int, argv))", *numbers)
+        pid = os.posix_spawn(words[0], words, interpreter.environment())
         theirs.close()
         os.close(caller)
         return cls(ours, pid)
@@ -147,7 +142,7 @@ class Zygote:
             last = stdout if stderr is None else stderr
             fds = [theirs.fileno(), memory, first, stdout, last, *numbers]
             if not self._control.send(Run(numbers), [fd for fd in fds if fd is not None]):
-                raise StateError("the zygote has ended")
+                raise StateError("the helper that starts steps has ended", hint=_ENDED)
         finally:
             theirs.close()
             for fd in (null, memory, *used_up):

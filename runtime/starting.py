@@ -6,9 +6,8 @@ is a new, small process with nothing but this package in it.
 """
 
 import os
-import sys
 
-from runtime import monitor, syscalls, wire
+from runtime import interpreter, monitor, syscalls, wire
 from runtime.container import Task
 from runtime.control import Connection, Refused, Started
 from runtime.errors import SandboxError, StateError
@@ -47,18 +46,11 @@ def _execute(task: Task, first: Connection, lock: int) -> None:
     os.lseek(memory, 0, os.SEEK_SET)
     for fd in (first.fileno(), lock, *descriptors(task.spec)):
         os.set_inheritable(fd, True)  # noqa: FBT003 - the only way to say it
-    # This very package, whatever else is called runtime: never by the caller's sys.path.
-    base = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-    program = (
-        "import sys; sys.path.append(sys.argv[1]); "
-        "from runtime import monitor; monitor.main(*map(int, sys.argv[2:]))"
-    )
-    numbers = [str(memory), str(first.fileno()), str(lock)]
-    arguments = [sys.executable, "-I", "-S", "-c", program, base, *numbers]
+    numbers = (str(memory), str(first.fileno()), str(lock))
+    words = interpreter.words("monitor.main(*map(int, argv))", *numbers)
     kept = ("PYBUILD_TRACEBACK", "PYTHONPYCACHEPREFIX", "PYTHONDONTWRITEBYTECODE")
-    environment = {name: os.environ[name] for name in kept if name in os.environ}
     os.chdir("/")
-    os.execve(sys.executable, arguments, {"PATH": os.defpath, **environment})
+    os.execve(words[0], words, interpreter.environment(*kept))
 
 
 def running(connection: Connection) -> int:

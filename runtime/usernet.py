@@ -11,6 +11,7 @@ import os
 import select
 import sys
 
+from runtime import interpreter
 from runtime.values import NamedTuple
 
 _DIRECTORIES = ("/usr/bin", "/bin", "/usr/local/bin")
@@ -30,7 +31,7 @@ _KEEPER = """
 import os, select, sys
 exit_fd = int(sys.argv[1])
 os.set_inheritable(exit_fd, False)
-pid = os.posix_spawn(sys.argv[2], sys.argv[2:], os.environ, setsigdef=[13])
+pid = os.posix_spawn(sys.argv[2], sys.argv[2:], {"PATH": os.defpath}, setsigdef=[13])
 poll = select.poll()
 poll.register(exit_fd)
 poll.register(os.pidfd_open(pid), select.POLLIN)
@@ -83,7 +84,7 @@ def start(namespace: int) -> Helper:
     high = [fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 64) for fd in wanted]
     try:
         actions = [(os.POSIX_SPAWN_DUP2, fd, number) for number, fd in enumerate(high)]
-        environment = {"PATH": os.defpath}
+        environment = {"PATH": os.defpath} if slirp else interpreter.environment()
         pid = os.posix_spawn(path, arguments, environment, file_actions=actions)
     finally:
         for fd in (*high, ready_write, exit_read, null):
