@@ -14,7 +14,7 @@ from buildkit.archive.documents import image_manifest, parse_docker
 from buildkit.archive.members import Members, read_whole
 from buildkit.archive.take import LayerSource, Taker
 from buildkit.errors import ImageError
-from buildkit.exporter.attestation_manifests import entries_of
+from buildkit.exporter.attestation_manifests import entries_of, is_about
 from buildkit.exporter.workers import in_parallel
 from buildkit.oci.config import ImageConfig
 from buildkit.oci.descriptor import Descriptor
@@ -36,8 +36,8 @@ _DEPTH = 4
 class Loaded(NamedTuple):
     """An image whose layers are in the store: config blob, names found, original manifest.
 
-    Of an index with several images, `index` is its blob and `parts` are they; the rest is of the
-    one for this machine, or else of the first.
+    Of an index that comes in whole, `index_blob` is its blob and `parts` are its images; the rest
+    is of the one for this machine, or else of the first.
     """
 
     config: ImageConfig
@@ -49,10 +49,24 @@ class Loaded(NamedTuple):
     parts: "tuple[Loaded, ...]" = ()
 
 
-def load(members: Members, taker: Taker) -> tuple[Loaded, ...]:
-    """Take every image there is. Raises ImageError when there is none, or one is not whole."""
+def load(members: Members, taker: Taker, platform: Platform | None = None) -> tuple[Loaded, ...]:
+    """Take every image there is; `platform`: of each index the one for it, and no other image.
+
+    Raises ImageError when there is none, or one is not whole or for another platform.
+    """
+    if platform is not None:
+        return tuple(_for(one, platform) for one in _loaded(members, taker, platform))
+    return _loaded(members, taker, platform)
+
+
+def _loaded(members: Members, taker: Taker, platform: Platform | None) -> tuple[Loaded, ...]:
     if members.has("index.json") and members.has("oci-layout"):
         found = _top(members)
+        if found and platform is not None:
+            return _merged(
+                _oci(members, entry, taker, platform)._replace(names=_names(entry))
+                for entry in found
+            )
         if found:
             return _merged(_every(members, entry, taker) for entry in found)
     if members.has("manifest.json"):
@@ -67,6 +81,12 @@ def load(members: Members, taker: Taker) -> tuple[Loaded, ...]:
         f"{members.name} holds no image: {what}",
         hint="what 'pybuild save', 'docker save' and 'skopeo copy' write can be loaded",
     )
+
+
+def _for(image: Loaded, platform: Platform) -> Loaded:
+    if image.config.platform not in platform.choices():
+        raise ImageError(f"image {image.digest} is for {image.config.platform}, not for {platform}")
+    return image
 
 
 def take_one(members: Members, wanted: str, platform: Platform, taker: Taker) -> Loaded:
@@ -105,10 +125,10 @@ def _every(members: Members, entry: Descriptor, taker: Taker) -> Loaded:
     index = Index.parse(data, f"index {entry.digest}")
     here = [one for one in index.manifests if _is_here(members, one)]
     is_nested = any(one.media_type in INDEXES for one in index.manifests)
-    if len(here) == 1 and not is_nested:
+    if len(here) == 1 and not is_nested and not _said(members, index, here[0]):
         # Whatever it is for, like an image without an index: it is the one that was saved.
         return _oci(members, here[0], taker)._replace(names=_names(entry))
-    if len(here) < 2:
+    if not here or (len(here) == 1 and is_nested):
         return _oci(members, entry, taker)
     parts = tuple(_oci(members, one, taker)._replace(names=()) for one in here)
     _keep_attestations(members, index, taker)
@@ -119,15 +139,31 @@ def _every(members: Members, entry: Descriptor, taker: Taker) -> Loaded:
 
 def _keep_attestations(members: Members, index: Index, taker: Taker) -> None:
     """Keep those entries that are about images, with all they name, if that is in the archive."""
-    for entry in entries_of(index):
-        if not members.has(_part(entry.digest)):
-            continue
-        data = _document(members, entry)
-        named = named_in(data, entry)
-        if all(members.has(_part(one.digest)) for one in named):
-            for one in named:
-                taker.keep_part(members, _part(one.digest), one)
-            taker.keep(data)
+    for data, named in _attestations(members, entries_of(index)):
+        for one in named:
+            taker.keep_part(members, _part(one.digest), one)
+        taker.keep(data)
+
+
+def _said(members: Members, index: Index, image: Descriptor) -> bool:
+    """Say whether the archive has an attestation of `index` about `image`, which is kept with it.
+
+    It is about that very manifest, so it stays with the index, as docker keeps it.
+    """
+    about = [entry for entry in entries_of(index) if is_about(entry, [image.digest])]
+    return any(True for _ in _attestations(members, about))
+
+
+def _attestations(
+    members: Members, entries: Sequence[Descriptor]
+) -> Iterator[tuple[bytes, tuple[Descriptor, ...]]]:
+    """Yield the manifests of attestations, with what they name, that are whole in the archive."""
+    for entry in entries:
+        if members.has(_part(entry.digest)):
+            data = _document(members, entry)
+            named = named_in(data, entry)
+            if all(members.has(_part(one.digest)) for one in named):
+                yield data, named
 
 
 def _is_here(members: Members, entry: Descriptor) -> bool:

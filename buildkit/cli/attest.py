@@ -22,6 +22,9 @@ from buildkit.cli.interrupts import cancelling
 from buildkit.cli.listing import print_json, print_table
 from buildkit.cli.options import open_root
 from buildkit.errors import ImageError
+from buildkit.exporter.attestation_manifests import stored_in
+from buildkit.oci.digest import Digest
+from buildkit.oci.index import ABOUT, Index
 from buildkit.progress.cancel import Cancel
 from buildkit.registry.client import Registry
 from buildkit.registry.statements import statements_of
@@ -91,7 +94,27 @@ def _local(args: argparse.Namespace) -> list[_Found]:
             data = worker.blobs.read(one.statement, MAX_STATEMENT)
             statement = parsed(data, f"blob {one.statement}")
             found.append(_Found(one.statement, images[one.image], len(data), statement))
-        return found
+        known = {(one.platform, one.statement["predicateType"]) for one in found}
+        within = _within(worker, image) if worker.images.is_index(image) else ()
+        return found + [
+            one for one in within if (one.platform, one.statement["predicateType"]) not in known
+        ]
+
+
+def _within(worker: Worker, digest: Digest) -> list[_Found]:
+    """Return what an index of the store says itself of its images, as Moby BuildKit has it do."""
+    index = Index.parse(worker.blobs.read(digest), f"index {digest}")
+    platforms = {str(one.digest): str(one.platform or "") for one in index.manifests}
+    found = []
+    for one in stored_in(worker.blobs, index):
+        subject = dict(one.entry.annotations).get(ABOUT, "")
+        for blob in one.blobs:
+            if blob.media_type == IN_TOTO:
+                data = worker.blobs.read(blob.digest, MAX_STATEMENT)
+                statement = parsed(data, f"blob {blob.digest}")
+                platform = platforms.get(subject, "")
+                found.append(_Found(blob.digest, platform, len(data), statement))
+    return found
 
 
 def _remote(args: argparse.Namespace, cancel: Cancel) -> list[_Found]:

@@ -3,6 +3,7 @@
 import argparse
 import sys
 
+from buildkit.cli.inspect import image_platform_of
 from buildkit.cli.interrupts import cancellable
 from buildkit.cli.options import open_root
 from buildkit.images import ImageStore
@@ -12,6 +13,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     add = parser.add_argument
     add("-i", "--input", default="-", metavar="FILE", help="archive or layout (standard input)")
+    add("--platform", default="", metavar="OS/ARCH", help="of an index this image alone (all)")
     add("-q", "--quiet", action="store_true", help="print nothing")
 
 
@@ -33,7 +35,7 @@ def command(args: argparse.Namespace) -> int:
         taker = Taker(snapshots, blobs, Forms(root, snapshots, blobs))
         store = ImageStore(root)
         with open_members(args.input, root) as members:
-            images = load(members, taker)
+            images = load(members, taker, image_platform_of(args.platform))
             parts = [part for image in images for part in image.parts]
             came = tuple(statements_in(members, [*images, *parts]))
         lines = []

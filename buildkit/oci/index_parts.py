@@ -47,11 +47,13 @@ def parts_of(index: Digest, read: Read) -> tuple[Part, ...]:
 def chosen(
     parts: Iterable[Part], platform: Platform | None, what: str, *, strict: bool = True
 ) -> Part:
-    """Return the part for `platform`, None for this machine's. Raises ImageError.
+    """Return the part for `platform`, None for this machine's or the only one. Raises ImageError.
 
     `strict` False: the first one where there is none for it.
     """
     here = tuple(parts)
+    if platform is None and len(here) == 1:
+        return here[0]  # like an image that is in no index
     wanted = platform or Platform.host()
     entry = Index(tuple(part.entry for part in here)).choose(wanted)
     for part in here:

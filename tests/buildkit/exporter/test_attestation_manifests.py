@@ -10,15 +10,17 @@ import pytest
 from buildkit.archive.load import load
 from buildkit.archive.members import open_members
 from buildkit.archive.take import Taker
+from buildkit.errors import ImageError
 from buildkit.exporter.combine import Combiner, combined
 from buildkit.exporter.index import stored_index
 from buildkit.exporter.layout import open_layout
-from buildkit.exporter.oci import write_oci
+from buildkit.exporter.oci import NamedIndex, write_oci
 from buildkit.exporter.registry_index import push_index
 from buildkit.gc import Policy, prune
 from buildkit.oci.digest import Digest
 from buildkit.oci.index import Index
 from buildkit.oci.media_types import INDEX
+from buildkit.oci.platforms import Platform
 from buildkit.oci.reference import Reference
 from buildkit.progress.cancel import Cancel
 from buildkit.progress.events import Event, Warned
@@ -150,6 +152,35 @@ def test_they_are_saved_and_loaded_with_the_index(
         other.images.add(part.data, manifest=part.manifest)
     assert other.images.add_index(image.index_blob, image.names) == server.index
     assert pushed(other, client, server.index).manifests["app", "2"][1] == server.data
+
+
+def saved(stock: Stock, index: NamedIndex, path: Path) -> bytes:
+    """Write an archive of an index; return it."""
+    with open_layout(str(path), as_tar=True) as layout:
+        write_oci(layout, (), stock.forms, stock.blobs, GZIP, indexes=(index,))
+    return path.read_bytes()
+
+
+def test_an_index_of_one_image_and_what_is_said_of_it_stays_one(
+    stock: Stock, other: Stock, client: Registry, server: There, tmp_path: Path
+) -> None:
+    names = (Reference.parse("app:1"),)
+    (_, arm) = Combiner(stock, client, lambda _: None).sources(str(server.reference))
+    archive = saved(stock, combined([arm], names, ()), tmp_path / "a.tar")
+    with open_members(str(tmp_path / "a.tar"), other.root) as members:
+        taker = Taker(other.snapshots, other.blobs, other.forms)
+        (image,) = load(members, taker)
+        (alone,) = load(members, taker, Platform.parse("linux/arm64"))
+        with pytest.raises(ImageError, match="no image for linux/amd64"):
+            load(members, taker, Platform.parse("linux/amd64"))
+    assert (alone.digest, alone.names, alone.parts) == (image.digest, names, ())
+    other.images.add(image.data, manifest=image.manifest)
+    digest = other.images.add_index(image.index_blob, image.names)
+    # Like an image in no index it is taken whatever machine this is.
+    assert other.images.find("app:1").config_digest == image.digest
+    prune(other.root, Policy(steps="all"))
+    index = stored_index(digest, names, other.images, other.blobs, other.forms, GZIP)
+    assert saved(other, index, tmp_path / "b.tar") == archive
 
 
 def test_an_index_that_is_put_together_has_those_of_its_images(
