@@ -46,6 +46,18 @@ def resolve(root_fd: int, path: str | bytes) -> str:
     return "/" + "/".join(os.fsdecode(name) for name in names)
 
 
+def trace(root_fd: int, path: str | bytes) -> tuple[str, frozenset[bytes]]:
+    """Return what `resolve` does, and all that it depends on: each name that was looked for.
+
+    The names are canonical paths from the root on, without a leading slash.
+    """
+    looked: set[bytes] = set()
+    fds, names = _walk(root_fd, os.fsencode(path), follow=True, looked=looked)
+    for fd in fds:
+        os.close(fd)
+    return "/" + "/".join(os.fsdecode(name) for name in names), frozenset(looked)
+
+
 def _open_walking(root_fd: int, path: bytes, flags: int, mode: int) -> int:
     """Open without openat2: resolve to directories pinned one by one, then the last name."""
     fds, names = _walk(root_fd, path, follow=not flags & os.O_NOFOLLOW)
@@ -65,11 +77,13 @@ def _open_walking(root_fd: int, path: bytes, flags: int, mode: int) -> int:
             os.close(fd)
 
 
-def _walk(root_fd: int, path: bytes, *, follow: bool) -> tuple[list[int], list[bytes]]:
+def _walk(
+    root_fd: int, path: bytes, *, follow: bool, looked: set[bytes] | None = None
+) -> tuple[list[int], list[bytes]]:
     """Follow `path`; return open directories below the root, and the canonical names.
 
     `fds[i]` is the directory named by `names[:i + 1]`; there are fewer descriptors than names
-    where the path ends in something else than directories.
+    where the path ends in something else than directories. `looked` gets each name looked for.
     """
     fds: list[int] = []
     names: list[bytes] = []
@@ -81,6 +95,8 @@ def _walk(root_fd: int, path: bytes, *, follow: bool) -> tuple[list[int], list[b
             if name == b"..":
                 _leave(fds, names)
                 continue
+            if looked is not None:
+                looked.add(b"/".join([*names, name]))
             target = _enter(root_fd, fds, names, name, link=follow or bool(todo))
             if target is None:
                 continue

@@ -22,6 +22,7 @@ from buildkit.ops.earlier import WORTHWHILE, EarlierLayer, last_result
 from buildkit.ops.execute import Setting, execute
 from buildkit.ops.grants import Grants
 from buildkit.ops.leaks import LeakWatch, values_of
+from buildkit.ops.lookups import of_copy, of_mkdir, view_for
 from buildkit.ops.mkdir import make_directory
 from buildkit.ops.origins import Origins
 from buildkit.ops.plan_reading import PlanReading
@@ -86,7 +87,10 @@ class Performer:
             views = self._stores.snapshots
             # A linked copy may stand on layers that are elsewhere: they are needed for names alone.
             seen = None if op.link and not op.chown else parent
-            view = None if seen is None else stack.enter_context(views.view(seen))
+            view = None
+            if seen is not None:
+                lookups = of_copy(op, selection)
+                view = stack.enter_context(view_for(views, seen, lookups))
             active = self._prepared(stack, below)
             on = None if below is None else view
             planned = self._plan(op, selection, trees, on, active, owner_view=view)
@@ -170,7 +174,9 @@ class Performer:
         """Return what WORKDIR gives. Raises StepError, StoreError."""
         with ExitStack() as stack:
             views = self._stores.snapshots
-            view = None if parent is None else stack.enter_context(views.view(parent))
+            view = None
+            if parent is not None:
+                view = stack.enter_context(view_for(views, parent, of_mkdir(op)))
             active = self._prepared(stack, parent)
             make_directory(op, view, active.upper)
             return _outcome(self._commit(active, parent), parent)

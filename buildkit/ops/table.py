@@ -244,7 +244,9 @@ class BuildOps:
         if parent is None:
             owner = find_owner(op.chown, None)
         else:
-            with self._stores.snapshots.view(parent) as view:
+            from buildkit.ops.lookups import of_owner, view_for  # few copies have such names
+
+            with view_for(self._stores.snapshots, parent, of_owner(op.chown)) as view:
                 owner = find_owner(op.chown, view)
         return f"{owner.uid}:{owner.gid}"
 

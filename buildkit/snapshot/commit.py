@@ -6,7 +6,7 @@ is an earlier layer but for its times (decision 1 of the architecture: early cut
 """
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from buildkit.errors import StoreError
 from buildkit.oci.digest import Digest, Fingerprint
@@ -68,15 +68,21 @@ def pack_upper(
 
 
 def is_layer(
-    upper_fd: int, earlier_fd: int, earlier: Digest, meant: Meant | None, *, with_root: bool
+    upper_fd: int,
+    times: Iterable[tuple[bytes, int]],
+    earlier: Digest,
+    meant: Meant | None,
+    *,
+    with_root: bool,
 ) -> bool:
-    """Say whether a settled upper, with the times of the layer in `earlier_fd`, is that layer.
+    """Say whether a settled upper, with the `times` of the layer `earlier`, is that layer.
 
-    The fingerprints have been found equal; here sha256 decides, and times that are `meant`.
+    `times` by path, in ns, the root's first. The fingerprints have been found equal; here sha256
+    decides, and times that are `meant`.
     """
     with HashingSink() as hashing:
         try:
-            pack_directory(upper_fd, hashing, with_root=with_root, times=earlier_fd, meant=meant)
+            pack_directory(upper_fd, hashing, with_root=with_root, times=times, meant=meant)
         except StoreError:
             # Other names: the fingerprints were equal by accident. Or times that count.
             return False

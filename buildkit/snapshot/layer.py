@@ -9,7 +9,7 @@ all that the tar needs to know.
 
 import os
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TypeAlias
 
 from buildkit.content.streams import Sink
@@ -17,7 +17,7 @@ from buildkit.errors import StoreError
 from buildkit.snapshot.marks import is_opaque, seen_in
 from buildkit.snapshot.tarheader import END, header, marker, padding
 from buildkit.tree.entry import Entry, text
-from buildkit.tree.walk import outline, walk
+from buildkit.tree.walk import walk
 
 WHITEOUT = b".wh."
 OPAQUE = b".wh..wh..opq"
@@ -132,26 +132,26 @@ def pack_directory(
     sink: Sink,
     *,
     with_root: bool,
-    times: int | None = None,
+    times: Iterable[tuple[bytes, int]] | None = None,
     meant: Meant | None = None,
     owned: Owned | None = None,
 ) -> LayerWriter:
     """Write the tar of the layer in `root_fd`, return the finished writer.
 
-    `with_root`: the root's own attributes are part of the layer. `times`: the directory of
-    another layer with the same names, whose times are written instead; those that are `meant` have
-    to be the same there. `owned`: see `LayerWriter`. Raises StoreError when names or such times
-    differ.
+    `with_root`: the root's own attributes are part of the layer. `times`: paths and times (ns) of
+    another layer with the same names, first the root's, which are written instead; those that are
+    `meant` have to be the same there. `owned`: see `LayerWriter`. Raises StoreError when names or
+    such times differ.
     """
     writer = LayerWriter(sink, owned=owned)
-    others = None if times is None else outline(times, seen_in(times))
+    others = None if times is None else iter(times)
     for entry, fd in walk(root_fd, seen=seen_in(root_fd)):
         mtime_ns = None
         if others is not None:
             other = next(others, None)
-            if other is None or other[0].path != entry.path:
+            if other is None or other[0] != entry.path:
                 raise StoreError(f"/{text(entry.path)} is not in the layer to compare with")
-            mtime_ns = other[0].mtime_ns
+            mtime_ns = other[1]
             same = mtime_ns // _SECOND == entry.mtime_ns // _SECOND
             if meant is not None and not same and entry.path and meant(entry.mtime_ns):
                 raise StoreError(f"/{text(entry.path)} has another time in the other layer")

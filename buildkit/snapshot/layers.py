@@ -79,6 +79,13 @@ class Layers:
                     self._trees.add(diff_id)
         return f"{directory}/{TREE}"
 
+    def lacks_tree(self, diff_id: Digest) -> bool:
+        """Say whether `fs` would have to make the tree of the layer, which is here, first."""
+        if diff_id in self._trees:
+            return False
+        directory = self.directory(diff_id)
+        return is_in_pieces(directory) and not has_tree(directory, self._root.boot_id)
+
     def has(self, diff_ids: Iterable[Digest]) -> bool:
         """Mark the layers as in use, then say whether all are here and to be trusted."""
         new = set(diff_ids) - self._found

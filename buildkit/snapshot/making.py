@@ -8,6 +8,7 @@ import contextlib
 import os
 import time
 from collections.abc import Iterator
+from itertools import chain
 
 from buildkit.content.streams import Reader, Sink
 from buildkit.errors import ImageError, StoreError
@@ -20,6 +21,7 @@ from buildkit.snapshot.layer import Meant, meant_times, pack_directory, pack_wit
 from buildkit.snapshot.layers import LayerRecord, Layers, is_in_pieces, make_sign
 from buildkit.snapshot.layout import PIECES
 from buildkit.snapshot.listing import listing
+from buildkit.snapshot.marks import seen_in
 from buildkit.snapshot.piece_writer import NewItems, digest_with_times, write_pieces
 from buildkit.snapshot.pieces import Index, pack_pieces, read_index
 from buildkit.snapshot.snapshot import Active, Change, ChangeKind, Committed, Snapshot
@@ -249,8 +251,21 @@ class Maker:
             return False
         if earlier == packed.diff_id:
             return True
+        try:
+            index = self._index(earlier)
+        except StoreError:
+            # As above.
+            return False
+        if index is not None:
+            # Its items do not tell of the root.
+            times = ((one.path, one.mtime_ns) for one in index.all())
+            root = [(b"", 0)]
+            return not with_root and is_layer(
+                upper_fd, chain(root, times), earlier, meant, with_root=False
+            )
         with self._stacks.opened(earlier) as fd:
-            return is_layer(upper_fd, fd, earlier, meant, with_root=with_root)
+            found = ((one.path, one.mtime_ns) for one, _ in outline(fd, seen_in(fd)))
+            return is_layer(upper_fd, found, earlier, meant, with_root=with_root)
 
     @contextlib.contextmanager
     def _below(self, upper_fd: int, parent: Snapshot | None) -> Iterator[int | None]:
@@ -258,7 +273,13 @@ class Maker:
         if parent is None or not os.listdir(upper_fd):
             yield None
             return
-        with self._stacks.view(parent) as fd:
+        if self._stacks.is_whole(parent):
+            view = self._stacks.view(parent)
+        else:
+            # Only what has a name in the upper is looked up.
+            named = frozenset(entry.path for entry, _ in outline(upper_fd))
+            view = self._stacks.partial_view(parent, named)
+        with view as fd:
             yield fd
 
     def _store_seed(self) -> int:

@@ -7,7 +7,7 @@ change: `diff.py`.
 """
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
@@ -60,6 +60,16 @@ class OverlayStore:
     def view(self, snapshot: Snapshot) -> AbstractContextManager[int]:
         """See `SnapshotStore`."""
         return self._stacks.view(snapshot)
+
+    def is_whole(self, snapshot: Snapshot) -> bool:
+        """See `SnapshotStore`."""
+        return self._stacks.is_whole(snapshot)
+
+    def partial_view(
+        self, snapshot: Snapshot, paths: Collection[bytes]
+    ) -> AbstractContextManager[int]:
+        """See `SnapshotStore`."""
+        return self._stacks.partial_view(snapshot, paths)
 
     @property
     def copies(self) -> bool:

@@ -7,8 +7,9 @@ is not there. For these the stack holds a tree made for this very parent (`adapt
 
 import contextlib
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING
 
 from buildkit.errors import StoreError
 from buildkit.oci.digest import Digest
@@ -20,6 +21,9 @@ from buildkit.snapshot.source import LayerSource
 from buildkit.snapshot.views import Views
 from buildkit.state.locks import exclusive
 from buildkit.state.root import StateRoot
+
+if TYPE_CHECKING:
+    from buildkit.snapshot.partial_views import PartialViews
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -35,6 +39,7 @@ class Stacks:
         self._layers = layers
         self._source = source
         self._views = Views(self.lowers)
+        self._partial: PartialViews | None = None
         self._roots: dict[Digest, rootdir.RootAttributes] = {}
 
     def close(self) -> None:
@@ -76,11 +81,15 @@ class Stacks:
 
     def lowers(self, snapshot: Snapshot) -> tuple[str, ...]:
         """Return the directories to stack, top-most first."""
+        return self._stacked(snapshot, self._layers.fs)
+
+    def _stacked(self, snapshot: Snapshot, tree: Callable[[Digest], str]) -> tuple[str, ...]:
+        """Return the same, with `tree` in place of a layer's own."""
         self.need(snapshot.diff_ids)
         lowers = []
         for depth in range(len(snapshot.diff_ids), 0, -1):
             diff_id = snapshot.diff_ids[depth - 1]
-            lowers.append(self._tree_on(diff_id, snapshot.diff_ids[: depth - 1]))
+            lowers.append(self._tree_on(diff_id, snapshot.diff_ids[: depth - 1], tree))
             if self._layers.has_sign(diff_id, "hides"):
                 # overlayfs takes no opaque mark on the root of a layer.
                 break
@@ -90,6 +99,24 @@ class Stacks:
     def view(self, snapshot: Snapshot) -> AbstractContextManager[int]:
         """Give a descriptor of the merged tree (O_PATH, read-only)."""
         return self._views.view(snapshot)
+
+    def is_whole(self, snapshot: Snapshot) -> bool:
+        """Say whether all the layers have their trees."""
+        self.need(snapshot.diff_ids)
+        return not any(map(self._layers.lacks_tree, snapshot.diff_ids))
+
+    def partial_view(
+        self, snapshot: Snapshot, paths: Collection[bytes]
+    ) -> AbstractContextManager[int]:
+        """Give a descriptor of a part of the merged tree; see `SnapshotStore`."""
+        if self.is_whole(snapshot):
+            return self.view(snapshot)
+        if self._partial is None:
+            # For what stands on a large COPY only.
+            from buildkit.snapshot.partial_views import PartialViews
+
+            self._partial = PartialViews(self._root, self._layers, self._stacked)
+        return self._partial.view(snapshot, paths)
 
     def root_of(self, snapshot: Snapshot | None) -> rootdir.RootAttributes:
         """Return the attributes of a snapshot's root: of the top-most layer that has them."""
@@ -108,12 +135,14 @@ class Stacks:
         self._roots[snapshot.chain] = attributes
         return attributes
 
-    def _tree_on(self, diff_id: Digest, below: Sequence[Digest]) -> str:
+    def _tree_on(
+        self, diff_id: Digest, below: Sequence[Digest], tree: Callable[[Digest], str]
+    ) -> str:
         """Return the tree of a layer as it is on the layers `below`."""
         deletes = self._layers.paths(diff_id, "deletes")
         implied = self._layers.paths(diff_id, "implied") if below else ()
         if not deletes and not implied:
-            return self._layers.fs(diff_id)
+            return tree(diff_id)
         parent = Snapshot.of(below)
         own = self._layers.directory(diff_id)
         target = f"{own}/on/{parent.chain.hex if parent else 'nothing'}"

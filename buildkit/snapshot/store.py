@@ -7,7 +7,7 @@ the whole layer or nothing that later calls take for one. Errors are `StoreError
 express).
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
@@ -48,6 +48,21 @@ class SnapshotStore(Protocol):
 
     def view(self, snapshot: Snapshot) -> AbstractContextManager[int]:
         """Give a descriptor of the merged tree, read-only, for use as `dir_fd`. Not for close."""
+        ...
+
+    def is_whole(self, snapshot: Snapshot) -> bool:
+        """Say whether `view` has all the trees it needs; else a `partial_view` costs less."""
+        ...
+
+    def partial_view(
+        self, snapshot: Snapshot, paths: Collection[bytes]
+    ) -> AbstractContextManager[int]:
+        """Give the same, but sure to be right only where `paths` lead; all else may be missing.
+
+        `paths` are relative to the root, without links, `.` and `..`. Each of them and of the
+        directories above it is there as in the merged tree, or is not there as it is not there.
+        What a directory lists is no part of that.
+        """
         ...
 
     @property

@@ -1,14 +1,15 @@
-"""The tree of a layer that is kept as its tar: made when somebody needs it.
+"""The tree of a layer that is kept as its tar: made when somebody needs it, all of it or a part.
 
 In: the directory of the layer. Out: its `fs`, as a copy into an upper directory would have made
-it, times to the nanosecond. The tar is hashed while it is read, so that a damaged one gives an
+it, times to the nanosecond. What is read of the tar is hashed, so that a damaged one gives an
 error and no tree.
 """
 
+import hashlib
 import os
 import stat
-from collections.abc import Iterator
-from itertools import count
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TypeAlias
 
 from buildkit.errors import StoreError
 from buildkit.oci.digest import Digest
@@ -22,6 +23,9 @@ from runtime import owners
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
+_Contents: TypeAlias = Callable[[int], Iterable[bytes | memoryview]]
+"""Gives the content of the regular file with that number."""
+
 
 def make_tree(directory: str, diff_id: Digest, target: str) -> None:
     """Make `target`, the tree of the layer `diff_id` in `directory`.
@@ -34,15 +38,52 @@ def make_tree(directory: str, diff_id: Digest, target: str) -> None:
     fd = os.open(target, _DIRECTORY)
     try:
         with Pieces(f"{directory}/{PIECES}", index.extents) as pieces, _Stream(pieces) as stream:
+
+            def contents(number: int) -> Iterator[memoryview]:
+                start = index.content(number)
+                return stream.take(start, start + index.item(number).size)
+
             with Descent(fd) as way:
-                _Growing(index, stream, way, fd).run()
+                _Growing(index, contents, way, fd).run(range(len(index.items)))
             if stream.digest() != diff_id:
-                raise StoreError(
-                    f"layer {diff_id} is damaged",
-                    hint="pybuild fsck --repair drops it, then build again",
-                )
+                raise _damaged(diff_id)
     finally:
         os.close(fd)
+
+
+def make_part(
+    directory: str, diff_id: Digest, index: Index, numbers: Sequence[int], target: str
+) -> None:
+    """Make `target`, a tree of some of the items of the layer `diff_id` in `directory`.
+
+    `numbers` of the items in ascending order; with each those of the directories above it, and of
+    the file of which it is a hard link. What is there after an error is the caller's to remove.
+    Raises StoreError, OSError.
+    """
+    os.mkdir(target, 0o700)
+    rootdir.write(target, index.root_attributes())
+    fd = os.open(target, _DIRECTORY)
+    try:
+        with Pieces(f"{directory}/{PIECES}", index.extents) as pieces, Descent(fd) as way:
+
+            def contents(number: int) -> Iterator[bytes]:
+                start, item = index.content(number), index.item(number)
+                found = hashlib.sha256()
+                for block in pieces.blocks(start, start + item.size):
+                    found.update(block)
+                    yield block
+                if found.hexdigest() != item.content:
+                    raise _damaged(diff_id)
+
+            _Growing(index, contents, way, fd).run(numbers)
+    finally:
+        os.close(fd)
+
+
+def _damaged(diff_id: Digest) -> StoreError:
+    return StoreError(
+        f"layer {diff_id} is damaged", hint="pybuild fsck --repair drops it, then build again"
+    )
 
 
 class _Stream:
@@ -84,19 +125,19 @@ class _Stream:
 
 
 class _Growing:
-    """One `make_tree`."""
+    """One tree."""
 
-    def __init__(self, index: Index, stream: _Stream, way: Descent, root_fd: int) -> None:
+    def __init__(self, index: Index, contents: _Contents, way: Descent, root_fd: int) -> None:
         self._index = index
-        self._stream = stream
+        self._contents = contents
         self._way = way
         self._root_fd = root_fd
         self._open: list[Item] = []
         """The directories that the way leads through."""
 
-    def run(self) -> None:
-        for number, fields in zip(count(), self._index.items, strict=False):
-            item = Item._make(fields)
+    def run(self, numbers: Iterable[int]) -> None:
+        for number in numbers:
+            item = self._index.item(number)
             while self._open and not item.path.startswith(self._open[-1].path + b"/"):
                 self._leave()
             name = item.path.rpartition(b"/")[2]
@@ -128,9 +169,8 @@ class _Growing:
     def _file(self, number: int, item: Item, name: bytes) -> None:
         fd = os.open(name, _NEW_FILE, item.mode & 0o777, dir_fd=self._way.fd)
         try:
-            start = self._index.content(number)
-            for part in self._stream.take(start, start + item.size):
-                left = part
+            for part in self._contents(number):
+                left = memoryview(part)
                 while left:
                     left = left[os.write(fd, left) :]
             _complete(fd, item)

@@ -53,6 +53,32 @@ def test_a_large_copy_gives_the_same_for_everybody(
     assert made[0] == made[1] == made[2]
 
 
+def test_steps_that_write_no_more_than_they_look_at_need_no_files_of_it(
+    as_root: Caller, as_rootless: Caller, as_single: Caller
+) -> None:
+    large = "FROM busybox AS large\nCOPY --chown=5:6 src /src\n"
+    behind = (
+        "FROM large\nWORKDIR /way/x\nCOPY more /src/d/\nCOPY --chown=root more/1 /src/way/8\n"
+        "COPY --chmod=600 more /new/\nCOPY --link more /src/tool/\n"
+    )
+    tree = (*TREE, "link src/way -> ../src/d", "file more/1 text=y", "link more/l -> 1")
+    made = []
+    for caller in (as_root, as_rootless, as_single):
+        context = caller.context(large, *tree)
+        whole, partial = caller.fresh(FIXED), caller.fresh(FIXED)
+        whole.build(context).ok()
+        assert whole.run("test", "cat", "/src/d/8").output == "x8"
+        caller.write(context / "Dockerfile", large + behind)
+        for program in (whole, partial):
+            program.build(context).ok()
+            made.append(layers_of(program))
+        assert trees_of(partial, made[-1][1]) == {"tar"}
+        assert not list((partial.root / "tmp").iterdir())
+        partial("fsck", "--full").ok()
+        assert partial.run("test", "cat", "/src/d/1", "/src/d/8", "/src/d/9").output == "yyx9"
+    assert all(layers == made[0] for layers in made)
+
+
 def test_a_layer_stays_whole_when_the_one_it_shares_with_goes(as_root: Caller) -> None:
     program = as_root.fresh(FIXED)
     context = as_root.context(DOCKERFILE, *TREE)

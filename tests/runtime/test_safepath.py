@@ -139,3 +139,22 @@ def test_no_descriptor_leaks(root: int, opener: Opener) -> None:
             pass
         safepath.resolve(root, path) if path != b"loop" else None
     assert len(os.listdir("/proc/self/fd")) == before
+
+
+@pytest.mark.parametrize(
+    ("path", "found", "looked"),
+    [
+        ("/", "/", ""),
+        ("a/b/c", "/a/b/c", "a a/b a/b/c"),
+        ("no/x/y", "/no/x/y", "no no/x no/x/y"),
+        ("a/../outside", "/outside", "a outside"),
+        ("absolute/x", "/outside/x", "absolute outside outside/x"),
+        ("dangling", "/a/new/name", "dangling a a/new a/new/name"),
+        ("chain", "/a/file", "chain a a/to a/b a/b/up a/file"),
+    ],
+)
+def test_a_trace_tells_what_a_path_depends_on(
+    root: int, path: str, found: str, looked: str
+) -> None:
+    assert safepath.trace(root, path) == (found, frozenset(looked.encode().split()))
+    assert safepath.resolve(root, path) == found

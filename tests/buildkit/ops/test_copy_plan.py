@@ -510,6 +510,28 @@ def test_no_copy_equals_a_layer_that_is_damaged(
         assert not again.reused
 
 
+@pytest.mark.parametrize("damaged", [False, True])
+def test_what_a_step_has_written_may_be_a_layer_kept_as_its_tar(
+    damaged: bool, tmp_path: Path, stores: tuple[Stores, Stores]
+) -> None:
+    op, _ = parse_copy("COPY . /in", [])
+    lines = [f"file f text=written-{damaged} mtime=5"]
+    with ExitStack() as stack:
+        on = scene(stack, tmp_path, stores, {"context": lines})
+        earlier = planned(on.planned, op, on.trees, None, LATER)
+        assert earlier is not None
+        index = Path(Layers(on.planned.root).directory(earlier.diff_id)) / PIECES / "index"
+        if damaged:
+            index.write_bytes(index.read_bytes()[:-1])
+        views = on.planned.snapshots
+        active = views.prepare(None)
+        make_tree(Path(active.upper), *(line.replace("file f", "file in/f") for line in lines))
+        known = [(earlier.diff_id, "2020-01-01T00:00:00Z")]
+        again = views.commit(active, candidates=lambda _: known)
+        assert again.reused != damaged
+        assert not (index.parents[1] / "fs").exists()
+
+
 def test_holes_are_left_to_who_keeps_them(tmp_path: Path, stores: tuple[Stores, Stores]) -> None:
     op, _ = parse_copy("COPY . /in", [])
     with ExitStack() as stack:
