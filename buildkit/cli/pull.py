@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, get_args
 from buildkit.archive.remote import PullPolicy, obtain
 from buildkit.cli.interrupts import cancelling
 from buildkit.cli.options import open_root
+from buildkit.cli.pulling import pull_policy
 from buildkit.errors import UsageError
 from buildkit.oci.digest import Digest
 from buildkit.oci.reference import Reference
@@ -32,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--platform", default="", metavar="OS/ARCH|all", help="of the image (this machine's)")
     add("--all-platforms", action="store_true", help="all images of an index, under one name")
     add("--attestations", action="store_true", help="keep the SBOM and the provenance as well")
-    add("--policy", default="always", choices=get_args(PullPolicy), help="when to ask (always)")
+    add("--policy", default="always", metavar="|".join(get_args(PullPolicy)), help="when to ask")
     add("-q", "--quiet", action="store_true", help="print the ID and nothing else")
     add("--progress", default="", choices=("", *MODES), metavar="|".join(MODES))
     add_access(parser)
@@ -44,9 +45,10 @@ def command(args: argparse.Namespace) -> int:
     from buildkit.cli.access import access_of, platform_of, references_of
 
     whole = args.all_platforms or args.platform == "all"
-    if whole and (args.platform not in ("", "all") or args.policy != "always"):
-        raise UsageError("all platforms go with neither one of them nor --policy")
-    if args.attestations and args.policy == "never":
+    if whole and args.platform not in ("", "all"):
+        raise UsageError("all platforms go without one of them")
+    policy = pull_policy(args.policy, "--policy")
+    if args.attestations and policy == "never":
         raise UsageError("--attestations are at a registry, which --policy=never does not ask")
     references = references_of(args.image)
     platform = platform_of("" if whole else args.platform)
@@ -61,10 +63,10 @@ def command(args: argparse.Namespace) -> int:
     ):
         for reference in references:
             if whole:
-                found = _all(reference, worker, access, display.emit, cancel)
+                found = _all(reference, policy, worker, access, display.emit, cancel)
             else:
                 found = obtain(
-                    str(reference), platform, args.policy, worker, display.emit, cancel, access
+                    str(reference), platform, policy, worker, display.emit, cancel, access
                 ).config_digest
             if args.attestations:
                 _attestations(reference, found, worker, access, display.emit, cancel)
@@ -74,14 +76,19 @@ def command(args: argparse.Namespace) -> int:
 
 
 def _all(
-    reference: Reference, worker: Worker, access: "Access", emit: Emit, cancel: Cancel
+    reference: Reference,
+    policy: PullPolicy,
+    worker: Worker,
+    access: "Access",
+    emit: Emit,
+    cancel: Cancel,
 ) -> Digest:
     """Pull the images for all platforms; return the digest of their index."""
-    from buildkit.exporter.combine import Combiner
+    from buildkit.archive.remote_index import obtain_all
     from buildkit.registry.client import Registry
 
     with Registry(cancel, access) as registry:
-        return Combiner(worker, registry, emit).pull_all(reference)
+        return obtain_all(reference, policy, worker, registry, emit)
 
 
 def _attestations(

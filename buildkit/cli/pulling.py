@@ -6,16 +6,16 @@ from buildkit.errors import UsageError
 PULL_HELP = "when to ask the registry for images that others are made from (missing)"
 
 
-def pull_policy(text: str) -> PullPolicy:
-    """Return what `--pull` says; docker's `true` and `false` are understood."""
+def pull_policy(text: str, option: str = "--pull") -> PullPolicy:
+    """Return what `option` says; docker's `true` and `false` and buildah's words are understood."""
     match text.lower():
         case "true" | "1" | "always":
             return "always"
-        case "false" | "0" | "missing" | "ifnotpresent":
+        case "false" | "0" | "missing" | "ifmissing" | "ifnotpresent":
             return "missing"
         case "never":
             return "never"
-        case "newer":
+        case "newer" | "ifnewer":
             return "newer"
         case _:
-            raise UsageError(f"invalid --pull {text!r}", hint="always, missing, never or newer")
+            raise UsageError(f"invalid {option} {text!r}", hint="always, missing, never or newer")
