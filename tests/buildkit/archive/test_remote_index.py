@@ -12,12 +12,15 @@ from buildkit.oci.digest import Digest
 from buildkit.oci.reference import Reference
 from buildkit.progress.cancel import Cancel
 from buildkit.progress.events import Event, Warned
-from buildkit.registry.client import Registry
+from buildkit.registry.client import Access, Registry
 from buildkit.registry.errors import RegistryError
+from buildkit.registry.limits import Limits
 from tests.buildkit.archive.test_remote import ARM64, get, hold, multi
 from tests.buildkit.exporter.stock import Stock
 from tests.registry import Registry as Server
 from tests.registry import running
+
+ONCE = Access(limits=Limits(tries=1))
 
 
 @pytest.fixture
@@ -31,7 +34,7 @@ def get_all(
     stock: Stock, text: str, policy: PullPolicy, events: list[Event] | None = None
 ) -> Digest:
     found: list[Event] = [] if events is None else events
-    with Cancel() as cancel, Registry(cancel, environment={}) as registry:
+    with Cancel() as cancel, Registry(cancel, ONCE, {}) as registry:
         return obtain_all(Reference.parse(text), policy, stock, registry, found.append)
 
 
@@ -42,7 +45,7 @@ def test_what_is_here_is_not_asked_for(stock: Stock, server: Server) -> None:
     assert get_all(stock, name, "missing") == get_all(stock, name, "never") == index
     assert not server.asked
     assert get_all(stock, name, "newer") == index
-    assert [one.method for one in server.asked] == ["HEAD"]
+    assert {one.path for one in server.asked if one.method == "GET"} <= {"/v2/"}
 
 
 def test_one_image_of_an_index_is_not_all_of_it(stock: Stock, server: Server) -> None:
