@@ -106,7 +106,7 @@ def _asked(
     from buildkit.archive.pulled import is_current, pull_image
     from buildkit.registry.client import Registry
 
-    with Registry(cancel, access) as registry:
+    with Registry(cancel, access, emit=emit) as registry:
         try:
             if here is not None and is_current(registry, reference, platform, here, stores.root):
                 return here

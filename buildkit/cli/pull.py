@@ -87,7 +87,7 @@ def _all(
     from buildkit.archive.remote_index import obtain_all
     from buildkit.registry.client import Registry
 
-    with Registry(cancel, access) as registry:
+    with Registry(cancel, access, emit=emit) as registry:
         return obtain_all(reference, policy, worker, registry, emit)
 
 
@@ -111,5 +111,5 @@ def _attestations(
     if not images:
         emit(Warned(f"{reference.familiar} was made here: no registry is asked about it"))
         return
-    with Registry(cancel, access) as registry:
+    with Registry(cancel, access, emit=emit) as registry:
         pull_statements(registry, reference, images, worker, emit)

@@ -88,7 +88,7 @@ def _pushed(args: argparse.Namespace, worker: Worker, emit: Emit, cancel: Cancel
         by_digest=not name.tag,
     )
     forms = Forms(worker.root, worker.snapshots, worker.blobs)
-    with Registry(cancel, access_of(args)) as registry:
+    with Registry(cancel, access_of(args), emit=emit) as registry:
         return push_image(registry, image, manner, worker.root, forms, worker.blobs, emit)
 
 
@@ -131,7 +131,7 @@ def _pushed_index(
         compressor(output.compression or "gzip", output.level),
         force=args.force_compression,
     )
-    with Registry(cancel, access_of(args)) as registry:
+    with Registry(cancel, access_of(args), emit=emit) as registry:
         return push_index(
             registry, index, worker.root, forms, worker.blobs, emit, by_digest=not name.tag
         )

@@ -108,7 +108,7 @@ def _pushed(jobs: Sequence[Job]) -> Descriptor:
     index = _index(jobs)
     access = Access(verify=False if job.output.insecure else None)
     try:
-        with Registry(job.cancel, access) as registry:
+        with Registry(job.cancel, access, emit=job.emit) as registry:
             return push_index(
                 registry,
                 index,

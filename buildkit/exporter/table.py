@@ -110,7 +110,7 @@ def _pushed(job: Job) -> Descriptor:
     )
     access = Access(verify=False if output.insecure else None)
     try:
-        with Registry(job.cancel, access) as registry:
+        with Registry(job.cancel, access, emit=job.emit) as registry:
             return push_image(
                 registry, job.image, manner, job.stores.root, forms_of(job), job.blobs, job.emit
             )

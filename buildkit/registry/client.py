@@ -12,8 +12,9 @@ from typing import Self
 
 from buildkit.oci.reference import Reference
 from buildkit.progress.cancel import Cancel
+from buildkit.progress.events import Emit, Note
 from buildkit.registry.config import load_hosts
-from buildkit.registry.credential_helper import Credentials
+from buildkit.registry.credential_helper import Credentials, Waiting
 from buildkit.registry.credentials import CredentialFiles, CredentialSource
 from buildkit.registry.hosts import Endpoint, Hosts, Place
 from buildkit.registry.limits import MAX_ANSWER, Limits
@@ -45,12 +46,17 @@ class Registry:
         cancel: Cancel,
         access: Access | None = None,
         environment: Mapping[str, str] | None = None,
+        emit: Emit | None = None,
     ) -> None:
+        """`emit`: is told what is waited for; without, standard error is."""
         found = os.environ if environment is None else environment
         self._access = access or Access()
         self._hosts = load_hosts(found)
-        self._source: CredentialSource = CredentialFiles(found, self._access.authfile)
         self._watch = Watch(cancel)
+        waiting = Waiting(check=self.check)
+        if emit is not None:
+            waiting = waiting._replace(tell=lambda message: emit(Note(message)))
+        self._source: CredentialSource = CredentialFiles(found, self._access.authfile, waiting)
         self._transport = Transport(self._watch, self._access.limits, found)
         self._sessions: dict[Endpoint, Session] = {}
         self._mutex = threading.Lock()

@@ -13,19 +13,21 @@ import contextlib
 import json
 import os
 import re
+import stat
 from collections.abc import Iterator, Mapping
 from typing import Any, Protocol
 
 from buildkit.errors import UsageError
 from buildkit.oci.reference import DEFAULT_DOMAIN
 from buildkit.registry import credential_helper
-from buildkit.registry.credential_helper import Credentials
+from buildkit.registry.credential_helper import Credentials, Waiting
 
 HUB_KEY = "https://index.docker.io/v1/"
 """Docker Hub's key in every `config.json`."""
 
 _HELPER = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 _LIMIT = 4 << 20
+_PLAINLY = Waiting()
 
 
 class CredentialSource(Protocol):
@@ -39,8 +41,11 @@ class CredentialSource(Protocol):
 class CredentialFiles:
     """The user's files. `named`: from --authfile, alone to be looked at."""
 
-    def __init__(self, environment: Mapping[str, str], named: str = "") -> None:
+    def __init__(
+        self, environment: Mapping[str, str], named: str = "", waiting: Waiting = _PLAINLY
+    ) -> None:
         self._environment = environment
+        self._waiting = waiting
         self._named = named or environment.get("REGISTRY_AUTH_FILE", "")
 
     def find(self, host: str, repository: str = "") -> Credentials | None:
@@ -49,7 +54,7 @@ class CredentialFiles:
             document = _read(path)
             if document is None:
                 continue
-            found = _found(document, path, host, repository, self._environment)
+            found = _found(document, path, host, repository, self._environment, self._waiting)
             if found is not None:
                 return found
         return None
@@ -61,7 +66,7 @@ class CredentialFiles:
         helper = _helper_for(document, path, host)
         key = HUB_KEY if host == DEFAULT_DOMAIN else host
         if helper:
-            credential_helper.store(helper, key, credentials, self._environment)
+            credential_helper.store(helper, key, credentials, self._environment, self._waiting)
             return f"docker-credential-{helper}"
         auths = _object(document.setdefault("auths", {}), f"{path}: auths")
         for old in _keys(host):
@@ -82,8 +87,9 @@ class CredentialFiles:
                 continue
             helper = _helper_for(document, path, host)
             key = HUB_KEY if host == DEFAULT_DOMAIN else host
-            if helper and credential_helper.get(helper, key, self._environment) is not None:
-                credential_helper.erase(helper, key, self._environment)
+            asked = (helper, key, self._environment, self._waiting)
+            if helper and credential_helper.get(*asked) is not None:
+                credential_helper.erase(*asked)
                 gone = True
             auths = document.get("auths")
             known = [key for key in _keys(host) if isinstance(auths, dict) and key in auths]
@@ -138,12 +144,13 @@ def _found(
     host: str,
     repository: str,
     environment: Mapping[str, str],
+    waiting: Waiting,
 ) -> Credentials | None:
     """Return what one file knows, its helpers first, as docker does."""
     helper = _helper_for(document, path, host)
     if helper:
         key = HUB_KEY if host == DEFAULT_DOMAIN else host
-        found = credential_helper.get(helper, key, environment)
+        found = credential_helper.get(helper, key, environment, waiting)
         if found is not None:
             return found
     auths = _object(document.get("auths", {}), f"{path}: auths")
@@ -213,7 +220,10 @@ def _entry(entry: dict[str, Any], path: str, key: str) -> Credentials | None:
 def _read(path: str) -> dict[str, Any] | None:
     """Return the document at `path`, None where there is none. Raises UsageError."""
     try:
-        with open(path, "rb") as file:
+        # Without waiting for whoever might write to a pipe.
+        with open(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK), "rb") as file:
+            if stat.S_ISFIFO(os.fstat(file.fileno()).st_mode):
+                raise UsageError(f"{path} is a pipe", hint="logins are read from a file")
             data = file.read(_LIMIT)
     except (FileNotFoundError, NotADirectoryError):
         return None

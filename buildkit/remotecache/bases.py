@@ -33,7 +33,7 @@ class Bases:
     def __init__(
         self, root: StateRoot, layers: SharedLayers, emit: Emit, cancel: Cancel, stack: ExitStack
     ) -> None:
-        self._registry = stack.enter_context(Registry(cancel))
+        self._registry = stack.enter_context(Registry(cancel, emit=emit))
         self._stores = _Stores(root, OverlayStore(root), LocalBlobStore(root), ImageStore(root))
         self._layers = layers
         self._emit = emit

@@ -64,5 +64,5 @@ def _registry(
 
     assert place.reference is not None
     access = Access(verify=False if place.insecure else None)
-    registry = stack.enter_context(Registry(cancel, access))
+    registry = stack.enter_context(Registry(cancel, access, emit=emit))
     return RegistryCache(registry, place.reference, platform, emit, cancel)

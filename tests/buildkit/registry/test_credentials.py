@@ -2,14 +2,15 @@
 
 import base64
 import json
+import os
 import stat
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from buildkit.errors import UsageError
-from buildkit.registry.credential_helper import Credentials
+from buildkit.errors import Cancelled, UsageError
+from buildkit.registry.credential_helper import Credentials, Waiting
 from buildkit.registry.credentials import HUB_KEY, CredentialFiles
 
 HELPER = """#!/bin/sh
@@ -195,3 +196,35 @@ def test_the_file_of_logins_may_be_a_link(tmp_path: Path) -> None:
     CredentialFiles(environment).save("r.example", Credentials("joe", "x"))
     assert path.is_symlink()
     assert "r.example" in (tmp_path / "real.json").read_text()
+
+
+def test_a_helper_that_hangs_is_told_of_and_can_be_interrupted(tmp_path: Path) -> None:
+    environment = config(tmp_path, {"credsStore": "slow"})
+    helper(tmp_path, "slow", "exec sleep 600")
+    told: list[str] = []
+
+    def check() -> None:
+        if told:
+            raise Cancelled(2)
+
+    files = CredentialFiles(environment, waiting=Waiting(check, told.append, quiet=0.0))
+    with pytest.raises(Cancelled):
+        files.find("r.example")
+    assert told == ["waiting for the credential helper docker-credential-slow"]
+
+
+def test_a_helper_is_not_waited_for_for_ever(tmp_path: Path) -> None:
+    environment = config(tmp_path, {"credsStore": "slow"})
+    helper(tmp_path, "slow", "sleep 5 & exec sleep 600")  # a child keeps the pipes open
+    files = CredentialFiles(environment, waiting=Waiting(patience=0.0, tell=lambda _: None))
+    with pytest.raises(UsageError, match=r"docker-credential-slow has not answered for 0 seconds"):
+        files.find("r.example")
+
+
+def test_a_pipe_is_no_file_of_logins(tmp_path: Path) -> None:
+    environment = config(tmp_path, {})
+    path = tmp_path / ".docker/config.json"
+    path.unlink()
+    os.mkfifo(path)
+    with pytest.raises(UsageError, match=r"config\.json is a pipe"):
+        CredentialFiles(environment).find("r.example")
