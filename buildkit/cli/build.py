@@ -14,6 +14,7 @@ from buildkit.build import BuildResult, build
 from buildkit.cli.interrupts import cancelling
 from buildkit.cli.options import open_root
 from buildkit.cli.request import add_call_options, add_context, add_options, notes_of, request_of
+from buildkit.exporter.attributes import STDOUT
 from buildkit.progress.events import Warned
 from buildkit.progress.table import display_for
 from buildkit.request import BuildRequest
@@ -44,7 +45,9 @@ def command(args: argparse.Namespace) -> int:
             keep_up(root, display.emit, grown=result.grown)
     _write_results(args, request, result)
     if args.quiet:
-        sys.stdout.write(f"{result.digest}\n")
+        # Behind an archive the ID would be junk at its end.
+        archived = any(output.dest == STDOUT for output in request.outputs)
+        (sys.stderr if archived else sys.stdout).write(f"{result.digest}\n")
     return 0
 
 

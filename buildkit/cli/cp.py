@@ -8,6 +8,7 @@ from buildkit.cli.containers import opened
 from buildkit.containers import copying, files
 from buildkit.containers.store import Container, ContainerStore
 from buildkit.errors import UsageError
+from buildkit.exporter.destination import check_open
 from buildkit.snapshot.overlay import OverlayStore
 from buildkit.state.root import StateRoot
 
@@ -55,6 +56,7 @@ def _out(root: StateRoot, source: tuple[Container, str], args: argparse.Namespac
         if args.target == "-":
             if sys.stdout.isatty():
                 raise UsageError("a tar is not for a terminal")
+            check_open()
             write = sys.stdout.buffer.write
             inward = files.inward(one)
             copying.archive(tree, path, write, follow=args.follow_link, owned=inward)

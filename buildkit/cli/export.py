@@ -7,6 +7,7 @@ import sys
 from buildkit.cli.containers import opened
 from buildkit.containers.files import export
 from buildkit.errors import UsageError
+from buildkit.exporter.destination import check_open
 from buildkit.snapshot.overlay import OverlayStore
 
 
@@ -20,6 +21,8 @@ def command(args: argparse.Namespace) -> int:
     """Write the tar; a file appears under its name when it is whole."""
     if args.output is None and sys.stdout.isatty():
         raise UsageError("a tar is not for a terminal", hint="add -o FILE")
+    if args.output is None:
+        check_open()
     with opened(args) as (root, containers):
         one = containers.find(args.container)
         store = OverlayStore(root)

@@ -149,8 +149,8 @@ def entry() -> None:
 def program() -> int:
     """Do all that the program does, to the flushing of what it has said; return its status."""
     gc.disable()
+    _isolate()  # first: what starts over is to see which descriptors are closed
     _open_standard_descriptors()
-    _isolate()
     _speak_english()
     try:
         status = main(sys.argv[1:])

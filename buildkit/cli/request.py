@@ -27,7 +27,7 @@ from buildkit.cli.values import (
     tag_of,
 )
 from buildkit.errors import UsageError
-from buildkit.exporter.attributes import Output, parse_output
+from buildkit.exporter.attributes import STDOUT, Output, parse_output
 from buildkit.frontend.options import NETWORK_HOST, SECURITY_INSECURE, LowerOptions
 from buildkit.oci.platforms import Platform
 from buildkit.progress.table import MODES
@@ -247,6 +247,10 @@ def _outputs(
         from buildkit.exporter.annotations import with_annotations  # for these only
 
         found = with_annotations(found, annotations, platforms)
+    if sum(output.dest == STDOUT for output in found) > 1:
+        raise UsageError(
+            "multiple outputs configured to write to stdout", hint="name a file for the others"
+        )
     for output in found:
         if platforms and output.kind == "docker" and output.dest:
             raise UsageError(

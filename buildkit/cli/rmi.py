@@ -1,13 +1,17 @@
 """`pybuild rmi`: names away, and images that have none left.
 
-Layers stay until `pybuild prune`: other images and the cache may have them too.
+Layers stay until `pybuild prune`: other images and the cache may have them too. An image that a
+container uses stays unless it is forced, as with docker; the container has its layers in any case.
 """
 
 import argparse
 import sys
+from collections.abc import Sequence
 
+from buildkit.cli.containers import is_running
 from buildkit.cli.options import open_root
 from buildkit.cli.report import describe
+from buildkit.containers.store import Container, ContainerStore
 from buildkit.errors import BuildError, ImageError, UsageError
 from buildkit.images import ImageStore
 from buildkit.oci.reference import Reference
@@ -16,7 +20,11 @@ from buildkit.oci.reference import Reference
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     add = parser.add_argument
-    add("-f", "--force", action="store_true", help="all names of an ID, and no error for unknown")
+    add(
+        *("-f", "--force"),
+        action="store_true",
+        help="all names of an ID, also of an image that a container uses; no error for unknown",
+    )
     add("-a", "--all", action="store_true", help="every image")
     add("images", nargs="*", metavar="IMAGE", help="a name or an ID")
 
@@ -28,10 +36,12 @@ def command(args: argparse.Namespace) -> int:
     status = 0
     with open_root(args) as root:
         store = ImageStore(root)
+        containers = () if args.force else tuple(ContainerStore(root).all())
         # What an index has goes with it.
         wanted = [one.digest for one in store.list() if not one.within] if args.all else args.images
         for text in wanted:
             try:
+                _check_unused(store, text, containers)
                 _remove(store, text, force=args.force or args.all)
             except ImageError as error:
                 if args.force and _is_unknown(store, text):
@@ -47,6 +57,27 @@ def _remove(store: ImageStore, text: str, *, force: bool) -> None:
         sys.stdout.write(f"Untagged: {Reference.parse(name).familiar}\n")
     if removed.image is not None:
         sys.stdout.write(f"Deleted: {removed.image}\n")
+
+
+def _check_unused(store: ImageStore, text: str, containers: Sequence[Container]) -> None:
+    """Refuse to remove an image, or an index with one, that a container uses. Raises ImageError.
+
+    A name that is not its last one may go.
+    """
+    if not containers:
+        return
+    image = store.identify(text)
+    name = store.reference(text)
+    if set(store.names(image)) - {name} and "@" not in name and name != image:
+        return
+    parts = [part.image for part in store.parts(image)] if store.is_index(image) else [image]
+    for one in containers:
+        if one.record.config in parts:
+            how = "running " if is_running(one) else ""
+            raise ImageError(
+                f"image {text} is being used by {how}container {one.record.name} ({one.short})",
+                hint=f"'pybuild rm {one.record.name}' first, or use -f",
+            )
 
 
 def _is_unknown(store: ImageStore, text: str) -> bool:

@@ -48,6 +48,7 @@ def output_file(dest: str) -> Iterator[Target]:
             raise UsageError(
                 "an archive does not go to a terminal", hint="name a file, or redirect to one"
             )
+        check_open()
         with _failing("standard output"):
             sys.stdout.flush()
             yield Target(_writer(1))
@@ -65,6 +66,15 @@ def output_file(dest: str) -> Iterator[Target]:
                 synced.finish()
             finally:
                 synced.stop()
+
+
+def check_open() -> None:
+    """Raise OutputError if standard output was closed when the program began.
+
+    /dev/null is there by now, so that no file of ours is; an archive would be lost in it.
+    """
+    if sys.__stdout__ is None:
+        raise OutputError("standard output is closed", hint="name a file, or redirect to one")
 
 
 @contextlib.contextmanager

@@ -265,7 +265,13 @@ def test_an_image_of_what_a_container_is(pybuild: Pybuild) -> None:
 
 def test_layers_of_a_container_outlive_its_image(pybuild: Pybuild) -> None:
     detached(pybuild, "box", "sleep 1000", "--network", "none")
+    refused = pybuild("rmi", "busybox")
+    assert refused.status == 1
+    assert "image busybox is being used by running container box (" in refused.errors
+    pybuild("tag", "busybox", "other").ok()
     pybuild("rmi", "busybox").ok()
+    pybuild("prune", "-a", "-f").ok()
+    pybuild("rmi", "-f", "other").ok()
     pybuild("prune", "-a", "-f").ok()
     assert pybuild("exec", "box", "echo", "still").ok().output == "still\n"
     pybuild("restart", "-t", "0", "box").ok()

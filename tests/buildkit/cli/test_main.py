@@ -141,6 +141,21 @@ def test_closed_standard_streams_do_no_harm() -> None:
     assert done.returncode == 0
 
 
+@pytest.mark.parametrize("name", ["PYTHONUNBUFFERED", "PYTHONSTARTUP"])
+def test_an_archive_is_not_lost_where_standard_output_is_closed(tmp_path: Path, name: str) -> None:
+    """The second variable has the program start over."""
+    (tmp_path / "Dockerfile").write_text("FROM scratch\nENV A=1\n")
+    done = subprocess.run(
+        [*PROGRAM, "--root", tmp_path / "root", "build", "-q", "-o", "type=oci,dest=-", tmp_path],
+        preexec_fn=lambda: os.close(1),
+        stderr=subprocess.PIPE,
+        env={**os.environ, name: "1"},
+        check=False,
+    )
+    assert b"ERROR: standard output is closed\n" in done.stderr
+    assert done.returncode == 4
+
+
 def test_a_reader_that_leaves_is_no_fault_of_ours() -> None:
     reading, writing = os.pipe()
     os.close(reading)

@@ -215,3 +215,8 @@ def test_the_page_names_no_option_that_there_is_not() -> None:
     of_runs = {"--mount", "--security", "--from"}
     known = {word for one in parser._actions for word in one.option_strings}
     assert set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", page)) - known - of_runs == set()
+
+
+def test_one_output_alone_goes_to_standard_output() -> None:
+    with pytest.raises(UsageError, match="multiple outputs configured to write to stdout"):
+        asked("-o", "type=oci,dest=-", "-o", "-")
