@@ -6,6 +6,8 @@ installs; `python hatch_build.py` does the same in a checkout. The file is git-i
 compares its digest with the grammar's.
 """
 
+from __future__ import annotations
+
 import hashlib
 import pathlib
 import runpy

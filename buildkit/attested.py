@@ -4,6 +4,8 @@ In: the request, what became of it, the stores. Out: statements about the image,
 image itself stays as it is. Source: docs/attestations.md.
 """
 
+from __future__ import annotations
+
 import os
 import time
 from collections.abc import Sequence

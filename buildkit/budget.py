@@ -6,6 +6,8 @@ counts as one that ran: the same Dockerfile passes or fails on every machine. Th
 without a name, to be looked at, and nothing else is done: no name moves, no output is written.
 """
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from contextlib import ExitStack
 

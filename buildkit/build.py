@@ -4,21 +4,16 @@ In: what the user asked for, and what the machine has. Out: the image's ID, unde
 local store and in the outputs. Whatever becomes of a build, it leaves a record.
 """
 
+from __future__ import annotations
+
 import os
 import time
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
 
 from buildkit.definition import arguments, placed
 from buildkit.errors import BuildError, Cancelled
 from buildkit.exporter.assemble import Entry, Image, assemble
 from buildkit.findings import CHECK_ARG, Told, tell
-from buildkit.frontend.lower import Lowered
-from buildkit.main_context import Main
-from buildkit.oci.digest import Digest
-from buildkit.ops.stores import Stores
 from buildkit.ops.table import BuildOps
-from buildkit.progress.cancel import Cancel
 from buildkit.progress.events import Emit, Note, Warned
 from buildkit.records.record import BuildOutcome, BuildRecord, new_build_id
 from buildkit.request import (
@@ -34,17 +29,25 @@ from buildkit.snapshot.snapshot import Snapshot
 from buildkit.solver.causes import Past
 from buildkit.solver.solve import Result, solve
 from buildkit.solver.step import StepLogs
-from buildkit.worker import Worker
-from grammar.instructions import Dockerfile
 from grammar.parser import parse
 from grammar.urls import redacted
 from runtime.values import NamedTuple
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from buildkit.exporter.table import Exported
+    from buildkit.frontend.lower import Lowered
+    from buildkit.main_context import Main
     from buildkit.oci.descriptor import Descriptor
+    from buildkit.oci.digest import Digest
+    from buildkit.ops.stores import Stores
+    from buildkit.progress.cancel import Cancel
     from buildkit.remotecache.export import CacheExport
     from buildkit.remotecache.load import Shared
+    from buildkit.worker import Worker
+    from grammar.instructions import Dockerfile
 
 
 class BuildResult(NamedTuple):
@@ -56,12 +59,12 @@ class BuildResult(NamedTuple):
     """
 
     image: Image
-    exported: tuple["Exported", ...]
+    exported: tuple[Exported, ...]
     record: str
     warnings: tuple[str, ...]
     grown: bool
-    provenance: "dict[str, object] | None" = None
-    index_written: "Descriptor | None" = None
+    provenance: dict[str, object] | None = None
+    index_written: Descriptor | None = None
 
     @property
     def digest(self) -> Digest:
@@ -127,7 +130,7 @@ def _solved(
     request: BuildRequest,
     given: Ready,
     record: BuildRecord,
-    shared: "Shared | None",
+    shared: Shared | None,
     worker: Worker,
     emit: Emit,
     cancel: Cancel,
@@ -192,7 +195,7 @@ def _assembled(lowered: Lowered, result: Result) -> Image:
 
 def _keep(
     images: Sequence[Image], request: BuildRequest, worker: Worker, emit: Emit
-) -> "Descriptor | None":
+) -> Descriptor | None:
     """Put the image into the local store, durably, and name it; return the index of several.
 
     Not when an output says `store=false`.
@@ -229,7 +232,7 @@ def _attested(
     worker: Worker,
     emit: Emit,
     cancel: Cancel,
-) -> "dict[str, object] | None":
+) -> dict[str, object] | None:
     """Keep what is to be said about each image beside it; return what result files say of it.
 
     Of several platforms that is by platform, as docker has it.
@@ -308,7 +311,7 @@ def _warn(told: Told, emit: Emit) -> None:
 
 def _exported(
     images: Sequence[Image], request: BuildRequest, worker: Worker, emit: Emit, cancel: Cancel
-) -> tuple["Exported", ...]:
+) -> tuple[Exported, ...]:
     """Write the outputs."""
     outputs = [output for output in request.outputs if not output.on_failure]
     if not outputs:
@@ -343,11 +346,11 @@ def _caches(
     several: Sequence[Lowered],
     request: BuildRequest,
     result: Result,
-    shared: "Shared | None",
+    shared: Shared | None,
     worker: Worker,
     emit: Emit,
     cancel: Cancel,
-) -> "CacheExport | None":
+) -> CacheExport | None:
     """Return what writes the caches of --cache-to, None when there are none to be written."""
     if not request.cache_to:
         return None

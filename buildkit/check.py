@@ -5,6 +5,8 @@ the error that a build would end with before its first step. Images that are not
 stand-ins, so nothing has to be pulled for a check.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable, Iterator
 from typing import TypeAlias
 

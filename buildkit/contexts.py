@@ -3,15 +3,21 @@
 In: directories. Out: open contexts, whose trees the ops share.
 """
 
-from collections.abc import Iterator, Mapping
+from __future__ import annotations
 
 from buildkit.context.glob import has_wildcards
 from buildkit.context.local import LocalContext
-from buildkit.context.tree import Tree
-from buildkit.llb.graph import Graph, Vertex
 from buildkit.llb.op import BindMount, CacheMount, ContextOp, CopyOp, CopySource, ExecOp
-from buildkit.main_context import Main
-from buildkit.state.root import StateRoot
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from buildkit.context.tree import Tree
+    from buildkit.llb.graph import Graph, Vertex
+    from buildkit.main_context import Main
+    from buildkit.state.root import StateRoot
+
 
 MAIN = "context"
 

@@ -4,11 +4,9 @@ In: a parsed Dockerfile, options, and a function that finds images. Out: `Lowere
 with the lines of the Dockerfile they are about. Shared by all commands that read a Dockerfile.
 """
 
-from collections.abc import Callable
-from typing import TypeAlias
+from __future__ import annotations
 
 from buildkit.archive.remote import Pull, PullPolicy, obtain
-from buildkit.archive.stores import Stores
 from buildkit.errors import (
     BuildError,
     Cancelled,
@@ -17,19 +15,27 @@ from buildkit.errors import (
     StepError,
     UsageError,
 )
-from buildkit.frontend.bases import BaseRequest, BaseUse
 from buildkit.frontend.lower import Lowered, lower
-from buildkit.frontend.options import LowerOptions
-from buildkit.oci.config import ResolvedImage
-from buildkit.progress.cancel import Cancel
-from buildkit.progress.events import Emit, Event
 from buildkit.registry.errors import RegistryError
-from buildkit.solver.policy import CachePolicy
 from grammar.errors import GrammarError, excerpt
 from grammar.instructions import Arg, Dockerfile
 from grammar.source import Source, Span
 
-Resolve: TypeAlias = Callable[[BaseRequest, BaseUse], ResolvedImage]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import TypeAlias
+
+    from buildkit.archive.stores import Stores
+    from buildkit.frontend.bases import BaseRequest, BaseUse
+    from buildkit.frontend.options import LowerOptions
+    from buildkit.oci.config import ResolvedImage
+    from buildkit.progress.cancel import Cancel
+    from buildkit.progress.events import Emit, Event
+    from buildkit.solver.policy import CachePolicy
+
+
+Resolve: TypeAlias = "Callable[[BaseRequest, BaseUse], ResolvedImage]"
 """Finds a base image, or raises DefinitionError."""
 
 _LAYOUT = "oci-layout://"

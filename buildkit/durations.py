@@ -1,5 +1,7 @@
 """Spans of time as people write them: `90s`, `10m`, `1h30m`, `7d`. A bare number is seconds."""
 
+from __future__ import annotations
+
 import re
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}

@@ -12,7 +12,11 @@
 Messages say what is the case, in lower case and without a full stop; hints say what to do next.
 """
 
-from typing import ClassVar
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import ClassVar
 
 
 class BuildError(Exception):

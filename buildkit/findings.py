@@ -6,16 +6,23 @@ what an earlier one was told, under a key made of all that goes in: text, settin
 findings, and the rules themselves.
 """
 
+from __future__ import annotations
+
 import hashlib
 import json
 import os
-from collections.abc import Iterable
 
 import grammar.lint
-from buildkit.frontend.findings import Finding
-from buildkit.state.root import StateRoot
-from grammar.instructions import Dockerfile
 from runtime.values import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from buildkit.frontend.findings import Finding
+    from buildkit.state.root import StateRoot
+    from grammar.instructions import Dockerfile
+
 
 CHECK_ARG = "BUILDKIT_DOCKERFILE_CHECK"
 """The build argument that stands in for the check directive."""

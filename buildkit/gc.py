@@ -7,6 +7,8 @@ next time. Files are renamed into `tmp/` under the locks and removed after them:
 for moments. Works on a full disk: the root keeps a little space back for this. Guarantee R5.
 """
 
+from __future__ import annotations
+
 import contextlib
 import os
 import time

@@ -6,24 +6,27 @@ index is an image whose manifest is itself (`oci/index_parts.py`). An image is l
 of it is there to be trusted, so a power cut leaves none that is torn (docs/security.md, R1).
 """
 
+from __future__ import annotations
+
 import re
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING
 
 from buildkit.content.local import LocalBlobStore
 from buildkit.errors import ImageError, StoreError
 from buildkit.oci.config import ImageConfig, ResolvedImage
 from buildkit.oci.digest import Digest
-from buildkit.oci.platforms import Platform
 from buildkit.oci.reference import Reference
 from buildkit.snapshot.layers import Layers
-from buildkit.state.driver import sqlite3
-from buildkit.state.root import StateRoot
 from runtime.values import NamedTuple
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
     from buildkit.oci.index_parts import Part
+    from buildkit.oci.platforms import Platform
+    from buildkit.state.driver import sqlite3
+    from buildkit.state.root import StateRoot
 
 _ID = r"(?:sha256:)?([0-9a-f]{1,64})"
 
@@ -171,7 +174,7 @@ class ImageStore:
         return Removed(gone, image if last and within is None else None)
 
     def _orphans(
-        self, index: Digest, indexes: "Mapping[Digest, Sequence[Part]]"
+        self, index: Digest, indexes: Mapping[Digest, Sequence[Part]]
     ) -> tuple[Digest, ...]:
         """Return the images of `index` that nothing has besides: no name, no other index."""
         others = {digest: parts for digest, parts in indexes.items() if digest != index}
@@ -213,13 +216,13 @@ class ImageStore:
             is not None
         )
 
-    def parts(self, index: Digest) -> "tuple[Part, ...]":
+    def parts(self, index: Digest) -> tuple[Part, ...]:
         """Return the images of an index that are here. Raises ImageError, StoreError."""
         from buildkit.oci.index_parts import parts_of  # for indexes only
 
         return parts_of(index, self._blobs.glance)
 
-    def indexes(self) -> "dict[Digest, tuple[Part, ...]]":
+    def indexes(self) -> dict[Digest, tuple[Part, ...]]:
         """Return all indexes with the images they have here; one that is damaged has none."""
         with self._root.reading():
             rows = (
@@ -285,7 +288,7 @@ class ImageStore:
         manifest: str | None,
         added: float,
         sizes: dict[str, int],
-        indexes: "Mapping[Digest, Sequence[Part]]",
+        indexes: Mapping[Digest, Sequence[Part]],
     ) -> ListedImage | None:
         """Return what is listed of an image or index, None for one that is not whole."""
         parts = indexes.get(digest)
@@ -397,7 +400,7 @@ def _one(database: sqlite3.Connection, query: str, *values: str) -> str | None:
     return None if row is None else row[0]
 
 
-def _having(image: Digest, indexes: "Mapping[Digest, Sequence[Part]]") -> Digest | None:
+def _having(image: Digest, indexes: Mapping[Digest, Sequence[Part]]) -> Digest | None:
     """Return an index that has `image`, None when there is none."""
     return next((i for i, parts in indexes.items() if any(p.image == image for p in parts)), None)
 

@@ -4,11 +4,11 @@ In: `ContainerConfig`, `RunOptions`, mounts already resolved. Out: a `SandboxSpe
 image-spec conversion.md; the flags are docker's and podman's.
 """
 
+from __future__ import annotations
+
 import posixpath
-from collections.abc import Mapping
 
 from buildkit.errors import UsageError
-from buildkit.oci.config import ContainerConfig
 from runtime import capabilities
 from runtime.errors import SandboxError
 from runtime.spec import (
@@ -28,6 +28,13 @@ from runtime.spec import (
     Tmpfs,
 )
 from runtime.values import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from buildkit.oci.config import ContainerConfig
+
 
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 INIT = "/dev/init"

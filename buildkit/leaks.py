@@ -5,6 +5,8 @@ BuildError, naming the place and the ID of the secret, never its value. A variab
 be in the image for good, and also in keys, records and logs (guarantee S26).
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain
 

@@ -5,6 +5,8 @@ sorted keys, `Dockerfile.lock` beside `Dockerfile`, made by `pybuild lock` and k
 control. `--locked` takes what it says, whatever the names mean by now.
 """
 
+from __future__ import annotations
+
 import json
 from collections.abc import Mapping
 from typing import Any

@@ -5,25 +5,28 @@ for the Dockerfile a path, `-`, a URL, or nothing. Out: a directory of this mach
 Source: docs/dockerfile.md, chapter 1; the two messages about standard input are docker's.
 """
 
+from __future__ import annotations
+
 import os
 import select
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
 
 from buildkit.errors import ContextError, DefinitionError, UsageError
 from buildkit.frontend.options import NamedContext
 from buildkit.frontend.origins import context_op
 from buildkit.frontend.remote import is_git
 from buildkit.llb.op import GitOp
-from buildkit.ops.secrets import SecretSource
-from buildkit.progress.cancel import Cancel
 from grammar.source import Source
 from grammar.urls import redacted as shown
 from runtime.values import NamedTuple
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
     from buildkit.context.local import LocalContext
+    from buildkit.ops.secrets import SecretSource
     from buildkit.ops.ssh import Agents
+    from buildkit.progress.cancel import Cancel
 
 STDIN = "-"
 NAMES = ("Dockerfile", "Containerfile", "dockerfile")
@@ -61,7 +64,7 @@ class Fetch(NamedTuple):
     aside: Callable[[], str]
     cancel: Cancel
     secrets: Mapping[str, SecretSource]
-    agents: "Agents | None"
+    agents: Agents | None
     keep_git_dir: str
 
 
@@ -207,7 +210,7 @@ def _inside(main: Main, file: str | None) -> Main:
     raise _missing(main.context_name, file or NAMES[0])
 
 
-def _file_of(context: "LocalContext", name: str) -> bytes | None:
+def _file_of(context: LocalContext, name: str) -> bytes | None:
     try:
         return context.read(name)
     except OSError:

@@ -4,6 +4,8 @@ In: the record of a build and one of its steps, and the stores. Out: `PastStep`,
 can be looked at from inside, or run again. Nothing is run here.
 """
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from typing import Protocol
 

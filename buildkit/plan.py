@@ -4,6 +4,8 @@ In: what the user asked for, and what the machine has. Out: one `Planned` a step
 context and at the caches (those of --cache-from, too), runs nothing and leaves no record.
 """
 
+from __future__ import annotations
+
 from buildkit.definition import arguments, placed
 from buildkit.ops.table import BuildOps
 from buildkit.progress.cancel import Cancel

@@ -5,37 +5,40 @@ for the time of a block, what goes to the steps, and a way to base images. Share
 `plan`.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
-from typing import TYPE_CHECKING
+from __future__ import annotations
 
-from buildkit.archive.remote import PullPolicy
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+
 from buildkit.contexts import BuildContexts
 from buildkit.definition import check_policy, lowered_with, resolver
-from buildkit.exporter.attributes import Output
-from buildkit.frontend.lower import Lowered
-from buildkit.frontend.options import LowerOptions
 from buildkit.main_context import Fetch, Main, find_main, is_at_hand
-from buildkit.oci.platforms import Platform
-from buildkit.oci.reference import Reference
 from buildkit.ops.grants import Grants
-from buildkit.ops.secrets import SecretSource
-from buildkit.progress.cancel import Cancel
-from buildkit.progress.events import Emit
 from buildkit.records.record import build_identity
-from buildkit.solver.policy import CachePolicy
-from buildkit.state.root import StateRoot
-from buildkit.worker import Worker
-from grammar.instructions import Dockerfile
 from runtime.values import NamedTuple
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from buildkit.archive.remote import PullPolicy
     from buildkit.attestation.wanted import Wanted
     from buildkit.exporter.annotations import Annotation
+    from buildkit.exporter.attributes import Output
+    from buildkit.frontend.lower import Lowered
+    from buildkit.frontend.options import LowerOptions
     from buildkit.inventory.budget import Budget
+    from buildkit.oci.platforms import Platform
+    from buildkit.oci.reference import Reference
+    from buildkit.ops.secrets import SecretSource
     from buildkit.ops.ssh import Agents
+    from buildkit.progress.cancel import Cancel
+    from buildkit.progress.events import Emit
     from buildkit.remotecache.attributes import CachePlace
     from buildkit.remotecache.load import Shared
+    from buildkit.solver.policy import CachePolicy
+    from buildkit.state.root import StateRoot
+    from buildkit.worker import Worker
+    from grammar.instructions import Dockerfile
     from runtime.spec import Resources
 
 KEEP_GIT_DIR = "BUILDKIT_CONTEXT_KEEP_GIT_DIR"
@@ -63,19 +66,19 @@ class BuildRequest(NamedTuple):
     secrets: Mapping[str, SecretSource]
     ssh: Mapping[str, tuple[str, ...]]
     jobs: int
-    resources: "Resources | None" = None
+    resources: Resources | None = None
     plain_modes: bool = False
     locked: bool = False
     pull: PullPolicy = "missing"
-    cache_from: "tuple[CachePlace, ...]" = ()
-    cache_to: "tuple[CachePlace, ...]" = ()
-    attest: "Wanted | None" = None
+    cache_from: tuple[CachePlace, ...] = ()
+    cache_to: tuple[CachePlace, ...] = ()
+    attest: Wanted | None = None
     search_secrets: bool = True
-    budget: "Budget | None" = None
+    budget: Budget | None = None
     platforms: tuple[Platform, ...] = ()
-    annotations: "tuple[Annotation, ...]" = ()
+    annotations: tuple[Annotation, ...] = ()
 
-    def single(self, platform: Platform) -> "BuildRequest":
+    def single(self, platform: Platform) -> BuildRequest:
         """Return the request for one of several platforms."""
         return self._replace(options=self.options._replace(platform=platform, several=True))
 
@@ -94,7 +97,7 @@ class Ready(NamedTuple):
 
 
 def fetch_for(
-    request: BuildRequest, root: StateRoot, cancel: Cancel, agents: "Agents | None"
+    request: BuildRequest, root: StateRoot, cancel: Cancel, agents: Agents | None
 ) -> Fetch:
     """Return how to get a context or Dockerfile that is not on this machine."""
     keep = request.options.build_args.get(KEEP_GIT_DIR, "0")
@@ -130,7 +133,7 @@ def graph_for(
     worker: Worker,
     emit: Emit,
     cancel: Cancel,
-    shared: "Shared | None" = None,
+    shared: Shared | None = None,
 ) -> Lowered:
     """Return the graph of what is asked for, with the pins of the lock file if they count.
 
@@ -156,7 +159,7 @@ def graphs_for(
     worker: Worker,
     emit: Emit,
     cancel: Cancel,
-    shared: "Shared | None" = None,
+    shared: Shared | None = None,
 ) -> tuple[Lowered, ...]:
     """Return the graph for each platform that is asked for."""
     requests = [request.single(platform) for platform in request.platforms] or [request]
@@ -174,7 +177,7 @@ def whole_of(several: Sequence[Lowered]) -> Lowered:
 
 def sharing_for(
     request: BuildRequest, worker: Worker, emit: Emit, cancel: Cancel
-) -> "AbstractContextManager[Shared | None]":
+) -> AbstractContextManager[Shared | None]:
     """Have the caches of --cache-from at hand for the time of a block, None without any."""
     if not request.cache_from:
         return nullcontext()

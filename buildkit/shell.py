@@ -5,6 +5,8 @@ of the shell. What is changed there is thrown away. Nothing of a step that faile
 fails (guarantee S26), so to see what it left its command is run again, and then the shell.
 """
 
+from __future__ import annotations
+
 import os
 import shlex
 from collections.abc import Iterator, Sequence

@@ -4,6 +4,8 @@ In: limits, `512m`, `2g`, `1.5GB`, in powers of 1024. Out: these as `512MiB`; al
 as `512MB`, in powers of 1000.
 """
 
+from __future__ import annotations
+
 _UNITS = {"": 0, "b": 0, "k": 10, "m": 20, "g": 30, "t": 40}
 
 

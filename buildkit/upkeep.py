@@ -5,20 +5,23 @@ In: the store, and PYBUILD_GC, which names limits (`max-used=50GB,min-free=10GB,
 name. Costs a sum over a table and one statfs where there is nothing to do.
 """
 
+from __future__ import annotations
+
 import os
 import time
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 from buildkit.errors import BuildError, UsageError
 from buildkit.progress.events import Emit, Note, Warned
 from buildkit.sizes import limit_text
-from buildkit.state.root import StateRoot
 from buildkit.state.schema import UNKEPT
 from runtime.values import NamedTuple
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from buildkit.gc import Pruned
+    from buildkit.state.root import StateRoot
 
 VARIABLE = "PYBUILD_GC"
 DAY = 86_400.0
@@ -91,7 +94,7 @@ def keep_up(root: StateRoot, emit: Emit, *, grown: bool) -> None:
         emit(Note(f"collected {limit_text(size)} of the store ({VARIABLE} steers this)"))
 
 
-def after_build(root: StateRoot, *, grown: bool) -> tuple["Pruned", ...]:
+def after_build(root: StateRoot, *, grown: bool) -> tuple[Pruned, ...]:
     """Collect what is too old, once a day, and what is too much, when the store has `grown`.
 
     Raises UsageError, StoreError.
@@ -133,7 +136,7 @@ def excess(root: StateRoot, limits: Limits, free: int) -> int:
     return min(max(total - limits.max_used, limits.min_free - free), total - limits.reserved)
 
 
-def _shrink(root: StateRoot, limits: Limits) -> list["Pruned"]:
+def _shrink(root: StateRoot, limits: Limits) -> list[Pruned]:
     """Take away what can be made again, the longest unused first, as long as it is too much.
 
     An image without a name that is a day old no longer keeps its layers.

@@ -5,6 +5,8 @@ are, as `prune` counts them; everything else as the bytes of its files. Looks, a
 nothing but what dead commands have left.
 """
 
+from __future__ import annotations
+
 import contextlib
 import os
 import stat

@@ -5,6 +5,8 @@ Times are not compared. The cache is left as it is; directories of cache mounts 
 build.
 """
 
+from __future__ import annotations
+
 import os
 import random
 from collections.abc import Sequence

@@ -1,9 +1,8 @@
 """What a build needs from the machine: made once by the command line, seen by `build`."""
 
+from __future__ import annotations
+
 import threading
-from collections.abc import Callable
-from types import TracebackType
-from typing import Self
 
 from buildkit.cache.local import LocalCacheStore
 from buildkit.content.local import LocalBlobStore
@@ -11,7 +10,14 @@ from buildkit.images import ImageStore
 from buildkit.ops.stores import Stores
 from buildkit.records.store import RecordStore
 from buildkit.snapshot.overlay import OverlayStore
-from buildkit.state.root import StateRoot
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import TracebackType
+    from typing import Self
+
+    from buildkit.state.root import StateRoot
 
 
 class Worker:

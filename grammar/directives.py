@@ -4,14 +4,16 @@ In: a source, or a directive's value. Out: `Directive` values; the settings of `
 Document: docs/dockerfile.md, chapter 2.
 """
 
+from __future__ import annotations
+
 import json
 import re
-from typing import Literal, cast
 
 from grammar.errors import DockerfileError, quote
 from grammar.instructions import Directive
 from grammar.source import Source, Span
 from grammar.words import SPACE
+from runtime.typed import Literal, cast
 from runtime.values import NamedTuple
 
 DEFAULT_ESCAPE = "\\"

@@ -4,6 +4,8 @@ In: a `Dockerfile`. Out: lines; a field a line below its instruction, fields tha
 out. The text is for people and for comparing; nothing reads it back.
 """
 
+from __future__ import annotations
+
 from typing import TypeAlias
 
 from grammar.errors import quote

@@ -9,10 +9,16 @@ Document: docs/dockerfile.md, chapter 14. Nothing that came from a file is print
 characters are escaped.
 """
 
-from typing import Self
+from __future__ import annotations
 
-from grammar.source import Source, Span
 from grammar.urls import blotted
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Self
+
+    from grammar.source import Source, Span
+
 
 _RULE = "-" * 20
 _WIDTH = 160

@@ -5,15 +5,22 @@ Document: docs/dockerfile.md, 10.5. A record is split before its values are expa
 variable cannot bring in further keys.
 """
 
+from __future__ import annotations
+
 import posixpath
-from collections.abc import Callable
-from typing import TypeAlias
 
 from grammar.errors import FlagError, quote
 from grammar.nearest import did_you_mean
-from grammar.source import Span
 from grammar.values import parse_bool, parse_size, parse_unsigned
 from runtime.values import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import TypeAlias
+
+    from grammar.source import Span
+
 
 _TYPES = ("bind", "cache", "tmpfs", "secret", "ssh")
 _SHARING = ("shared", "private", "locked")

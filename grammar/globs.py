@@ -5,6 +5,8 @@ with matches removed or replaced. Document: docs/dockerfile.md, 6.2. Matching go
 literal run to the next and never back, so it takes no more than value times longest run.
 """
 
+from __future__ import annotations
+
 import re
 
 from grammar.errors import ExpansionError
@@ -34,7 +36,7 @@ class _Run(NamedTuple):
             char is None or char == other for char, other in zip(self.chars, part, strict=True)
         )
 
-    def reversed(self) -> "_Run":
+    def reversed(self) -> _Run:
         """Return the run read backwards."""
         return _Run(self.chars[::-1])
 

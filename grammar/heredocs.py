@@ -5,12 +5,17 @@ In: a logical line. Out: openers, in order. This is no shell parser, see docs/do
 backslash, whatever the file's escape token.
 """
 
+from __future__ import annotations
+
 import re
 
 from grammar.errors import DockerfileError
-from grammar.lines import LogicalLine
 from grammar.words import SPACE
 from runtime.values import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from grammar.lines import LogicalLine
 
 _OPENER = r"([0-9]*)<<(-?)\s*([^<]*)"
 _INCOMPLETE = r"[0-9]*<<-?"

@@ -11,10 +11,15 @@ same fields:
     original  its text with continuation lines joined and comments gone; no heredoc bodies
 """
 
-from typing import Literal, TypeAlias
+from __future__ import annotations
 
-from grammar.source import Source, Span, Word
 from runtime.values import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Literal, TypeAlias
+
+    from grammar.source import Source, Span, Word
 
 
 class Flag(NamedTuple):
@@ -265,7 +270,7 @@ class Onbuild(NamedTuple):
     """
 
     trigger: str
-    instruction: "Trigger | None"
+    instruction: Trigger | None
     heredocs: tuple[Heredoc, ...]
     keyword: Word
     flags: tuple[Flag, ...]

@@ -5,10 +5,15 @@ the callback of the rule returns, which gets the rule's tokens in order. Loading
 for the same tables takes 10 ms, a tenth of a fully cached build; this takes none.
 """
 
-from collections.abc import Callable, Mapping
-from typing import Generic, Protocol, TypeVar
+from __future__ import annotations
 
+from runtime.typed import Generic, Protocol, TypeVar
 from runtime.values import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
 
 END = "$END"
 

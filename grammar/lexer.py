@@ -5,8 +5,7 @@ itself. Which token an argument becomes is the table `_TOKENS`. Document: docs/d
 chapter 4.
 """
 
-from collections.abc import Callable, Iterator
-from typing import TypeAlias
+from __future__ import annotations
 
 from grammar.errors import DockerfileError, quote
 from grammar.instructions import KEYWORDS, ExecForm, Flag, Heredoc, ShellForm
@@ -14,6 +13,12 @@ from grammar.nearest import did_you_mean
 from grammar.source import Word
 from grammar.statements import Statement
 from runtime.values import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from typing import TypeAlias
+
 
 Value: TypeAlias = Statement | Flag | Word | ExecForm | ShellForm | Heredoc
 

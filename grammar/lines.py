@@ -4,6 +4,8 @@ In: a source and its escape token. Out: `LogicalLine` values one by one, and her
 whoever finds an opener in a line. Document: docs/dockerfile.md, chapters 3 and 5.
 """
 
+from __future__ import annotations
+
 from bisect import bisect_right
 
 from grammar.errors import DockerfileError

@@ -4,7 +4,12 @@ In: what was written, and what would have been right. Out: the nearest, if it is
 distance below 3. Document: docs/dockerfile.md, chapter 14.
 """
 
-from collections.abc import Iterable
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
 
 _LIMIT = 3
 

@@ -4,12 +4,19 @@ In: the flags as written. Out: their values by name. Document: docs/dockerfile.m
 errors". A new flag is a row in `_FLAGS` and a field of its instruction.
 """
 
-from typing import Literal, TypeAlias
+from __future__ import annotations
 
 from grammar.errors import DockerfileError
-from grammar.instructions import Flag
 from grammar.nearest import did_you_mean
 from grammar.source import Word
+from runtime.typed import Literal
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import TypeAlias
+
+    from grammar.instructions import Flag
+
 
 Kind: TypeAlias = Literal["text", "switch", "list"]
 """A flag with a value, one that is true or false, one that may come several times."""

@@ -5,6 +5,8 @@ of dockerfile.lark: when the distribution is built (hatch_build.py), otherwise n
 60 ms more. Raises DockerfileError.
 """
 
+from __future__ import annotations
+
 import os
 from functools import cache
 

@@ -5,9 +5,14 @@ from 0 and in characters; a column shown to people is one more. Document: docs/d
 chapter 1.
 """
 
-from typing import Self
+from __future__ import annotations
 
 from runtime.values import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Self
+
 
 BOM = "\ufeff"
 
@@ -24,7 +29,7 @@ class Span(NamedTuple):
     def __str__(self) -> str:
         return f"{self.path}:{self.line}:{self.start + 1}"
 
-    def to(self, other: "Span") -> "Span":
+    def to(self, other: Span) -> Span:
         """Return the span from the start of this one to the end of `other`."""
         return Span(self.path, self.line, self.start, other.end, other.last_line)
 

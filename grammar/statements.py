@@ -6,10 +6,10 @@ the syntax alone, and the first in the file wins, as in BuildKit's parser. Docum
 docs/dockerfile.md, chapter 4; the table of argument parsers is `_ARGUMENTS`.
 """
 
+from __future__ import annotations
+
 import json
 import re
-from collections.abc import Callable
-from typing import NoReturn, TypeAlias
 
 from grammar.directives import escape_token, read_directives
 from grammar.errors import DockerfileError, quote
@@ -19,6 +19,12 @@ from grammar.lines import LineReader, LogicalLine
 from grammar.source import Source, Span, Word
 from grammar.words import SPACE, split_places
 from runtime.values import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import NoReturn, TypeAlias
+
 
 _BLANKS = "\t\v\f\r "
 _WORD = re.compile(r"[^\t\v\f\r ]+")
@@ -41,7 +47,7 @@ class Statement(NamedTuple):
     json: bool
     legacy: bool
     heredocs: tuple[Heredoc, ...]
-    sub: "Statement | None"
+    sub: Statement | None
     comments: tuple[Word, ...]
     blanks: tuple[Span, ...]
     span: Span
@@ -61,7 +67,7 @@ class Arguments(NamedTuple):
     legacy: bool = False
 
 
-Parser: TypeAlias = Callable[[LogicalLine, int, int, str], Arguments]
+Parser: TypeAlias = "Callable[[LogicalLine, int, int, str], Arguments]"
 """Takes a line, start and end of the arguments in it, and the escape token."""
 
 

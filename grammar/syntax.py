@@ -4,6 +4,8 @@ In: a source. Out: a `SyntaxTree`, and the JSON document of it. Syntax only, as 
 sees it: words are not expanded, quotes stay, an unknown instruction is no error.
 """
 
+from __future__ import annotations
+
 from typing import TypeAlias
 
 from grammar.instructions import Directive

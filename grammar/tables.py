@@ -6,6 +6,8 @@ in a checkout where nobody has run the hook (60 ms). It imports nothing of ours,
 hook can run it by its path.
 """
 
+from __future__ import annotations
+
 from typing import Any, TypeAlias
 
 from lark import Lark

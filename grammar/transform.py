@@ -5,10 +5,10 @@ instruction. Here are the checks that no grammar makes: flags, names, and what B
 while parsing. Raises DockerfileError. Document: docs/dockerfile.md, chapter 8.
 """
 
+from __future__ import annotations
+
 import re
-from collections.abc import Callable
 from functools import partial
-from typing import TypeVar
 
 from grammar import flags, instructions
 from grammar.errors import DockerfileError, FlagError, quote
@@ -23,13 +23,20 @@ from grammar.instructions import (
     ShellForm,
     Trigger,
 )
-from grammar.lexer import Token
 from grammar.options import Options
 from grammar.source import Span, Word
 from grammar.statements import CHAINED, Statement
 from grammar.values import MILLISECOND, parse_duration, parse_integer
 from grammar.words import SPACE
+from runtime.typed import TypeVar
 from runtime.values import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from grammar.lexer import Token
+
 
 _STAGE_NAME = r"[a-z][a-z0-9-_.]*"
 _NETWORKS = ("default", "none", "host")

@@ -5,6 +5,8 @@ servers of repositories take tokens there: `https://TOKEN@host`, `https://TOKEN:
 Source: RFC 3986, 3.2.1.
 """
 
+from __future__ import annotations
+
 import re
 
 # Not compiled here: most builds have no URL.

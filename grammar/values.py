@@ -6,6 +6,8 @@ chapter 8 (durations, ports, signals), 9.3 (chmod); Go's time.ParseDuration, str
 units.RAMInBytes.
 """
 
+from __future__ import annotations
+
 import re
 
 from grammar.errors import FlagError, quote

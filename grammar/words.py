@@ -5,12 +5,18 @@ Document: docs/dockerfile.md, chapter 6. Work and output are linear in word and 
 size are limited, so that no Dockerfile can take time or memory from the builder.
 """
 
-from collections.abc import Mapping
+from __future__ import annotations
 
 from grammar import globs
 from grammar.errors import ExpansionError, quote
-from grammar.source import Span
 from runtime.values import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from grammar.source import Span
+
 
 MAX_DEPTH = 100
 """How deep `${a:-${b:-…}}` may nest."""

@@ -5,6 +5,8 @@ are opened inside the image's root, as regular files of limited size.
 Source: docs/security.md, S8; image-spec config.md, "User"; group rules as in the container engines.
 """
 
+from __future__ import annotations
+
 import errno
 import os
 import stat

@@ -4,7 +4,7 @@ In: nothing. Out: the closed union `Action`, and `describe`. `plan.py` decides o
 `init.py` performs them.
 """
 
-from typing import TypeAlias, assert_never
+from __future__ import annotations
 
 from runtime.spec import (
     Bind,
@@ -23,7 +23,12 @@ from runtime.spec import (
     Sysfs,
     Tmpfs,
 )
+from runtime.typed import assert_never
 from runtime.values import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import TypeAlias
 
 
 class Unshare(NamedTuple):

@@ -4,13 +4,18 @@ In: a spec, and an empty directory for the moment. Out: an `ExitStatus`. Streams
 and network are as for a container in the foreground.
 """
 
+from __future__ import annotations
+
 import os
 
 from runtime import container, foreground, starting, terminal
 from runtime.container import Logging, Task
 from runtime.errors import StateError
 from runtime.foreground import Manner
-from runtime.spec import ExitStatus, SandboxSpec
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from runtime.spec import ExitStatus, SandboxSpec
 
 
 def run_attached(spec: SandboxSpec, directory: str, *, tty: bool, interactive: bool) -> ExitStatus:

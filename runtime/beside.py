@@ -4,12 +4,18 @@ In: the directory of a container that runs. Out: a descriptor of its network nam
 it knows of names. Source: namespaces(7); docker's reference of `run`, "container networks".
 """
 
+from __future__ import annotations
+
 import os
-from collections.abc import Sequence
 
 from runtime import container, joining, safepath
 from runtime.spec import Bind, NetworkMode, SandboxSpec
 from runtime.values import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
 
 _LIMIT = 64 << 10
 
@@ -26,7 +32,7 @@ class Beside(NamedTuple):
     hosts: str = ""
 
     @classmethod
-    def of(cls, directory: str) -> "Beside":
+    def of(cls, directory: str) -> Beside:
         """Return the network of the container in `directory`.
 
         Raises StateError where it does not run, UnsupportedError where it cannot be entered.
@@ -44,7 +50,7 @@ class Beside(NamedTuple):
         return cls(fd, state.address, servers, hosts if os.path.exists(hosts) else "")
 
     @classmethod
-    def at(cls, path: str) -> "Beside":
+    def at(cls, path: str) -> Beside:
         """Return the network namespace at a path. Raises UnsupportedError for what is none."""
         fd = joining.of_path("network", path)
         if os.path.samestat(os.fstat(fd), os.stat("/proc/self/ns/net")):

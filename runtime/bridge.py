@@ -5,6 +5,8 @@ through locked files in /run (`pool.py`). The last user takes the bridge and its
 Source: nft(8), iptables(8); the behaviour of the container engines.
 """
 
+from __future__ import annotations
+
 import errno
 import fcntl
 import os

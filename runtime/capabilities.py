@@ -4,12 +4,18 @@ In: names such as `CAP_CHOWN` or `chown`. Out: bit masks. Source: capabilities(7
 S3.
 """
 
+from __future__ import annotations
+
 import errno
-from collections.abc import Iterable
 
 from runtime import syscalls
 from runtime.errors import SpecError
 from runtime.spec import DEFAULT_CAPABILITIES
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
 
 NAMES = (
     "CAP_CHOWN",

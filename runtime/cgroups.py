@@ -4,18 +4,25 @@ In: `Resources`. Out: a group that the sandbox joins, and what it has used. A li
 hold here is refused. Source: the kernel's cgroup-v2.rst and cgroup-v1/*; docs/security.md, S11.
 """
 
+from __future__ import annotations
+
 import contextlib
 import errno
 import os
 import time
-from collections.abc import Mapping
 
 from runtime import usage
 from runtime.errors import UnsupportedError
 from runtime.rootfs import CgroupView
-from runtime.spec import Resources
-from runtime.usage import Usage
 from runtime.values import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from runtime.spec import Resources
+    from runtime.usage import Usage
+
 
 _COUNTED = frozenset({"memory", "cpuacct", "pids", "blkio", "freezer"})
 """Controllers of version 1 that a group with accounting is in."""

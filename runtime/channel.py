@@ -5,17 +5,24 @@ message boundaries (SOCK_SEQPACKET). What may be large goes through a memfd inst
 Source: unix(7).
 """
 
+from __future__ import annotations
+
 import _socket  # the plain module; `socket` costs 6 ms for its enums
 import array
 import os
-from collections.abc import Sequence
-from typing import Literal, Self, TypeAlias, cast
 
 from runtime import wire
 from runtime.errors import SandboxError, SetupError, UserError
 from runtime.spec import ExitStatus
 from runtime.stubs import Stub
+from runtime.typed import cast
 from runtime.values import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Literal, Self, TypeAlias
+
 
 _MAX_MESSAGE = 1 << 16
 _MAX_FDS = 250

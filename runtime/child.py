@@ -5,19 +5,21 @@ for build steps, and by `terminal.py` in the foreground; both are single-threade
 Source: pid_namespaces(7), wait4(2); docs/performance.md, "Steps"; docs/security.md, S9.
 """
 
+from __future__ import annotations
+
 import os
 import time
-from typing import TYPE_CHECKING
 
 from runtime import cgroups, init, stubs, syscalls
 from runtime.actions import Action, Supervise
 from runtime.channel import Channel, Failed, Ready, Unstarted
 from runtime.errors import SandboxError
 from runtime.spec import ExitStatus
-from runtime.stubs import Stub
 from runtime.usage import Usage
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from runtime.stubs import Stub
     from runtime.supervisor import Supervisor
 
 KILL = 9
@@ -37,7 +39,7 @@ class Child:
         pid: int,
         status: Channel,
         group: cgroups.Group | None,
-        supervisor: "Supervisor | None",
+        supervisor: Supervisor | None,
         *,
         first: bool = True,
     ) -> None:
@@ -275,7 +277,7 @@ def join(
     return Child(pid, ours, None, supervisor, first=False)
 
 
-def _supervisor(plan: tuple[Action, ...]) -> "Supervisor | None":
+def _supervisor(plan: tuple[Action, ...]) -> Supervisor | None:
     """Start a supervisor where the plan asks for one."""
     if not any(type(action) is Supervise for action in plan):
         return None
@@ -285,7 +287,7 @@ def _supervisor(plan: tuple[Action, ...]) -> "Supervisor | None":
     return supervisor.start()
 
 
-def _with(given: init.Given, supervisor: "Supervisor | None") -> init.Given:
+def _with(given: init.Given, supervisor: Supervisor | None) -> init.Given:
     return given if supervisor is None else given._replace(supervisor=supervisor.socket.fileno())
 
 

@@ -4,10 +4,15 @@ In: messages. Out: the same, as fast as each of them takes them; nothing waits f
 the output of the container, which is not read on while too much is on its way.
 """
 
+from __future__ import annotations
+
 from collections import deque
 
-from runtime.control import Connection, Message
 from runtime.loop import READ, WRITE, Loop
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from runtime.control import Connection, Message
 
 _MOST = 1 << 20
 

@@ -10,16 +10,22 @@ are to reach each other are in the keeper's. What separates them from each other
 those of the machine's root.
 """
 
+from __future__ import annotations
+
 import _signal  # type: ignore[import-not-found]  # `signal` costs 5 ms for its enums
 import fcntl
 import os
-from typing import NoReturn
 
 from runtime import bridge, child, interpreter, loopback, process, rootless, syscalls, usernet
 from runtime.bridge import Attached
 from runtime.errors import SandboxError, UnsupportedError, explain
 from runtime.netlink import Netlink
 from runtime.pool import Pool
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import NoReturn
+
 
 NETWORK = "10.87.0"
 _MTU = 1500

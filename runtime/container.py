@@ -12,16 +12,24 @@ the container's directory; where the files of that directory are. The directory:
     layer/fs, work   the upper directory of its root file system
 """
 
+from __future__ import annotations
+
 import fcntl
 import itertools
 import os
 import time
-from typing import Literal, TypeAlias
 
 from runtime import documents, spec
 from runtime.idmap import Range
-from runtime.spec import Process, SandboxSpec
+from runtime.typed import Literal
 from runtime.values import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import TypeAlias
+
+    from runtime.spec import Process, SandboxSpec
+
 
 Status: TypeAlias = Literal["created", "running", "paused", "restarting", "exited"]
 RestartPolicy: TypeAlias = Literal["no", "on-failure", "always", "unless-stopped"]

@@ -5,12 +5,19 @@ that goes on in the next entry of its stream; files `log`, `log.1` and so on, th
 Source: Kubernetes' CRI logging format, which podman's `k8s-file` follows, too.
 """
 
+from __future__ import annotations
+
 import os
 import time
-from collections.abc import Iterator
 
-from runtime.container import Logging
 from runtime.values import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from runtime.container import Logging
+
 
 _STREAMS = {1: b"stdout", 2: b"stderr"}
 _NUMBERS = {name: number for number, name in _STREAMS.items()}

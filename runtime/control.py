@@ -6,18 +6,25 @@ both ends trust each other; they may be of different versions of Python, hence m
 Source: unix(7).
 """
 
+from __future__ import annotations
+
 import _socket  # the plain module; `socket` costs 6 ms for its enums
 import array
 import errno
 import os
-from collections.abc import Callable, Sequence
-from typing import Self, TypeAlias, cast
 
 from runtime import wire
 from runtime.container import Exec
 from runtime.errors import SandboxError, StateError
 from runtime.spec import ExitStatus, Process, Rlimit
+from runtime.typed import cast
 from runtime.values import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from typing import Self, TypeAlias
+
 
 BLOCK = 32 << 10
 """Bytes of output or input in one message."""

@@ -5,6 +5,8 @@ Source: credentials(7), setuid(2), setreuid(2), setresuid(2), setgroups(2); who 
 CAP_SETUID and CAP_SETGID.
 """
 
+from __future__ import annotations
+
 from runtime.values import NamedTuple
 
 UNCHANGED = 0xFFFFFFFF

@@ -6,14 +6,19 @@ root of the machine just as rootless. Source: runtime-spec config-linux.md; docs
 S6.
 """
 
+from __future__ import annotations
+
 import errno
 import os
 import stat
 
 from runtime import mounts, syscalls
 from runtime.errors import SpecError
-from runtime.spec import Devices
 from runtime.values import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from runtime.spec import Devices
 
 _TTY_GROUP = "5"
 _NODEV = syscalls.MOUNT_ATTR_NODEV

@@ -5,12 +5,18 @@ object that says its type. A field that a reader does not know is left out, one 
 not know has its default: files of another version stay readable.
 """
 
+from __future__ import annotations
+
 import json
 import os
-from collections.abc import Mapping
-from typing import Any, TypeAlias
 
-Value: TypeAlias = Any
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any, TypeAlias
+
+
+Value: TypeAlias = "Any"
 """What comes out is what the types say that went in; the reader checks the outermost one."""
 
 _TYPE = "type"

@@ -10,6 +10,8 @@
 Messages are lower-case sentences without a full stop; a hint says what to do.
 """
 
+from __future__ import annotations
+
 
 class SandboxError(Exception):
     """The base of all errors of this package."""

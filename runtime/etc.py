@@ -4,10 +4,16 @@ In: texts of the host's files and what the user asked for. Out: texts. Source: h
 resolv.conf(5); the behaviour of the container engines.
 """
 
-from collections.abc import Iterable
+from __future__ import annotations
 
 from runtime.errors import SpecError
-from runtime.spec import Resolver
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from runtime.spec import Resolver
+
 
 _OWN_HOSTS = (
     "127.0.0.1\tlocalhost",

@@ -4,10 +4,16 @@ In: events, from monitors and commands. Out: JSON lines in the file `events` bes
 directories, and `events.1` for those of before. Each line is one write, so writers need no lock.
 """
 
+from __future__ import annotations
+
 import json
 import os
 import time
-from collections.abc import Mapping
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
 
 _LARGEST = 4 << 20
 

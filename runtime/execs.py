@@ -4,18 +4,25 @@ In: an `Exec` and descriptors. Out: a process in the container's namespaces and 
 ended. All of them end with the container: they are in its pid namespace.
 """
 
+from __future__ import annotations
+
 import os
-from collections.abc import Callable
 
 from runtime import cgroups, child, host, plan
-from runtime.channel import Failed
-from runtime.child import Child
-from runtime.container import Exec
 from runtime.init import Given
-from runtime.loop import Loop
 from runtime.rootfs import CgroupView
-from runtime.spec import ExitStatus, SandboxSpec
 from runtime.values import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from runtime.channel import Failed
+    from runtime.child import Child
+    from runtime.container import Exec
+    from runtime.loop import Loop
+    from runtime.spec import ExitStatus, SandboxSpec
+
 
 _FD = 0
 """The number in the plan by which the container's process 1 goes."""
@@ -37,8 +44,8 @@ class Running:
         self,
         loop: Loop,
         program: Child,
-        ready: Callable[["Running"], object],
-        ended: Callable[["Running", ExitStatus | Failed], object],
+        ready: Callable[[Running], object],
+        ended: Callable[[Running, ExitStatus | Failed], object],
     ) -> None:
         self.program = program
         self._loop = loop

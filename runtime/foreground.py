@@ -5,14 +5,13 @@ typed goes in, what the container writes comes out; signals that reach the comma
 Source: termios(3); the behaviour of the container engines.
 """
 
+from __future__ import annotations
+
 import _signal  # type: ignore[import-not-found]  # `signal` costs 5 ms for its enums
 import os
 import select
-from collections.abc import Iterator
 from contextlib import contextmanager
-from types import FrameType
 
-from runtime.container import Exec
 from runtime.control import (
     BLOCK,
     Attach,
@@ -33,6 +32,14 @@ from runtime.errors import SandboxError
 from runtime.spec import ExitStatus
 from runtime.terminal import FORWARDED, following_size, raw, resize, size
 from runtime.values import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import FrameType
+
+    from runtime.container import Exec
+
 
 _LOST = ExitStatus(137, signal=9, reason="the monitor of the container was killed")
 
@@ -212,14 +219,14 @@ class _Pump(NamedTuple):
     theirs: int
 
     @classmethod
-    def stdin(cls, *, wanted: bool) -> "_Pump":
+    def stdin(cls, *, wanted: bool) -> _Pump:
         if not wanted:
             return cls(-1, -1, os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC))
         reading, writing = os.pipe2(os.O_CLOEXEC)
         return cls(0, writing, reading)
 
     @classmethod
-    def output(cls, stream: int) -> "_Pump":
+    def output(cls, stream: int) -> _Pump:
         reading, writing = os.pipe2(os.O_CLOEXEC)
         return cls(reading, stream, writing)
 

@@ -5,12 +5,18 @@ has none with a freezer, its processes are put into one. Version 2: every group 
 frozen. Source: the kernel's cgroup-v2.rst and cgroup-v1/freezer-subsystem.rst.
 """
 
+from __future__ import annotations
+
 import os
 import time
-from collections.abc import Callable, Sequence
 
 from runtime import cgroups
 from runtime.errors import UnsupportedError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
 
 _TRIES = 1000
 

@@ -4,7 +4,11 @@ In: a check's definition, and how it went. Out: the next state, and when to look
 Source: the HEALTHCHECK of the Dockerfile reference; moby's daemon/health.go.
 """
 
-from runtime.container import Check, HealthCheck, State
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from runtime.container import Check, HealthCheck, State
 
 _KEPT = 5
 OUTPUT = 4096

@@ -3,6 +3,8 @@
 In: files of the host. Out: `Host`.
 """
 
+from __future__ import annotations
+
 import os
 
 from runtime import mounts, owners

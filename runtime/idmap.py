@@ -5,6 +5,8 @@ newuidmap(1) and newgidmap(1), the set-id programs that are allowed to.
 Source: user_namespaces(7), subuid(5).
 """
 
+from __future__ import annotations
+
 import os
 
 from runtime.values import NamedTuple

@@ -8,12 +8,13 @@ disk.
 Source: mount_setattr(2), "ID-mapped mounts"; the kernel's filesystems/overlayfs.rst.
 """
 
+from __future__ import annotations
+
 import os
 import stat
 
 from runtime import mounts, syscalls, userns
 from runtime.errors import SandboxError, UnsupportedError
-from runtime.idmap import IdMap
 from runtime.spec import (
     Bind,
     BindFd,
@@ -24,6 +25,10 @@ from runtime.spec import (
     RootFs,
     SandboxSpec,
 )
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from runtime.idmap import IdMap
 
 _CLONE = syscalls.OPEN_TREE_CLONE
 

@@ -6,9 +6,9 @@ is nobody else yet, so nobody can look at the interpreter it still is. All modul
 before the pivot; the standard library is out of reach after it.
 """
 
+from __future__ import annotations
+
 import os
-from collections.abc import Mapping
-from typing import Literal, NoReturn, assert_never
 
 from runtime import capabilities, loopback, process, syscalls
 from runtime.accounts import Account
@@ -44,7 +44,14 @@ from runtime.channel import Channel, Failed, Listener, Ready
 from runtime.errors import SandboxError, SetupError, UserError, explain
 from runtime.rootfs import CgroupView, NewRoot
 from runtime.rootless import make_private
+from runtime.typed import assert_never
 from runtime.values import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Literal, NoReturn
+
 
 _NAMESPACES = {
     "user": syscalls.CLONE_NEWUSER,

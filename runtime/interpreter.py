@@ -4,6 +4,8 @@ Out: the words and the environment for execve(2). `-I` and `-S` keep out what th
 working directory and site-packages would bring along (guarantee S31).
 """
 
+from __future__ import annotations
+
 import os
 import sys
 

@@ -5,15 +5,22 @@ memory of whose IPC namespace it is. Those of the caller itself need no more tha
 Source: namespaces(7), setns(2); docker's reference of `run`, "IPC settings".
 """
 
+from __future__ import annotations
+
 import fcntl
 import os
-from collections.abc import Mapping
 
 from runtime import container, mounts, safepath, syscalls
 from runtime.channel import Channel, Ready
-from runtime.container import Task
 from runtime.errors import StateError, UnsupportedError
 from runtime.spec import BindFd, MountFlag, SandboxSpec
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from runtime.container import Task
+
 
 _KINDS: Mapping[str, tuple[str, int]] = {
     "ipc": ("ipc", syscalls.CLONE_NEWIPC),

@@ -4,12 +4,19 @@ In: `Resources`. Out: files and texts, for version 1 and version 2. Imported whe
 Source: the kernel's cgroup-v2.rst and cgroup-v1/*; the conversions of the OCI runtimes.
 """
 
+from __future__ import annotations
+
 import os
-from collections.abc import Mapping
 
 from runtime import usage
 from runtime.errors import UnsupportedError
-from runtime.spec import Resources
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from runtime.spec import Resources
+
 
 _PERIOD = 100_000
 """Microseconds."""

@@ -4,11 +4,17 @@ In: descriptors with what to call when they are ready; moments likewise. Out: th
 the other. A call may watch and forget anything, itself included.
 """
 
+from __future__ import annotations
+
 import heapq
 import itertools
 import select
 import time
-from collections.abc import Callable
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 
 READ = select.POLLIN
 WRITE = select.POLLOUT

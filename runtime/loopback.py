@@ -1,5 +1,7 @@
 """The interface `lo` of a new network namespace, which starts down. Source: netdevice(7)."""
 
+from __future__ import annotations
+
 import _socket  # the plain module; `socket` costs 6 ms for its enums
 import fcntl
 import struct

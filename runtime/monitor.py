@@ -6,12 +6,13 @@ the container. It imports nothing but this package, and no caller has to stay fo
 Source: pid_namespaces(7); the behaviour of the container engines; docs/security.md, S9.
 """
 
+from __future__ import annotations
+
 import _signal  # type: ignore[import-not-found]  # `signal` costs 5 ms for its enums
 import contextlib
 import gc
 import os
 import time
-from typing import NoReturn
 
 from runtime import cgroups, child, containerlog, events, execs, host, plan, restarts, wire
 from runtime import container as values
@@ -30,6 +31,11 @@ from runtime.spec import ExitStatus, RootFs
 from runtime.streams import Streams
 from runtime.tending import Tending
 from runtime.uplink import Uplink
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import NoReturn
+
 
 _ENDING = (1, 2, 15)
 """Signals that end the monitor, and the container in its own way: SIGHUP, SIGINT, SIGTERM."""

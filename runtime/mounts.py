@@ -5,13 +5,19 @@ the sandbox for its root and by the builder inside its own mount namespace.
 Source: the kernel's filesystems/overlayfs.rst; docs/performance.md, "Overlays".
 """
 
+from __future__ import annotations
+
 import errno
 import os
-from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from runtime import syscalls
 from runtime.errors import SpecError, UnsupportedError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
 
 MAX_LOWERS = 500
 _PLAIN = frozenset(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/._-+@=")

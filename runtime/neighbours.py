@@ -6,11 +6,18 @@ there, under the lock of the bridge. An address belongs to whoever holds the loc
 (`pool.py`); the file says the rest.
 """
 
-import os
-from collections.abc import Sequence
+from __future__ import annotations
 
-from runtime.pool import Pool
+import os
+
 from runtime.values import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from runtime.pool import Pool
+
 
 _MARK = "# other containers"
 

@@ -4,11 +4,17 @@ In: names, numbers and addresses. Out: them, set in the network namespace of the
 Source: netlink(7), rtnetlink(7), linux/if_link.h, linux/veth.h.
 """
 
+from __future__ import annotations
+
 import _socket  # the plain module; `socket` costs 6 ms for its enums
 import os
 import struct
-from types import TracebackType
-from typing import Self
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import TracebackType
+    from typing import Self
+
 
 _NEW_LINK, _DELETE_LINK, _NEW_ADDRESS, _NEW_ROUTE = 16, 17, 20, 24
 _REQUEST, _ACKNOWLEDGE, _EXCLUSIVE, _CREATE = 0x1, 0x4, 0x200, 0x400

@@ -6,17 +6,23 @@ traffic; where neither can be, it has its loopback only, and says why.
 Source: network_namespaces(7).
 """
 
+from __future__ import annotations
+
 import os
 import threading
-from collections.abc import Callable
 
 from runtime import bridge, loopback, mounts, syscalls, usernet
 from runtime.bridge import Attached
 from runtime.errors import SandboxError, SpecError, UnsupportedError, explain
 from runtime.netlink import Netlink
-from runtime.spec import SandboxSpec
 from runtime.usernet import Helper
 from runtime.values import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from runtime.spec import SandboxSpec
 
 
 class Namespace(NamedTuple):

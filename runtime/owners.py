@@ -9,6 +9,8 @@ copies both up with the file. Everywhere else each function is the system call t
 for, and no more. Source: xattr(7), capabilities(7), "File capabilities".
 """
 
+from __future__ import annotations
+
 import errno
 import os
 import stat

@@ -4,6 +4,8 @@ In: a path, and where our own groups are. Out: the same as if the named one were
 the path that are missing are made. Source: podman-run(1), "--cgroup-parent"; cgroup-v1/cpusets.rst.
 """
 
+from __future__ import annotations
+
 import os
 
 from runtime import usage

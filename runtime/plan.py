@@ -5,6 +5,8 @@ In: `SandboxSpec` and `Host`, what the plan has to know of the machine. Out: act
 Source: runtime-spec config.md and config-linux.md; docs/security.md, S1 to S8.
 """
 
+from __future__ import annotations
+
 import posixpath
 
 from runtime import capabilities, etc, seccomp
@@ -36,7 +38,6 @@ from runtime.actions import (
     WriteSysctls,
 )
 from runtime.errors import SpecError
-from runtime.host import Host
 from runtime.spec import (
     LIMITS,
     Bind,
@@ -51,6 +52,10 @@ from runtime.spec import (
     SandboxSpec,
     Sysfs,
 )
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from runtime.host import Host
 
 _RLIMITS = (
     Rlimit("core", 0, -1),

@@ -5,14 +5,20 @@ held by everybody who uses the bridge, and each address in use is a locked file;
 them all with their holders.
 """
 
+from __future__ import annotations
+
 import errno
 import fcntl
 import os
 import time
-from collections.abc import Iterator
 from contextlib import contextmanager
 
 from runtime.errors import SpecError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 
 _FIRST, _LAST = 2, 254
 _PAUSE = 0.01

@@ -4,15 +4,21 @@ In: the machine. Out: `Feature` values. `quick` looks; `thorough` tries, in fork
 must be called from a single-threaded process that has not entered namespaces of its own.
 """
 
+from __future__ import annotations
+
 import os
 import tempfile
-from collections.abc import Callable
 
 from runtime import bridge, cgroups, idmap, mounts, network, rootless, syscalls, usernet
 from runtime.errors import SandboxError, explain
 from runtime.seccomp import MACHINES
 from runtime.spec import Resources
 from runtime.values import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 
 UPPER = "state root as upper"
 """The feature that `upper_at` tries."""

@@ -6,6 +6,8 @@ descriptors, terminal, nice value. Source: docs/security.md, S7, S8; execve(2), 
 exec(3) and the exit codes of the shells.
 """
 
+from __future__ import annotations
+
 import errno
 import fcntl
 import os
@@ -15,10 +17,13 @@ import struct
 import termios
 
 from runtime import accounts, devices, safepath, syscalls
-from runtime.accounts import Account
 from runtime.channel import Unstarted
 from runtime.errors import SpecError, UserError
-from runtime.spec import Rlimit
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from runtime.accounts import Account
+    from runtime.spec import Rlimit
 
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _UNLOCK_TERMINAL = 0x40045431

@@ -6,18 +6,24 @@ makes, so it needs no rules of a firewall, works for loopback, and is the same f
 UDP: each sender is remembered for as long as something comes from it or back.
 """
 
+from __future__ import annotations
+
 import _socket  # the plain module; `socket` costs 6 ms for its enums
 import errno
 import os
 import time
-from collections.abc import Sequence
-from typing import NoReturn
 
 from runtime import process, syscalls
 from runtime.container import Port
 from runtime.errors import SandboxError, UnsupportedError
 from runtime.loop import READ, WRITE, Loop
 from runtime.values import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import NoReturn
+
 
 _accept = _socket.socket._accept  # type: ignore[attr-defined]  # noqa: SLF001 - its plain name
 _BLOCK = 64 << 10

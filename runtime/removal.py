@@ -4,6 +4,8 @@ A tree deeper than `_DEEP` is cut: what lies below is renamed up to the top of w
 removed and taken from there, so neither the path length nor the number of open files matters.
 """
 
+from __future__ import annotations
+
 import os
 
 _DEEP = 64

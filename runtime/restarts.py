@@ -3,7 +3,11 @@
 Source: docker's restart policies.
 """
 
-from runtime.container import Restart
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from runtime.container import Restart
 
 _SHORTEST = 0.1
 _LONGEST = 60.0

@@ -7,11 +7,11 @@ away. It goes with the old root.
 Source: pivot_root(2), runtime-spec config-linux.md "Default Devices"; docs/security.md, S2, S5, S6.
 """
 
+from __future__ import annotations
+
 import errno
 import os
 import stat
-from collections.abc import Mapping
-from typing import assert_never
 
 from runtime import devices, mounts, owners, safepath, syscalls
 from runtime.errors import UnsupportedError
@@ -33,7 +33,13 @@ from runtime.spec import (
     Tmpfs,
 )
 from runtime.stubs import Stubs
+from runtime.typed import assert_never
 from runtime.values import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
 
 _RDONLY = syscalls.MOUNT_ATTR_RDONLY
 _NODEV = syscalls.MOUNT_ATTR_NODEV

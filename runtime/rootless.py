@@ -6,14 +6,20 @@ crash leaves no mount behind. No re-exec: a helper forked before the unshare wri
 Source: user_namespaces(7), mount_namespaces(7); docs/security.md, S1.
 """
 
+from __future__ import annotations
+
 import errno
 import os
-from typing import Literal
 
 from runtime import idmap, syscalls
 from runtime.errors import UnsupportedError
 from runtime.idmap import IdMap
 from runtime.values import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Literal
+
 
 _SYS_ADMIN = 1 << 21
 

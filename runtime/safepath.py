@@ -6,6 +6,8 @@ where the kernel has it (5.6), else by a walk of one component at a time.
 Source: docs/security.md, rule 1 and S7, S12 to S14.
 """
 
+from __future__ import annotations
+
 import errno
 import os
 import stat

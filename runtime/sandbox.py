@@ -4,16 +4,22 @@ In: `SandboxSpec` values and descriptors. Out: `ExitStatus` values. For callers 
 `terminal.py` is for the foreground.
 """
 
+from __future__ import annotations
+
 import os
 import select
 import time
-from types import TracebackType
-from typing import Self
 
 from runtime import host, interpreter, plan, wire
 from runtime.channel import Channel, Failed, Ready, Run, Signal, in_memory
 from runtime.errors import StateError
 from runtime.spec import BindFd, ExitStatus, MountedRoot, Overlay, SandboxSpec
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import TracebackType
+    from typing import Self
+
 
 _KILL = 9
 

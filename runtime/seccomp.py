@@ -6,14 +6,21 @@ kernel goes round the filter; then a binary search over ranges of numbers.
 Source: seccomp(2), the kernel's seccomp_filter.rst; docs/security.md, S4.
 """
 
+from __future__ import annotations
+
 import functools
 import struct
-from collections.abc import Callable, Iterable, Mapping
-from typing import Literal, TypeAlias, TypeVar
 
 from runtime import seccomp_numbers, seccomp_policy
 from runtime.errors import UnsupportedError
+from runtime.typed import Literal, TypeVar
 from runtime.values import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+    from typing import TypeAlias
+
 
 _LOAD, _JUMP, _EQUAL, _NOT_BELOW, _ANY_BIT, _RETURN = 0x20, 0x05, 0x15, 0x35, 0x45, 0x06
 _NUMBER_OFFSET, _ARCH_OFFSET, _ARGUMENT_OFFSET = 0, 4, 16

@@ -3,8 +3,14 @@
 Source: the kernel's asm/unistd_64.h, asm/unistd_32.h and asm-generic/unistd.h up to Linux 6.18.
 """
 
+from __future__ import annotations
+
 import functools
-from collections.abc import Mapping
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
 
 X86_64 = """
 read write open close stat fstat lstat poll lseek mmap mprotect munmap brk rt_sigaction

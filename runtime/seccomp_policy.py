@@ -5,7 +5,12 @@ Names of all architectures stand side by side; each has those that its table kno
 Source: docs/security.md, S4.
 """
 
-from collections.abc import Mapping
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
 
 ALWAYS = """
 _llseek _newselect accept accept4 access adjtimex alarm arch_prctl bind brk cachestat capget capset

@@ -7,14 +7,20 @@ decides; one without arguments decides alone. Source: runtime-spec config-linux.
 libseccomp's seccomp_rule_add(3), seccomp_init(3); the kernel's linux/seccomp.h.
 """
 
+from __future__ import annotations
+
 import json
-from collections.abc import Iterable, Mapping
-from typing import Any
 
 from runtime import seccomp_numbers
 from runtime.errors import SpecError, UnsupportedError
 from runtime.seccomp import MACHINES, Entry, Instruction, by_number, program_of
 from runtime.values import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from typing import Any
+
 
 _LOAD, _AND, _EQUAL, _ABOVE, _NOT_BELOW, _RETURN = 0x20, 0x54, 0x15, 0x25, 0x35, 0x06
 _ARGUMENTS = 16

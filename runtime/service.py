@@ -5,8 +5,9 @@ with it what it had for itself alone: a further program that it runs, or, where 
 command of the container, the container.
 """
 
+from __future__ import annotations
+
 import os
-from typing import TYPE_CHECKING
 
 from runtime import control, execs
 from runtime.channel import Failed
@@ -35,10 +36,11 @@ from runtime.control import (
 from runtime.errors import SandboxError, explain
 from runtime.execs import Running
 from runtime.loop import READ
-from runtime.spec import ExitStatus
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from runtime.monitor import Monitor
+    from runtime.spec import ExitStatus
 
 _MOMENT = 0.01
 _PATIENCE = 10.0
@@ -48,7 +50,7 @@ _PATIENCE = 10.0
 class Service:
     """The commands that are connected."""
 
-    def __init__(self, monitor: "Monitor", first: control.Connection) -> None:
+    def __init__(self, monitor: Monitor, first: control.Connection) -> None:
         self._monitor = monitor
         self._clients: set[Client] = set()
         self._execs: dict[Client, Running] = {}

@@ -5,10 +5,17 @@ Paths are absolute paths of the host unless they are called `target`, which are 
 the sandbox. File descriptors in a spec are numbers of the process that holds the spec.
 """
 
-from typing import Literal, TypeAlias
+from __future__ import annotations
 
-from runtime.idmap import IdMap
+from runtime.typed import Literal
 from runtime.values import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import TypeAlias
+
+    from runtime.idmap import IdMap
+
 
 NetworkMode: TypeAlias = Literal["default", "none", "host"]
 Security: TypeAlias = Literal["sandbox", "insecure"]

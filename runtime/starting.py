@@ -5,13 +5,18 @@ command the monitor is forked from it, which takes a millisecond; for a containe
 is a new, small process with nothing but this package in it.
 """
 
+from __future__ import annotations
+
 import os
 
 from runtime import interpreter, monitor, syscalls, wire
-from runtime.container import Task
 from runtime.control import Connection, Refused, Started
 from runtime.errors import SandboxError, StateError
 from runtime.sandbox import descriptors
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from runtime.container import Task
 
 
 def start(task: Task, lock: int) -> tuple[Connection, int]:

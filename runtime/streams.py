@@ -4,15 +4,21 @@ In: what the container writes. Out: blocks, to `tell`; and what is to be its inp
 as it reads. Nothing here blocks.
 """
 
+from __future__ import annotations
+
 import fcntl
 import os
 import struct
 import termios
 from collections import deque
-from collections.abc import Callable
 
 from runtime.control import BLOCK
 from runtime.loop import WRITE, Loop
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 
 _END_OF_FILE = b"\x04"
 _MOST = 1 << 20

@@ -6,12 +6,18 @@ which they were made, only if they are the same and still empty, and with the ti
 directory restored. Source: docs/security.md, S14.
 """
 
+from __future__ import annotations
+
 import os
 import stat
-from collections.abc import Sequence
 
 from runtime import safepath
 from runtime.values import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
 
 _DIRECTORY = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 

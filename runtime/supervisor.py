@@ -9,19 +9,26 @@ into its root and its working directory, and looks from there.
 Source: seccomp_unotify(2), seccomp(2).
 """
 
+from __future__ import annotations
+
 import errno
 import fcntl
 import os
 import re
 import select
 import struct
-from typing import NoReturn
 
 from runtime import credentials, mounts, owners, process, seccomp_numbers, syscalls
 from runtime.channel import Channel, Listener
-from runtime.credentials import Credentials
 from runtime.seccomp import MACHINES, supervised
 from runtime.values import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import NoReturn
+
+    from runtime.credentials import Credentials
+
 
 _NOTICE = struct.Struct("=QIIiIQ6Q")
 _RESPONSE = struct.Struct("=QqiI")

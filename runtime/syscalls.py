@@ -4,8 +4,9 @@ Each raises OSError with the path it was about as `filename`. The only module th
 ctypes. Numbers: asm/unistd_64.h (x86-64) and asm-generic/unistd.h (arm64, riscv64).
 """
 
-# ruff: noqa: D402 - the docstrings name manual pages, as in mount(2)
+from __future__ import annotations
 
+# ruff: noqa: D402 - the docstrings name manual pages, as in mount(2)
 import ctypes
 import os
 

@@ -4,9 +4,10 @@ In: the health check of a task. Out: its runs, one after the other, and the heal
 Pausing: by the freezer of control groups, in which the processes are put when they are not.
 """
 
+from __future__ import annotations
+
 import os
 import time
-from typing import TYPE_CHECKING
 
 from runtime import containerlog, execs, freezer, health
 from runtime.channel import Failed
@@ -14,16 +15,17 @@ from runtime.child import KILL
 from runtime.container import Check, Exec, FailureAction
 from runtime.errors import SandboxError, StateError
 from runtime.execs import Running
-from runtime.spec import ExitStatus
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from runtime.monitor import Monitor
+    from runtime.spec import ExitStatus
 
 
 class Tending:
     """The health checks of a container, and its freezer."""
 
-    def __init__(self, monitor: "Monitor") -> None:
+    def __init__(self, monitor: Monitor) -> None:
         self._monitor = monitor
         self._timer: int | None = None
         self._timeout: int | None = None

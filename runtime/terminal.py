@@ -3,14 +3,20 @@
 Source: termios(3), pty(7); the behaviour of the container engines.
 """
 
+from __future__ import annotations
+
 import _signal  # type: ignore[import-not-found]  # `signal` costs 5 ms for its enums
 import fcntl
 import os
 import struct
 import termios
-from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from types import FrameType
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from types import FrameType
+
 
 FORWARDED = (
     _signal.SIGHUP,

@@ -3,15 +3,17 @@
 In: a `Task`. Out: its spec on that network, with an /etc/hosts that knows the neighbours.
 """
 
-import os
-from typing import TYPE_CHECKING
+from __future__ import annotations
 
-from runtime.container import Port, Task
+import os
+
 from runtime.spec import Bind, SandboxSpec
 from runtime.values import NamedTuple
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from runtime.beside import Beside
+    from runtime.container import Port, Task
     from runtime.network import Namespace
     from runtime.pool import Pool
     from runtime.userns import UserNamespace
@@ -27,14 +29,14 @@ class Uplink(NamedTuple):
     """
 
     task: Task
-    namespace: "Namespace | None" = None
+    namespace: Namespace | None = None
     ports: tuple[Port, ...] = ()
     carrier: int = 0
-    beside: "Beside | None" = None
-    own: "UserNamespace | None" = None
+    beside: Beside | None = None
+    own: UserNamespace | None = None
 
     @classmethod
-    def make(cls, task: Task) -> "Uplink":
+    def make(cls, task: Task) -> Uplink:
         """Make the network that the task asks for. Raises OSError, SandboxError."""
         if task.beside:
             from runtime.beside import Beside  # for containers that share a network
@@ -76,7 +78,7 @@ class Uplink(NamedTuple):
         return "" if self.namespace is None else self.namespace.address
 
     @property
-    def _pool(self) -> "Pool | None":
+    def _pool(self) -> Pool | None:
         """Who else is on the same bridge, if it is on one."""
         from runtime.bridge import Attached  # there already, if it is
         from runtime.pool import Pool
@@ -139,7 +141,7 @@ class Uplink(NamedTuple):
         self.namespace.close()
 
 
-def _own(task: Task) -> "UserNamespace | None":
+def _own(task: Task) -> UserNamespace | None:
     """Make the user namespace of a container that shall have one."""
     if task.spec.ids is None:
         return None

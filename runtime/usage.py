@@ -3,9 +3,13 @@
 In: directories of a group. Out: `Usage`. Source: the kernel's cgroup-v2.rst and cgroup-v1/*.
 """
 
-from collections.abc import Mapping
+from __future__ import annotations
 
 from runtime.values import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 class Usage(NamedTuple):

@@ -5,6 +5,8 @@ traffic through ordinary sockets of the host, and that ends when a descriptor is
 Source: slirp4netns(1), pasta(1).
 """
 
+from __future__ import annotations
+
 import errno
 import fcntl
 import os

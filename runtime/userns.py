@@ -6,13 +6,19 @@ that the monitor is in, be that the machine's or an ordinary user's.
 Source: user_namespaces(7), pid_namespaces(7).
 """
 
+from __future__ import annotations
+
 import os
-from collections.abc import Callable
 
 from runtime import syscalls
 from runtime.errors import UnsupportedError
-from runtime.idmap import IdMap, Range
 from runtime.values import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from runtime.idmap import IdMap, Range
 
 
 class UserNamespace(NamedTuple):

@@ -8,10 +8,12 @@ Type checkers see `typing.NamedTuple` itself. Nothing here knows of sandboxes: i
 because that package, run by `python -I -S`, can import nothing but itself.
 """
 
-# ruff: noqa: ANN001, ANN003, ANN202, ANN204, ANN206 - type checkers see typing's own, below
+from __future__ import annotations
 
+# ruff: noqa: ANN001, ANN003, ANN202, ANN204, ANN206 - type checkers see typing's own, below
 import sys
-from typing import TYPE_CHECKING
+
+TYPE_CHECKING = False
 
 if TYPE_CHECKING or sys.version_info >= (3, 14):
     # From 3.14 on annotations are functions, and making named tuples is cheaper.

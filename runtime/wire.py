@@ -5,11 +5,19 @@ a NamedTuple is a tuple that starts with a mark and its name. Both ends are the 
 and trust each other; nothing from a disk or a network is ever read with this.
 """
 
-import marshal
-from collections.abc import Mapping
-from typing import Any, TypeAlias, cast
+from __future__ import annotations
 
-Value: TypeAlias = Any
+import marshal
+
+from runtime.typed import cast
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any, TypeAlias
+
+
+Value: TypeAlias = "Any"
 """A value of the kinds named above; what a reader expects, it says with `cast`."""
 
 _MARK = "\0value"

@@ -7,18 +7,26 @@ end of the socket it watches.
 Source: pid_namespaces(7); docs/performance.md, "Steps"; docs/security.md, S9.
 """
 
+from __future__ import annotations
+
 import gc
 import os
 import select
-from typing import NoReturn, cast
 
 from runtime import actions, cgroups, child, init, process, spec, syscalls, wire
-from runtime.actions import Action
 from runtime.channel import Channel, Ready, Run, Signal, from_memory
 from runtime.child import KILL, Child
 from runtime.errors import SandboxError
-from runtime.spec import Resources
+from runtime.typed import cast
 from runtime.values import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import NoReturn
+
+    from runtime.actions import Action
+    from runtime.spec import Resources
+
 
 _TYPES = {
     name: kind

@@ -18,8 +18,9 @@ OUTSIDE = {
 }
 """What each package may import from outside itself, besides the standard library."""
 
-SHARED = {"runtime", "runtime.values", "runtime.values.NamedTuple"}
-"""What `grammar` may use of `runtime`: how values are declared, which knows of no sandbox."""
+SHARED = {"runtime", "runtime.typed", "runtime.values", "runtime.values.NamedTuple"}
+"""What `grammar` may use of `runtime`: how values are declared, and the forms of `typing` that have
+to be there at run time, which know of no sandbox."""
 
 LAYERS = (
     {"cli"},

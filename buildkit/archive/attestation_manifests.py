@@ -4,6 +4,8 @@ In: an index, and the registry it is at. Out: their manifests and blobs in the s
 that is not there, or not what it says, is left out with a warning: the images are whole without it.
 """
 
+from __future__ import annotations
+
 from buildkit.attestation.statement import MAX_STATEMENT
 from buildkit.content.store import BlobStore
 from buildkit.errors import Cancelled, ImageError

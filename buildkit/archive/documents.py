@@ -4,6 +4,8 @@ In: bytes, or a manifest. Out: values. Whatever is missing or of the wrong type 
 that names the place (docs/security.md, S20, S23). Source: moby image-spec v1.2.
 """
 
+from __future__ import annotations
+
 from buildkit.errors import ImageError
 from buildkit.oci.fields import DocumentError, Fields
 from buildkit.oci.manifest import Manifest

@@ -3,6 +3,8 @@
 In: such a reference. Out: the image, its layers in the store. It gets no name there.
 """
 
+from __future__ import annotations
+
 import os
 
 from buildkit.archive.load import take_one

@@ -5,6 +5,8 @@ its digest on the way. An OCI layout goes before docker's `manifest.json` where 
 it has the images' own manifests. Names are given last (docs/security.md, R1).
 """
 
+from __future__ import annotations
+
 import os
 import re
 from collections.abc import Iterator, Sequence
@@ -46,7 +48,7 @@ class Loaded(NamedTuple):
     names: tuple[Reference, ...]
     manifest: Digest | None
     index_blob: bytes = b""
-    parts: "tuple[Loaded, ...]" = ()
+    parts: tuple[Loaded, ...] = ()
 
 
 def load(members: Members, taker: Taker, platform: Platform | None = None) -> tuple[Loaded, ...]:

@@ -5,6 +5,8 @@ first written to a temporary file below the state root; memory does not grow wit
 directory are not followed (docs/security.md, S20).
 """
 
+from __future__ import annotations
+
 import contextlib
 import os
 import stat

@@ -4,6 +4,8 @@ In: an open registry client, a reference, a platform. Out: the image. Nothing of
 before all of it is there, verified and durable (docs/security.md, R1, R2).
 """
 
+from __future__ import annotations
+
 from buildkit.archive.remembered import Remembered, recall, remember
 from buildkit.archive.stores import Stores
 from buildkit.archive.stream import StreamTaker

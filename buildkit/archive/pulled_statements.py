@@ -7,6 +7,8 @@ which is told. Source: image-spec manifest.md, `subject`; distribution-spec 1.1,
 Referrers".
 """
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 
 from buildkit.archive.stores import Stores

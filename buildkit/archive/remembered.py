@@ -5,14 +5,21 @@ digest of an index) meant for a platform, and repositories from which a blob can
 row can be lost without harm. Kept in the state root's `store` table, as JSON.
 """
 
+from __future__ import annotations
+
 import json
-from collections.abc import Iterable
 
 from buildkit.oci.digest import Digest
-from buildkit.oci.platforms import Platform
 from buildkit.oci.reference import Reference
-from buildkit.state.root import StateRoot
 from runtime.values import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from buildkit.oci.platforms import Platform
+    from buildkit.state.root import StateRoot
+
 
 _PREFIX = "remote "
 

@@ -5,24 +5,28 @@ a registry is remembered, so that the store can answer the next time, also for d
 and for several platforms of one name. Imports nothing of the network before it is needed.
 """
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from __future__ import annotations
 
 from buildkit.archive.remembered import recall
-from buildkit.archive.stores import Stores
 from buildkit.errors import Cancelled, ImageError
 from buildkit.oci.config import ResolvedImage
-from buildkit.oci.platforms import Platform
 from buildkit.oci.reference import Reference
 from buildkit.progress.cancel import Cancel
 from buildkit.progress.events import Emit, Warned
 from buildkit.registry.errors import RegistryError
+from runtime.typed import Literal
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import TypeAlias
+
+    from buildkit.archive.stores import Stores
+    from buildkit.oci.platforms import Platform
     from buildkit.registry.client import Access
 
 PullPolicy: TypeAlias = Literal["always", "missing", "never", "newer"]
-Pull: TypeAlias = Callable[[Reference, Platform], ResolvedImage]
+Pull: TypeAlias = "Callable[[Reference, Platform], ResolvedImage]"
 """Gets an image from its registry, as `pulled.pull_image` does."""
 
 
@@ -33,7 +37,7 @@ def obtain(
     stores: Stores,
     emit: Emit,
     cancel: Cancel | None,
-    access: "Access | None" = None,
+    access: Access | None = None,
     pull: Pull | None = None,
 ) -> ResolvedImage:
     """Return the image that `text` (a name, or an ID of the store) means.
@@ -96,7 +100,7 @@ def _asked(
     stores: Stores,
     emit: Emit,
     cancel: Cancel,
-    access: "Access | None",
+    access: Access | None,
     pull: Pull | None,
     *,
     always: bool,

@@ -4,6 +4,8 @@ In: a reference, a policy. Out: the index, or the image where there is but one, 
 all its layers. As `remote.py` for one platform.
 """
 
+from __future__ import annotations
+
 from buildkit.archive.remembered import recall
 from buildkit.archive.remote import PullPolicy
 from buildkit.archive.stores import Stores

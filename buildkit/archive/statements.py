@@ -6,6 +6,8 @@ artifacts of other kinds, and those about other images, are left where they are.
 Source: image-spec manifest.md, `subject`; image-layout.md.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterator, Sequence
 
 from buildkit.archive.load import Loaded

@@ -1,11 +1,15 @@
 """The stores that an image is taken into."""
 
-from typing import Protocol
+from __future__ import annotations
 
-from buildkit.content.store import BlobStore
-from buildkit.images import ImageStore
-from buildkit.snapshot.store import SnapshotStore
-from buildkit.state.root import StateRoot
+from runtime.typed import Protocol
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from buildkit.content.store import BlobStore
+    from buildkit.images import ImageStore
+    from buildkit.snapshot.store import SnapshotStore
+    from buildkit.state.root import StateRoot
 
 
 class Stores(Protocol):

@@ -5,6 +5,8 @@ as a blob, since the tar of a layer that was not packed here cannot be made agai
 decompresses and unpacks, another one hashes and writes the blob. Memory is a few blocks.
 """
 
+from __future__ import annotations
+
 from buildkit.content.store import BlobStore
 from buildkit.content.streams import CHUNK, Reader, Sink, VerifyingReader, copy
 from buildkit.errors import ImageError

@@ -5,6 +5,8 @@ the tar of a layer that was not packed here cannot be made again. A plain tar is
 That a blob is a form of a layer is noted only after it was decompressed and found to be it.
 """
 
+from __future__ import annotations
+
 from buildkit.archive.members import Members
 from buildkit.content.store import BlobStore, Stored
 from buildkit.content.streams import Reader, Sink, VerifyingReader, copy

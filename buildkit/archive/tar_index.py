@@ -5,6 +5,8 @@ extracted and no link is ever followed on disk (docs/security.md, S19, S20).
 Source: POSIX.1-2017 pax, "ustar Interchange Format" and "pax Header"; GNU tar's L, K and base-256.
 """
 
+from __future__ import annotations
+
 import os
 import re
 from collections.abc import Mapping

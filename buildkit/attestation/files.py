@@ -4,6 +4,8 @@ In: a descriptor of the merged tree. Out: contents of regular files, bounded. Li
 inside of the tree and never out of it; what is no regular file is not opened at all.
 """
 
+from __future__ import annotations
+
 import contextlib
 import os
 import stat

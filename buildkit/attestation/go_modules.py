@@ -4,6 +4,8 @@ In: files of an image. Out: packages. Searched are executables for the mark of t
 lists are passed over. Source: Go's debug/buildinfo, buildinfo.go, format with inline strings.
 """
 
+from __future__ import annotations
+
 import mmap
 import os
 import stat

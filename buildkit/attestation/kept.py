@@ -4,13 +4,15 @@ In: statements. Out: the same again. They go with their image when the store is 
 table is made when there is a first one, so that a store which never has any is as it always was.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterable
-from typing import get_args
 
 from buildkit.attestation.statement import AttestationKind
 from buildkit.content.store import BlobStore
 from buildkit.oci.digest import Digest
 from buildkit.state.root import StateRoot
+from runtime.typed import get_args
 from runtime.values import NamedTuple
 
 _TABLE = (

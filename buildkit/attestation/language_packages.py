@@ -4,6 +4,8 @@ In: files of an image. Out: packages. Source: PyPA "Core metadata specifications
 installed projects"; npm's docs, package.json and folders.
 """
 
+from __future__ import annotations
+
 import json
 import re
 from collections.abc import Iterator

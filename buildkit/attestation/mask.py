@@ -5,6 +5,8 @@ where they are in base64 or percent-encoded, and in that of names and passwords 
 Guarantee S26.
 """
 
+from __future__ import annotations
+
 import re
 from collections.abc import Iterable
 from typing import Any

@@ -1,5 +1,7 @@
 """A software package of an image, as its package database tells."""
 
+from __future__ import annotations
+
 from collections.abc import Iterable, Iterator
 from typing import Literal, TypeAlias
 

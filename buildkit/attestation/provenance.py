@@ -6,6 +6,8 @@ Dockerfile and the steps are for max alone. Pure.
 Source: slsa.dev/spec/v1.0/provenance; docs/attestations.md says what the fields mean here.
 """
 
+from __future__ import annotations
+
 import hashlib
 import json
 import time

@@ -1,5 +1,7 @@
 """What an image is called as a package URL. Source: purl-spec, `docker`, as BuildKit has it."""
 
+from __future__ import annotations
+
 from urllib.parse import quote
 
 from buildkit.oci.digest import Digest

@@ -6,6 +6,8 @@ are not read, and that is said. Source: rpm's docs, "RPM Tags" and "Package Head
 file format, 1.3.3 (a database in WAL mode cannot be opened without its file).
 """
 
+from __future__ import annotations
+
 import sqlite3
 import struct
 from collections.abc import Iterator

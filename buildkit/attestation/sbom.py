@@ -5,6 +5,8 @@ is the image's and its serial number follows from the image's ID. The one door t
 cyclonedx-python-lib, an optional dependency. Source: CycloneDX 1.6; purl-spec, "Package URL types".
 """
 
+from __future__ import annotations
+
 import json
 import uuid
 import warnings
@@ -86,7 +88,7 @@ def sbom_of(
     return document
 
 
-def _component(number: int, package: Package, system: Distribution) -> "Component":
+def _component(number: int, package: Package, system: Distribution) -> Component:
     from cyclonedx.contrib.license.factories import LicenseFactory
     from cyclonedx.model import Property
     from cyclonedx.model.component import Component, ComponentType

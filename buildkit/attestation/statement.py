@@ -6,6 +6,8 @@ Source: in-toto Statement v1; image-spec manifest.md, "Guidelines for Artifact U
 `subject`; distribution-spec, "Listing Referrers".
 """
 
+from __future__ import annotations
+
 import json
 from collections.abc import Sequence
 from typing import Any, Literal, TypeAlias

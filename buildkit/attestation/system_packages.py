@@ -5,6 +5,8 @@ In: files of an image. Out: packages. Source: deb-control(5), dpkg's status file
 package in status.d.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 
 from buildkit.attestation.files import ImageFiles

@@ -1,5 +1,7 @@
 """Which attestations a build is to have, as a value."""
 
+from __future__ import annotations
+
 from typing import Literal, TypeAlias
 
 from buildkit.attestation.statement import AttestationKind

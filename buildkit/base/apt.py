@@ -5,6 +5,8 @@ needs. Source: sources.list(5), apt.conf(5). Credentials in URIs are apart from 
 that they can be left out of what is kept.
 """
 
+from __future__ import annotations
+
 import glob
 import os
 import re

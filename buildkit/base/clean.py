@@ -5,6 +5,8 @@ package lists, caches, logs or devices, no name, resolver or machine id, no apt 
 machine. Every path is opened inside the tree; a link in it leads nowhere else.
 """
 
+from __future__ import annotations
+
 import contextlib
 import os
 import stat

@@ -5,6 +5,8 @@ the symbolic links on the way, each at the path it has here: a program compiled 
 finds it. Owner, set-id bits and file capabilities are not taken over.
 """
 
+from __future__ import annotations
+
 import os
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches

@@ -5,6 +5,8 @@ this machine or this moment. Packages come the way this machine's own apt fetche
 sources, keyrings, proxy and certificates; none of that but the sources' addresses is kept.
 """
 
+from __future__ import annotations
+
 import os
 import re
 import shutil

@@ -5,6 +5,8 @@ it wants them looked for. Only headers are read, nothing is run: `ldd` would exe
 Source: the System V ABI, chapters 4 and 5 (elf(5)).
 """
 
+from __future__ import annotations
+
 import struct
 from collections.abc import Iterator
 

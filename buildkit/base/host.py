@@ -5,6 +5,8 @@ Nothing is decided by what is left out of the inputs: equal programs give an equ
 whatever user, umask or name it is made.
 """
 
+from __future__ import annotations
+
 import json
 import os
 import subprocess

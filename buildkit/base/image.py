@@ -4,6 +4,8 @@ In: a directory for the root file system and what is to be said of it. Out: an i
 named. The tree is made where the layer will be, so nothing is copied.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable, Mapping, Sequence
 
 from buildkit.base.skeleton import PATH

@@ -5,6 +5,8 @@ Source: ld.so(8) of glibc (order of the search, `$ORIGIN`), dl-cache.h (form of 
 musl's dynlink.c, which reads its directories from `/etc/ld-musl-ARCH.path`.
 """
 
+from __future__ import annotations
+
 import glob
 import os
 import struct

@@ -3,6 +3,8 @@
 In: absolute paths. Out: `NAME VERSION` for those that a package owns.
 """
 
+from __future__ import annotations
+
 import glob
 import os
 from collections.abc import Iterable

@@ -4,6 +4,8 @@ Out: tree entries. The layout of `/bin`, `/sbin`, `/lib` and their like follows 
 merged into `/usr` or not, since programs are taken to where they lie here.
 """
 
+from __future__ import annotations
+
 import os
 from collections.abc import Mapping
 

@@ -3,6 +3,8 @@
 In: a command line. Out: its lines, passed on as they come; an error with the last of them.
 """
 
+from __future__ import annotations
+
 import contextlib
 import hashlib
 import os
@@ -94,7 +96,7 @@ def digest_of_list(lines: Sequence[str]) -> str:
     return f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
 
 
-def _end(process: "subprocess.Popen[bytes]") -> None:
+def _end(process: subprocess.Popen[bytes]) -> None:
     """Make sure that the tool and what it started is gone."""
     if process.poll() is None:
         _signal(process, signal.SIGTERM)
@@ -107,6 +109,6 @@ def _end(process: "subprocess.Popen[bytes]") -> None:
         process.stdout.close()
 
 
-def _signal(process: "subprocess.Popen[bytes]", number: int) -> None:
+def _signal(process: subprocess.Popen[bytes], number: int) -> None:
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, number)

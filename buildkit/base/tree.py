@@ -4,6 +4,8 @@ In: entries by path. Out: the same tree below a directory, owned by root, whoeve
 Paths are those of the image, without the leading slash; times are whole seconds.
 """
 
+from __future__ import annotations
+
 import hashlib
 import os
 from collections.abc import Mapping

@@ -6,14 +6,20 @@ processes, ends with whoever holds it, and no file is left for each key. Where t
 no such locks the work may be done twice, which is slower and not wrong.
 """
 
+from __future__ import annotations
+
 import errno
 import fcntl
 import os
 import struct
-from collections.abc import Iterator
 from contextlib import contextmanager
 
-from buildkit.progress.cancel import Cancel
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from buildkit.progress.cancel import Cancel
+
 
 _DIGITS = 15
 _UNSUPPORTED = frozenset({errno.EINVAL, errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS})

@@ -5,6 +5,8 @@ In: the text of a document, which may be damaged. Out: an op, without the fields
 `buildkit.cache.key`.
 """
 
+from __future__ import annotations
+
 import json
 from collections.abc import Mapping
 from typing import Any, get_args

@@ -10,14 +10,22 @@ with its reason. An environment is a mapping, so its order is not in the key, an
 step sets it sorted by name.
 """
 
+from __future__ import annotations
+
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
 from json import JSONEncoder
 from types import MappingProxyType
-from typing import Any, NewType
 
-from buildkit.cache.result import InputIdentity, Json
 from buildkit.llb import op as ops
+from runtime.typed import NewType
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from typing import Any
+
+    from buildkit.cache.result import InputIdentity, Json
+
 
 KEY_VERSION = 1
 """Raise it when a document of the same text would no longer mean the same result."""

@@ -5,22 +5,29 @@ its key and every other field has its form (R1); anything else counts as not the
 by the next `save`.
 """
 
+from __future__ import annotations
+
 import json
 import os
 import re
 import time
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager
 
 from buildkit.cache.claim import claim
 from buildkit.cache.key import CacheKey, cache_key
 from buildkit.cache.result import Usage
 from buildkit.cache.store import CachedStep
 from buildkit.oci.digest import Digest, Fingerprint
-from buildkit.progress.cancel import Cancel
 from buildkit.state.driver import sqlite3
-from buildkit.state.root import StateRoot
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from contextlib import AbstractContextManager
+
+    from buildkit.progress.cancel import Cancel
+    from buildkit.state.root import StateRoot
+
 
 TOUCH_AFTER = 3600.0
 """Seconds: a record's time of use is written at most once an hour, so a cached build reads only."""

@@ -6,6 +6,8 @@ only where it says something. They only explain; what decides is the digest of t
 key.
 """
 
+from __future__ import annotations
+
 import json
 from json.encoder import encode_basestring_ascii as quoted
 

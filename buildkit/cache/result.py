@@ -5,18 +5,25 @@ before, to do it (`Outcome`). What a vertex results in is a `Ref`: names of cont
 this machine, so that another machine can be meant as well.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from types import MappingProxyType
-from typing import TypeAlias
+from __future__ import annotations
 
-from buildkit.oci.digest import Digest, Fingerprint
+from types import MappingProxyType
+
 from buildkit.snapshot.snapshot import Snapshot
 from runtime.values import NamedTuple
 
-Json: TypeAlias = bool | int | str | Sequence["Json"] | Mapping[str, "Json"] | None
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from typing import TypeAlias
+
+    from buildkit.oci.digest import Digest, Fingerprint
+
+
+Json: TypeAlias = "bool | int | str | Sequence['Json'] | Mapping[str, 'Json'] | None"
 """What a key document may hold. No floats: their text is not canonical."""
 
-InputIdentity: TypeAlias = str | Mapping[str, str] | None
+InputIdentity: TypeAlias = "str | Mapping[str, str] | None"
 """What an input contributes to a key: the chain ID of a whole file system, the digest of what was
 selected from it, a digest for each path of it that matters, or nothing (None)."""
 

@@ -1,14 +1,19 @@
 """The cache as the solver and the operations see it: what was done before, by its key."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager
-from typing import Protocol
+from __future__ import annotations
 
-from buildkit.cache.key import CacheKey
 from buildkit.cache.result import Usage
-from buildkit.oci.digest import Digest, Fingerprint
-from buildkit.progress.cancel import Cancel
+from runtime.typed import Protocol
 from runtime.values import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from contextlib import AbstractContextManager
+
+    from buildkit.cache.key import CacheKey
+    from buildkit.oci.digest import Digest, Fingerprint
+    from buildkit.progress.cancel import Cancel
 
 
 class CachedStep(NamedTuple):

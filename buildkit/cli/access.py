@@ -3,6 +3,8 @@
 In: parsed arguments. Out: an `Access`. Names and meanings are those of podman and skopeo.
 """
 
+from __future__ import annotations
+
 import argparse
 from collections.abc import Sequence
 

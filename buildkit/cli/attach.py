@@ -1,5 +1,7 @@
 """`pybuild attach`: the terminal or the streams of a container that runs."""
 
+from __future__ import annotations
+
 import argparse
 import os
 

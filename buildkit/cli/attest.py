@@ -3,6 +3,8 @@
 Exit status: 0; 1 there is no such image or attestation; 2 the command line is at fault.
 """
 
+from __future__ import annotations
+
 import argparse
 import json
 import sys

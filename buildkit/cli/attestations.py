@@ -4,6 +4,8 @@ In: the texts of the options. Out: `Wanted`, None when there is nothing to be ma
 buildx build, --attest; what is known there and not done here is refused by name.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable, Mapping, Sequence
 
 from buildkit.attestation.sbom import check_library

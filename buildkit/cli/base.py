@@ -1,5 +1,7 @@
 """`pybuild base`: base images where no registry is at hand."""
 
+from __future__ import annotations
+
 import argparse
 import os
 import sys
@@ -110,7 +112,7 @@ def _debian(args: argparse.Namespace, names: Sequence[Reference]) -> Digest:
 
 
 def _made(
-    root: StateRoot, fill: "Callable[[str], Made]", names: Sequence[Reference], epoch: int | None
+    root: StateRoot, fill: Callable[[str], Made], names: Sequence[Reference], epoch: int | None
 ) -> Digest:
     from buildkit.base.image import make_image
     from buildkit.images import ImageStore

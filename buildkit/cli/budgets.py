@@ -1,5 +1,7 @@
 """`--max-layer-size`, `--max-growth`, `--growth-from` as a value."""
 
+from __future__ import annotations
+
 import re
 
 from buildkit.cli.values import parse_size

@@ -6,7 +6,8 @@ ID (its config digest, of several platforms that of the index) goes to standard 
 `--quiet`, progress to standard error.
 """
 
-import argparse
+from __future__ import annotations
+
 import os
 import sys
 
@@ -17,9 +18,14 @@ from buildkit.cli.request import add_call_options, add_context, add_options, not
 from buildkit.exporter.attributes import STDOUT
 from buildkit.progress.events import Warned
 from buildkit.progress.table import display_for
-from buildkit.request import BuildRequest
 from buildkit.upkeep import keep_up
 from buildkit.worker import Worker
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import argparse
+
+    from buildkit.request import BuildRequest
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

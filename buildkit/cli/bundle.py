@@ -14,6 +14,8 @@ one module after the other, of which is read what is asked for.
 Source: importlib.machinery.SourceFileLoader; PEP 451.
 """
 
+from __future__ import annotations
+
 import marshal
 import mmap
 import os
@@ -120,7 +122,7 @@ class _Loader(SourceFileLoader):
         super().__init__(name, path)
         self._bundle = bundle
 
-    def get_code(self, fullname: str) -> "CodeType | None":
+    def get_code(self, fullname: str) -> CodeType | None:
         """Return the module's code."""
         try:
             code: CodeType = marshal.loads(self._bundle.code(fullname))  # noqa: S302

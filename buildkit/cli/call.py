@@ -5,6 +5,8 @@ output. Methods are those of docker: check, outline, targets. The value may go
 on with `,format=json` and `,ignorestatus=true`.
 """
 
+from __future__ import annotations
+
 import argparse
 
 from buildkit.errors import UsageError

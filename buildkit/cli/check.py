@@ -5,6 +5,8 @@ Needs no store, but for a context that has to be fetched: base images that are t
 into, for others what is known of them counts.
 """
 
+from __future__ import annotations
+
 import argparse
 import os
 import sys

@@ -1,5 +1,7 @@
 """`pybuild commit`: an image of what a container is now."""
 
+from __future__ import annotations
+
 import argparse
 import sys
 

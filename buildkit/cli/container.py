@@ -4,6 +4,8 @@ docker's other second words (`container ls`, `container rm`) are commands of the
 `buildkit.cli.main` finds.
 """
 
+from __future__ import annotations
+
 import argparse
 import os
 import sys

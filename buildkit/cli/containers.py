@@ -3,18 +3,24 @@
 In: parsed arguments. Out: containers; an exit status that says whether all went well.
 """
 
-import argparse
+from __future__ import annotations
+
 import sys
-from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from buildkit.cli.options import open_root
 from buildkit.cli.report import describe
 from buildkit.containers.store import Container, ContainerStore
 from buildkit.errors import BuildError, UsageError
-from buildkit.state.root import StateRoot
 from runtime.errors import SandboxError
 from runtime.values import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Callable, Iterator, Sequence
+
+    from buildkit.state.root import StateRoot
 
 
 class Opened(NamedTuple):

@@ -4,6 +4,8 @@
 decides about a path.
 """
 
+from __future__ import annotations
+
 import argparse
 import os
 import sys

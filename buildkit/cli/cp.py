@@ -1,5 +1,7 @@
 """`pybuild cp`: files into a container or out of it, whether it runs or not."""
 
+from __future__ import annotations
+
 import argparse
 import os
 import sys

@@ -1,5 +1,7 @@
 """`pybuild create`: a container that is made and not started yet."""
 
+from __future__ import annotations
+
 import argparse
 import os
 import sys

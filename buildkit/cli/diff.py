@@ -4,6 +4,8 @@ One name is a container, as with docker: A added, C changed, D deleted. Two name
 containers that stand still. Exit status 0; 1 with `--exit-code` when something is different.
 """
 
+from __future__ import annotations
+
 import argparse
 import sys
 from contextlib import ExitStack

@@ -1,5 +1,7 @@
 """How `pybuild diff A B` prints what it found: a line a path, then sums; or a JSON document."""
 
+from __future__ import annotations
+
 import sys
 from collections.abc import Sequence
 

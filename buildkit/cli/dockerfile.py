@@ -5,6 +5,8 @@ error about the Dockerfile gets its excerpt. What is on this machine is read whe
 needs no store; what has to be fetched is put into the state root for the time of the block.
 """
 
+from __future__ import annotations
+
 import argparse
 import os
 from collections.abc import Iterator

@@ -4,6 +4,8 @@ Exit status 0 when images can be built and run here, 1 when not. Nothing is chan
 directory that comes and goes, and no state root is made.
 """
 
+from __future__ import annotations
+
 import argparse
 import importlib.util
 import os

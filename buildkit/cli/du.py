@@ -1,5 +1,7 @@
 """`pybuild du`: what the store is full of, by type, and how much of it `prune` could give back."""
 
+from __future__ import annotations
+
 import argparse
 import sys
 import time

@@ -1,5 +1,7 @@
 """The first lines of the program `pybuild`: what is installed under that name calls `entry`."""
 
+from __future__ import annotations
+
 import os
 import sys
 

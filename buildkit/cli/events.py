@@ -1,5 +1,7 @@
 """`pybuild events`: what happens to containers, as it happens."""
 
+from __future__ import annotations
+
 import argparse
 import json
 import sys

@@ -3,6 +3,8 @@
 Exit status as with `run`: that of the program; 125, 126, 127 and 128+n likewise.
 """
 
+from __future__ import annotations
+
 import argparse
 import os
 
@@ -14,8 +16,11 @@ from runtime import container, foreground
 from runtime.container import Exec
 from runtime.control import Connection
 from runtime.foreground import Manner
-from runtime.spec import Process
 from runtime.terminal import size
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from runtime.spec import Process
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

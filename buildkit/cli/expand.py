@@ -4,6 +4,8 @@ Exit status 1 for a word that cannot be expanded. Variables are those of `-e` al
 the caller's.
 """
 
+from __future__ import annotations
+
 import argparse
 import json
 import os

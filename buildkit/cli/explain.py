@@ -4,6 +4,8 @@ Shows the whole difference between the key documents of the two, field by field 
 what the build itself said is the short form of it.
 """
 
+from __future__ import annotations
+
 import argparse
 import sys
 import time

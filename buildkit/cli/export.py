@@ -1,5 +1,7 @@
 """`pybuild export`: the file system of a container as a tar."""
 
+from __future__ import annotations
+
 import argparse
 import os
 import sys

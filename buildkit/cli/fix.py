@@ -4,6 +4,8 @@ In: the file and what was found in it. Out: the file with the repairs, replaced 
 all, and what was changed. Whatever a repair would make worse is left as it was.
 """
 
+from __future__ import annotations
+
 import difflib
 import os
 from collections.abc import Callable

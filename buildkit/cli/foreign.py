@@ -4,12 +4,18 @@ In: parsed arguments. Out: notes about options that change nothing, UsageError f
 change what comes out; never silence, and never a usage text for what is right elsewhere.
 """
 
+from __future__ import annotations
+
 import argparse
-from collections.abc import Mapping, Sequence
 
 from buildkit.cli.options import bare, switch
 from buildkit.errors import UsageError
 from buildkit.frontend.options import NETWORK_HOST, SECURITY_INSECURE
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
 
 _SWITCHES = {
     "--rm": "steps leave no containers behind",

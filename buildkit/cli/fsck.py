@@ -4,6 +4,8 @@ What a killed command has left half-made is told and no damage: the next command
 next collection, takes it away.
 """
 
+from __future__ import annotations
+
 import argparse
 import sys
 

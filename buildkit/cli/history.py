@@ -1,5 +1,7 @@
 """`pybuild history`: how an image was made, the newest line first."""
 
+from __future__ import annotations
+
 import argparse
 import sys
 import time

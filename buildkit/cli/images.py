@@ -1,5 +1,7 @@
 """`pybuild images`: what is in the local store."""
 
+from __future__ import annotations
+
 import argparse
 import fnmatch
 import sys

@@ -6,6 +6,8 @@ registry with --push. Exit status: 0; 1 something could not be had or pushed; 2 
 at fault; 128+n when signal n ended it.
 """
 
+from __future__ import annotations
+
 import argparse
 import json
 import sys

@@ -1,5 +1,7 @@
 """`pybuild inspect`: a container, or an image's configuration, as `docker inspect` shows it."""
 
+from __future__ import annotations
+
 import argparse
 import json
 import sys

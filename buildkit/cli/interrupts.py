@@ -4,13 +4,19 @@ Exit status 130, 143 or 129 follows from it (`Cancelled`). What comes after the 
 finds it ignored: cleaning up has begun, and a second Ctrl-C must not tear it.
 """
 
+from __future__ import annotations
+
 import contextlib
 import signal
-from collections.abc import Iterator
-from types import FrameType
 
 from buildkit.errors import Cancelled
 from buildkit.progress.cancel import Cancel
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import FrameType
+
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 

@@ -1,5 +1,7 @@
 """`pybuild kill`: a signal for the programs of containers, SIGKILL unless told."""
 
+from __future__ import annotations
+
 import argparse
 
 from buildkit.cli.containers import for_each, is_running, names_argument, opened

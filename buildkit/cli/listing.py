@@ -3,14 +3,20 @@
 In: values. Out: text. What came from images has its control characters escaped (guarantee S27).
 """
 
+from __future__ import annotations
+
 import calendar
 import json
 import re
 import sys
 import time
-from collections.abc import Sequence
 
 from buildkit.progress.escape import visible
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
 
 _TIME = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.\d+)?(Z|[+-]\d\d:\d\d)")
 

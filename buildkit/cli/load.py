@@ -1,5 +1,7 @@
 """`pybuild load`: images out of an archive, from docker, podman, skopeo or pybuild."""
 
+from __future__ import annotations
+
 import argparse
 import sys
 

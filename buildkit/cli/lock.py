@@ -5,6 +5,8 @@ Without --target all stages are looked at. Pins of other platforms that are stil
 so that one file serves several.
 """
 
+from __future__ import annotations
+
 import argparse
 import os
 import sys

@@ -4,6 +4,8 @@ They are kept where docker keeps them (a credential helper, or `config.json`), o
 `--authfile` or REGISTRY_AUTH_FILE names. Exit status: 0; 1 they were not accepted; 2 usage.
 """
 
+from __future__ import annotations
+
 import argparse
 import os
 import sys

@@ -1,5 +1,7 @@
 """`pybuild logout`: forget the name and password that are kept for a registry."""
 
+from __future__ import annotations
+
 import argparse
 import os
 import sys

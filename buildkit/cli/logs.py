@@ -1,5 +1,7 @@
 """`pybuild logs`: what a container has written."""
 
+from __future__ import annotations
+
 import argparse
 import os
 import time

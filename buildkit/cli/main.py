@@ -9,17 +9,19 @@ A command is a module of this package with `add_arguments(parser)` and `command(
 imported only when it is called: start-up time is a feature.
 """
 
+from __future__ import annotations
+
 import gc
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
 from types import ModuleType
-from typing import TYPE_CHECKING
 
 from runtime.values import NamedTuple
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Callable, Mapping, Sequence
 
 VERSION = "0.1.0"
 
@@ -266,8 +268,8 @@ def _guarded(name: str, argv: Sequence[str], root: str | None) -> int:
 
 def _run(
     name: str,
-    add_arguments: "Callable[[argparse.ArgumentParser], None]",
-    command: "Callable[[argparse.Namespace], int]",
+    add_arguments: Callable[[argparse.ArgumentParser], None],
+    command: Callable[[argparse.Namespace], int],
     argv: Sequence[str],
     root: str | None,
 ) -> int:

@@ -3,6 +3,8 @@
 In: the request and the result. Out: text. Source: docker buildx build, --metadata-file.
 """
 
+from __future__ import annotations
+
 import json
 import os
 

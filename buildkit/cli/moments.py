@@ -1,5 +1,7 @@
 """Moments as people write them: RFC 3339, seconds since the epoch, or a span of time ago."""
 
+from __future__ import annotations
+
 import time
 
 from buildkit.durations import parse_duration

@@ -3,13 +3,19 @@
 In: parsed arguments and the environment. Out: a parser; a path; an open store.
 """
 
+from __future__ import annotations
+
 import argparse
 import os
-from collections.abc import Sequence
-from typing import Any, NoReturn
 
 from buildkit.errors import UsageError
 from buildkit.state.root import StateRoot
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any, NoReturn
+
 
 _OPENED: list[StateRoot] = []
 """Kept to the end of the process, so that nobody closes their databases: see `release`."""

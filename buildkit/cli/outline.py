@@ -1,5 +1,7 @@
 """`pybuild outline`: what a target can be given. Takes the options of `build`."""
 
+from __future__ import annotations
+
 import argparse
 import sys
 from collections.abc import Sequence

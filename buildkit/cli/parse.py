@@ -5,6 +5,8 @@ for a syntax error. With `--format jsonl`, any number of files, a line each: `{"
 "instructions"}` or `{"file", "error", "line"}`.
 """
 
+from __future__ import annotations
+
 import argparse
 import json
 import sys

@@ -1,5 +1,7 @@
 """`pybuild pause`: nothing in a container runs until `unpause`."""
 
+from __future__ import annotations
+
 import argparse
 
 from buildkit.cli.containers import for_each, is_running, names_argument, opened

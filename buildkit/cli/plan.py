@@ -3,6 +3,8 @@
 Exit status: 0 nothing would run, 10 something would, else as `build`. Executes nothing.
 """
 
+from __future__ import annotations
+
 import argparse
 import sys
 

@@ -1,11 +1,17 @@
 """`pybuild port`: which ports of a container are published, and where."""
 
-import argparse
+from __future__ import annotations
+
 import sys
 
 from buildkit.cli.containers import opened
 from buildkit.errors import UsageError
-from runtime.container import Port
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import argparse
+
+    from runtime.container import Port
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -1,5 +1,7 @@
 """`pybuild prune`: takes away what nothing needs. Images with a name stay."""
 
+from __future__ import annotations
+
 import argparse
 import os
 import sys

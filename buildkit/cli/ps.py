@@ -1,22 +1,29 @@
 """`pybuild ps`: the containers, those that run unless told otherwise."""
 
-import argparse
+from __future__ import annotations
+
 import json
 import sys
 import time
-from typing import Any
 
 from buildkit.cli.containers import opened
 from buildkit.cli.listing import age_text, print_table, seconds_of
 from buildkit.cli.port import place
 from buildkit.cli.template import render
 from buildkit.containers.filters import matches, parse_filters
-from buildkit.containers.store import Container
 from buildkit.durations import duration_text
 from buildkit.errors import UsageError
 from buildkit.oci.reference import Reference
 from buildkit.sizes import size_text
-from runtime.container import State
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import argparse
+    from typing import Any
+
+    from buildkit.containers.store import Container
+    from runtime.container import State
+
 
 _HEADS = ("CONTAINER ID", "IMAGE", "COMMAND", "CREATED", "STATUS", "PORTS", "NAMES")
 _RUNNING = ("running", "paused", "restarting")

@@ -4,23 +4,27 @@ The ID of each image goes to standard output, progress to standard error. Exit s
 could not be had; 2 the command line is at fault; 128+n when signal n ended it.
 """
 
-import argparse
+from __future__ import annotations
+
 import sys
-from typing import TYPE_CHECKING, get_args
 
 from buildkit.archive.remote import PullPolicy, obtain
 from buildkit.cli.interrupts import cancelling
 from buildkit.cli.options import open_root
 from buildkit.cli.pulling import pull_policy
 from buildkit.errors import UsageError
-from buildkit.oci.digest import Digest
-from buildkit.oci.reference import Reference
-from buildkit.progress.cancel import Cancel
 from buildkit.progress.events import Emit, Warned
 from buildkit.progress.table import MODES, display_for
 from buildkit.worker import Worker
+from runtime.typed import get_args
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import argparse
+
+    from buildkit.oci.digest import Digest
+    from buildkit.oci.reference import Reference
+    from buildkit.progress.cancel import Cancel
     from buildkit.registry.client import Access
 
 
@@ -79,7 +83,7 @@ def _all(
     reference: Reference,
     policy: PullPolicy,
     worker: Worker,
-    access: "Access",
+    access: Access,
     emit: Emit,
     cancel: Cancel,
 ) -> Digest:
@@ -95,7 +99,7 @@ def _attestations(
     reference: Reference,
     found: Digest,
     worker: Worker,
-    access: "Access",
+    access: Access,
     emit: Emit,
     cancel: Cancel,
 ) -> None:

@@ -1,7 +1,12 @@
 """The option `--pull` of `build` and `run`."""
 
-from buildkit.archive.remote import PullPolicy
+from __future__ import annotations
+
 from buildkit.errors import UsageError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from buildkit.archive.remote import PullPolicy
 
 PULL_HELP = "when to ask the registry for images that others are made from (missing)"
 

@@ -4,6 +4,8 @@ The digest it has there goes to standard output, progress to standard error. Exi
 could not be pushed; 2 the command line is at fault; 128+n when signal n ended it.
 """
 
+from __future__ import annotations
+
 import argparse
 import os
 import sys

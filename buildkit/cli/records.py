@@ -1,5 +1,7 @@
 """`pybuild records`: the builds that were, what became of their steps and why, and their logs."""
 
+from __future__ import annotations
+
 import argparse
 import os
 import sys

@@ -1,5 +1,7 @@
 """`pybuild rename`: a container gets another name."""
 
+from __future__ import annotations
+
 import argparse
 
 from buildkit.cli.containers import opened

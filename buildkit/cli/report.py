@@ -4,6 +4,8 @@ In: the exception that ended a command. Out: text and status. Text that came fro
 registries or file names has its control characters escaped (guarantee S27).
 """
 
+from __future__ import annotations
+
 import errno
 import os
 

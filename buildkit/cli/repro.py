@@ -4,6 +4,8 @@ Takes the options of `build`. Exit status: 0 both builds gave the same image; 1 
 build failed; else as `build`. Nothing of it stays.
 """
 
+from __future__ import annotations
+
 import argparse
 import sys
 

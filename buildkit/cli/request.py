@@ -4,10 +4,10 @@ In: parsed arguments and the environment. Out: a `BuildRequest`, checked as far 
 without looking at a store. Names and meaning are docker's.
 """
 
+from __future__ import annotations
+
 import argparse
 import os
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Literal
 
 from buildkit.cli import foreign
 from buildkit.cli.options import bare, switch
@@ -34,7 +34,11 @@ from buildkit.progress.table import MODES
 from buildkit.request import BuildRequest
 from buildkit.solver.policy import CachePolicy
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from typing import Literal
+
     from buildkit.attestation.wanted import Wanted
     from buildkit.exporter.annotations import Annotation
     from buildkit.inventory.budget import Budget
@@ -239,7 +243,7 @@ def request_of(args: argparse.Namespace) -> BuildRequest:
 
 
 def _outputs(
-    texts: Sequence[str], annotations: "tuple[Annotation, ...]", platforms: Sequence[Platform]
+    texts: Sequence[str], annotations: tuple[Annotation, ...], platforms: Sequence[Platform]
 ) -> tuple[Output, ...]:
     """Return the outputs, with the annotations of `--annotation` where they have a place."""
     found = tuple(map(parse_output, texts))
@@ -260,7 +264,7 @@ def _outputs(
     return found
 
 
-def _annotations(texts: Sequence[str]) -> "tuple[Annotation, ...]":
+def _annotations(texts: Sequence[str]) -> tuple[Annotation, ...]:
     if not texts:
         return ()
     from buildkit.exporter.annotations import parse_annotation  # for this option only
@@ -268,7 +272,7 @@ def _annotations(texts: Sequence[str]) -> "tuple[Annotation, ...]":
     return tuple(one for text in texts for one in parse_annotation(text))
 
 
-def _budget(args: argparse.Namespace) -> "Budget | None":
+def _budget(args: argparse.Namespace) -> Budget | None:
     """Return how large the image may be, None where that is all the same."""
     if not (args.max_layer_size or args.max_growth or args.growth_from):
         return None
@@ -277,7 +281,7 @@ def _budget(args: argparse.Namespace) -> "Budget | None":
     return budget_of(args.max_layer_size, args.max_growth, args.growth_from)
 
 
-def _attestations(args: argparse.Namespace) -> "Wanted | None":
+def _attestations(args: argparse.Namespace) -> Wanted | None:
     """Return what is to be said about the image; `--metadata-file` may want its provenance, too."""
     detail = os.environ.get(_METADATA_PROVENANCE, "") if args.metadata_file else ""
     if not (args.attest or args.sbom or args.provenance or detail):
@@ -288,7 +292,7 @@ def _attestations(args: argparse.Namespace) -> "Wanted | None":
     return with_metadata(wanted, _METADATA_PROVENANCE, detail) if args.metadata_file else wanted
 
 
-def _caches(texts: Sequence[str], direction: Literal["from", "to"]) -> "tuple[CachePlace, ...]":
+def _caches(texts: Sequence[str], direction: Literal["from", "to"]) -> tuple[CachePlace, ...]:
     if not texts:
         return ()
     from buildkit.remotecache.attributes import parse_cache  # for these options only
@@ -296,7 +300,7 @@ def _caches(texts: Sequence[str], direction: Literal["from", "to"]) -> "tuple[Ca
     return tuple(parse_cache(text, direction) for text in texts)
 
 
-def _inline_cache(build_args: Mapping[str, str]) -> "tuple[CachePlace, ...]":
+def _inline_cache(build_args: Mapping[str, str]) -> tuple[CachePlace, ...]:
     """Return the cache that the build argument of Moby BuildKit asks for."""
     if not _is_true(build_args.get("BUILDKIT_INLINE_CACHE", "")):
         return ()

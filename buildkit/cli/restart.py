@@ -1,5 +1,7 @@
 """`pybuild restart`: containers end as with `stop`, and start again."""
 
+from __future__ import annotations
+
 import argparse
 import os
 import sys

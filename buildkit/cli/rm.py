@@ -1,12 +1,17 @@
 """`pybuild rm`: containers that have ended go, with what they wrote."""
 
-import argparse
+from __future__ import annotations
 
 from buildkit.cli.containers import for_each, is_running, names_argument, opened
 from buildkit.containers.ending import remove
-from buildkit.containers.store import Container, ContainerStore
 from buildkit.containers.volumes import VolumeStore
 from buildkit.errors import UsageError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import argparse
+
+    from buildkit.containers.store import Container, ContainerStore
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -4,6 +4,8 @@ Layers stay until `pybuild prune`: other images and the cache may have them too.
 container uses stays unless it is forced, as with docker; the container has its layers in any case.
 """
 
+from __future__ import annotations
+
 import argparse
 import sys
 from collections.abc import Sequence

@@ -5,7 +5,8 @@ executed, 127 when it is not there, 128+n when signal n ended it. Imports neithe
 networkx nor tqdm.
 """
 
-import argparse
+from __future__ import annotations
+
 import os
 import sys
 
@@ -18,10 +19,15 @@ from buildkit.containers.start import Started, start
 from buildkit.containers.store import Container, ContainerStore
 from buildkit.errors import UsageError
 from buildkit.snapshot.overlay import OverlayStore
-from buildkit.state.root import StateRoot
 from runtime import foreground, starting
 from runtime.foreground import Manner
-from runtime.spec import ExitStatus
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import argparse
+
+    from buildkit.state.root import StateRoot
+    from runtime.spec import ExitStatus
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -3,6 +3,8 @@
 In: a parser. Out: it, with the options. Names and meaning are docker's and podman's.
 """
 
+from __future__ import annotations
+
 import argparse
 
 

@@ -4,14 +4,19 @@ In: a name, what `--pull` and `--platform` say. Out: the image. A pull is done b
 own: it needs threads, and whoever starts a container must have none.
 """
 
+from __future__ import annotations
+
 import os
 import sys
 
 from buildkit.errors import ImageError, UsageError
 from buildkit.images import ImageStore
-from buildkit.oci.config import ResolvedImage
 from buildkit.oci.platforms import Platform
-from buildkit.state.root import StateRoot
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from buildkit.oci.config import ResolvedImage
+    from buildkit.state.root import StateRoot
 
 _BINFMT = "/proc/sys/fs/binfmt_misc"
 _QEMU = {"amd64": "x86_64", "arm64": "aarch64", "386": "i386"}

@@ -4,6 +4,8 @@ In: parsed arguments. Out: `Resources`, or UsageError. Imported where one of the
 podman-run(1); the kernel's cgroup-v1/memory.rst and sched-bwc.rst.
 """
 
+from __future__ import annotations
+
 import argparse
 import re
 

@@ -3,9 +3,9 @@
 In: parsed arguments. Out: values, or UsageError. Names and meaning are docker's and podman's.
 """
 
-import argparse
+from __future__ import annotations
+
 import os
-from typing import TYPE_CHECKING
 
 from buildkit.containers import flags, mounts
 from buildkit.containers.create import Wishes
@@ -17,7 +17,10 @@ from runtime.container import FailureAction, HealthCheck, Place, Port
 from runtime.errors import SandboxError
 from runtime.spec import DEFAULT_CAPABILITIES, SHM_SIZE, NetworkMode, Resolver, Resources
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import argparse
+
     from buildkit.containers.namespaces import Wanted
     from buildkit.containers.user_mode import UserMode
 
@@ -115,7 +118,7 @@ def _aliases(args: argparse.Namespace, network: NetworkMode, *, shares: bool) ->
     return places.aliases_of(args.network_alias)
 
 
-def _others(args: argparse.Namespace) -> "tuple[Wanted, ...]":
+def _others(args: argparse.Namespace) -> tuple[Wanted, ...]:
     """Return the namespaces that are not the container's own, but for another's network."""
     path = args.network.startswith("ns:")
     if not (args.ipc or args.uts or args.cgroupns or args.pid or path):
@@ -132,7 +135,7 @@ def _others(args: argparse.Namespace) -> "tuple[Wanted, ...]":
     return tuple(one for one in found if one is not None)
 
 
-def _userns(args: argparse.Namespace, *, joined: bool) -> "UserMode | None":
+def _userns(args: argparse.Namespace, *, joined: bool) -> UserMode | None:
     names = (args.subuidname, args.subgidname)
     if args.userns in ("", "host") and not (args.uidmap or args.gidmap or any(names)):
         return None

@@ -4,6 +4,8 @@ In: a `Checked`. Out: a JSON document. Source: the OASIS standard "Static Analys
 Interchange Format". Lines and columns count from 1, the end column is the one behind.
 """
 
+from __future__ import annotations
+
 from buildkit.check import Checked
 from buildkit.cli.warnings import error_lines
 from buildkit.frontend.findings import Finding

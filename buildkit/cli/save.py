@@ -1,5 +1,7 @@
 """`pybuild save`: images into an archive that docker, podman, skopeo and umoci read."""
 
+from __future__ import annotations
+
 import argparse
 from functools import partial
 from typing import TYPE_CHECKING
@@ -89,7 +91,7 @@ def _apart(
     return images, indexes
 
 
-def _found(store: ImageStore, texts: list[str], platform: Platform | None) -> list["NamedImage"]:
+def _found(store: ImageStore, texts: list[str], platform: Platform | None) -> list[NamedImage]:
     """Return the images with the names by which they were asked for; none for an ID."""
     from buildkit.exporter.oci import NamedImage
 

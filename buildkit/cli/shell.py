@@ -4,10 +4,11 @@ What is shown: the file system before or after the step, with its environment, u
 directory and mounts. Changes are thrown away. Exit status: that of the shell.
 """
 
+from __future__ import annotations
+
 import argparse
 import os
 import sys
-from typing import get_args
 
 from buildkit.cli.options import open_root
 from buildkit.cli.records import chosen, steps_called
@@ -19,6 +20,7 @@ from buildkit.progress.escape import visible
 from buildkit.records.record import BuildRecord, StepRecord
 from buildkit.shell import Side, Visit, missing_grants, side_of, visit
 from buildkit.worker import Worker
+from runtime.typed import get_args
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -1,5 +1,7 @@
 """`pybuild size`: what the layers of an image hold, and what of it is waste."""
 
+from __future__ import annotations
+
 import argparse
 import sys
 from collections.abc import Sequence

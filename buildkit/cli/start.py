@@ -1,5 +1,7 @@
 """`pybuild start`: containers that have ended, or never began, run (again)."""
 
+from __future__ import annotations
+
 import argparse
 import os
 import sys

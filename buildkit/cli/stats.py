@@ -1,5 +1,7 @@
 """`pybuild stats`: what containers use, measured again and again or once."""
 
+from __future__ import annotations
+
 import argparse
 import json
 import sys

@@ -1,5 +1,7 @@
 """`pybuild stop`: containers end by their stop signal, or are killed after a while."""
 
+from __future__ import annotations
+
 import argparse
 
 from buildkit.cli.containers import for_each, is_running, names_argument, opened

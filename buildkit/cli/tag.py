@@ -1,5 +1,7 @@
 """`pybuild tag`: one more name for an image."""
 
+from __future__ import annotations
+
 import argparse
 
 from buildkit.cli.options import open_root

@@ -1,5 +1,7 @@
 """`pybuild targets`: the stages of a Dockerfile. Takes the options of `build`."""
 
+from __future__ import annotations
+
 import argparse
 
 from buildkit.cli import call

@@ -5,15 +5,21 @@ it, `{{json .A}}` one as JSON, `{{index .A "key"}}` an entry; the rest is litera
 Source: Go's text/template.
 """
 
+from __future__ import annotations
+
 import json
 import re
 import sys
-from collections.abc import Iterable, Mapping
-from typing import Any
 
 from buildkit.cli.listing import print_table
 from buildkit.errors import UsageError
 from buildkit.progress.escape import visible
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from typing import Any
+
 
 _ACTION = re.compile(r"\{\{-?\s*(.*?)\s*-?\}\}")
 _PATH = re.compile(r"(?:\.[A-Za-z0-9_]+)+|\.")

@@ -1,5 +1,7 @@
 """`pybuild top`: the processes of a container, by their numbers on the host."""
 
+from __future__ import annotations
+
 import argparse
 import os
 import time

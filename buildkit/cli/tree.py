@@ -1,5 +1,7 @@
 """`pybuild tree`: the layers of an image, with their names, or the images made from it."""
 
+from __future__ import annotations
+
 import argparse
 import sys
 from collections.abc import Iterable, Iterator, Sequence

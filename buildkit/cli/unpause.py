@@ -1,5 +1,7 @@
 """`pybuild unpause`: paused containers go on."""
 
+from __future__ import annotations
+
 import argparse
 
 from buildkit.cli import pause

@@ -3,22 +3,25 @@
 In: the text of an option. Out: a value, or UsageError that says what the form is.
 """
 
-import argparse
+from __future__ import annotations
+
 import os
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
 
 from buildkit.errors import UsageError
 from buildkit.exporter.attributes import split_fields
 from buildkit.frontend.options import NamedContext
 from buildkit.frontend.remote import is_git
-from buildkit.llb.op import NetworkMode
 from buildkit.oci.platforms import Platform
 from buildkit.oci.reference import Reference
 from buildkit.ops.secrets import SecretSource, kept
 from buildkit.sizes import parse_size as bytes_of
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Mapping, Sequence
+
+    from buildkit.llb.op import NetworkMode
     from runtime.spec import Resources
 
 HOST_GATEWAY = "host-gateway"
@@ -155,7 +158,7 @@ def check_ulimits(texts: Sequence[str]) -> None:
             parse_ulimit(text)
 
 
-def resources_of(args: argparse.Namespace) -> "Resources | None":
+def resources_of(args: argparse.Namespace) -> Resources | None:
     """Return the limits of RUN steps, None without."""
     names = ("memory", "memory_swap", "cpus", "cpuset_cpus", "pids_limit", "cpu_period")
     given = {name: str(getattr(args, name)) for name in (*names, "cpu_quota")}

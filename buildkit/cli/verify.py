@@ -3,6 +3,8 @@
 Exit status: 0 all gave what the cache has; 1 one gave something else, or failed.
 """
 
+from __future__ import annotations
+
 import argparse
 import sys
 

@@ -1,5 +1,7 @@
 """`pybuild volume`: directories that outlive containers."""
 
+from __future__ import annotations
+
 import argparse
 import os
 import sys

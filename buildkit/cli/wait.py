@@ -1,5 +1,7 @@
 """`pybuild wait`: until containers have ended; prints their exit codes."""
 
+from __future__ import annotations
+
 import argparse
 import sys
 

@@ -5,6 +5,8 @@ In: a `Checked`. Out: text, or a JSON document:
 "buildError": {"message", "location"} or null}`.
 """
 
+from __future__ import annotations
+
 import base64
 
 from buildkit.check import Checked

@@ -4,6 +4,8 @@ In: a `ContainerConfig` and lines such as `CMD ["a"]` or `ENV A=b`. Out: the cha
 Source: the reference of docker commit, "--change"; only the instructions that change a config.
 """
 
+from __future__ import annotations
+
 import json
 import shlex
 from collections.abc import Sequence

@@ -5,6 +5,8 @@ the container's image, and one of what it wrote. The upper directory is copied f
 container can go on; changes that were made during the copy are in it or not.
 """
 
+from __future__ import annotations
+
 import os
 import time
 from collections.abc import Sequence

@@ -4,6 +4,8 @@ In: the tree of an image, and the directory that was filled with it. Out: what i
 upper directory that says so. Imported for such containers only.
 """
 
+from __future__ import annotations
+
 import os
 import stat
 from collections.abc import Iterator

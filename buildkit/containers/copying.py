@@ -9,6 +9,8 @@ copies what is in it. A file goes into a target that is a directory, else to the
 Source: the reference of docker cp, "Extended description".
 """
 
+from __future__ import annotations
+
 import os
 import stat
 

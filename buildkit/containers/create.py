@@ -5,10 +5,11 @@ started. Its layers are marked by this command's lease before they are looked up
 file `uses` from the moment it is there, so collection never takes them.
 """
 
+from __future__ import annotations
+
 import os
 import time
 from contextlib import AbstractContextManager, ExitStack
-from typing import TYPE_CHECKING
 
 from buildkit.containers import volumes as volume_values
 from buildkit.containers.mounts import ImageVolumes, Wanted, with_volumes
@@ -18,9 +19,7 @@ from buildkit.containers.volumes import VolumeStore
 from buildkit.errors import UsageError
 from buildkit.launch import INIT, RunOptions, command_of, sandbox_for
 from buildkit.oci.config import ContainerConfig, ResolvedImage
-from buildkit.snapshot.overlay import OverlayStore
 from buildkit.snapshot.snapshot import Active, Snapshot
-from buildkit.state.root import StateRoot
 from runtime.container import HealthCheck, Logging, Place, Port, Restart, Task, read_task
 from runtime.spec import (
     Bind,
@@ -35,11 +34,14 @@ from runtime.spec import (
 )
 from runtime.values import NamedTuple
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from buildkit.containers import namespaces
     from buildkit.containers.own_ids import OwnIds
     from buildkit.containers.user_mode import UserMode
     from buildkit.snapshot.layer import Owned
+    from buildkit.snapshot.overlay import OverlayStore
+    from buildkit.state.root import StateRoot
 
 _SECOND = 1_000_000_000
 _EMPTY = SandboxSpec(RootFs(()), Process(()))
@@ -71,8 +73,8 @@ class Wishes(NamedTuple):
     attached: bool = True
     remove: bool = False
     beside: str = ""
-    userns: "UserMode | None" = None
-    namespaces: "tuple[namespaces.Wanted, ...]" = ()
+    userns: UserMode | None = None
+    namespaces: tuple[namespaces.Wanted, ...] = ()
     volumes_from: tuple[str, ...] = ()
     annotations: tuple[tuple[str, str], ...] = ()
     pidfile: str = ""
@@ -110,7 +112,7 @@ def create(root: StateRoot, store: OverlayStore, image: ResolvedImage, wishes: W
         raise
 
 
-def _copied(store: OverlayStore, making: "_Making") -> "_Making":
+def _copied(store: OverlayStore, making: _Making) -> _Making:
     """Return the container in the making with a copy of its layers to write in."""
     from buildkit.containers import copies  # where there are no overlays to write in
 
@@ -143,8 +145,8 @@ def create_of_directory(root: StateRoot, path: str, wishes: Wishes) -> Container
 
 
 def _own_ids(
-    root: StateRoot, mode: "UserMode", making: "_Making", tree: int | None
-) -> AbstractContextManager["OwnIds"]:
+    root: StateRoot, mode: UserMode, making: _Making, tree: int | None
+) -> AbstractContextManager[OwnIds]:
     from buildkit.containers import own_ids  # for --userns only
 
     return own_ids.given(root, mode, making.wishes.options.user, tree, making.active)
@@ -158,7 +160,7 @@ class _Making(NamedTuple):
     active: Active
     wishes: Wishes
     rootfs: str = ""
-    own: "OwnIds | None" = None
+    own: OwnIds | None = None
     copied: bool = False
 
 
@@ -292,7 +294,7 @@ def _volumes(
     return tuple(found)
 
 
-def _owned(making: _Making) -> "Owned | None":
+def _owned(making: _Making) -> Owned | None:
     """Return what gives files their owners where the container's are others on the disk."""
     if making.own is None or not making.own.copied:
         return None

@@ -4,13 +4,18 @@ In: containers. Out: them, ended. A monitor that is killed takes its container w
 container without one is ended already.
 """
 
+from __future__ import annotations
+
 from buildkit.containers.store import Container, ContainerStore
-from buildkit.containers.volumes import VolumeStore
 from buildkit.errors import UsageError
-from buildkit.state.root import StateRoot
 from runtime import container
 from runtime.control import Connection, Signal, Stop, Wait
 from runtime.errors import StateError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from buildkit.containers.volumes import VolumeStore
+    from buildkit.state.root import StateRoot
 
 _KILL = 9
 

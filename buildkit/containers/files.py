@@ -5,6 +5,8 @@ image, a tar of it. While it runs, the tree is the container's own root with all
 there; afterwards it is its layers. Whoever looks must use `safepath`: links in it lead anywhere.
 """
 
+from __future__ import annotations
+
 import os
 import stat
 from collections.abc import Iterator

@@ -4,13 +4,19 @@ In: texts `KEY=VALUE`. Out: filters, and whether a container matches all of them
 one key any suffices, but for labels. Source: the reference of docker ps, "Filtering".
 """
 
-from collections.abc import Sequence
+from __future__ import annotations
 
-from buildkit.containers.store import Container
 from buildkit.errors import UsageError
 from buildkit.oci.reference import Reference
-from runtime.container import State
 from runtime.values import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from buildkit.containers.store import Container
+    from runtime.container import State
+
 
 _KEYS = ("id", "name", "label", "status", "exited", "ancestor", "health", "volume", "network")
 

@@ -3,10 +3,11 @@
 In: the text of an option. Out: a value, or UsageError that says what the form is.
 """
 
+from __future__ import annotations
+
 import json
 import os
 import re
-from collections.abc import Sequence
 
 from buildkit.containers.record import Secret
 from buildkit.durations import parse_duration
@@ -14,6 +15,11 @@ from buildkit.errors import UsageError
 from buildkit.sizes import parse_size
 from runtime.container import Logging, Restart
 from runtime.spec import LIMITS, Device, Rlimit
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
 
 SIGNALS = {
     "HUP": 1, "INT": 2, "QUIT": 3, "ILL": 4, "TRAP": 5, "ABRT": 6, "BUS": 7, "FPE": 8, "KILL": 9,

@@ -4,6 +4,8 @@ In: what the user says of it, and the image's config. Out: a `HealthCheck`, or N
 there is one. Source: image-spec's extension by docker, "Healthcheck".
 """
 
+from __future__ import annotations
+
 from buildkit.oci.config import ContainerConfig, Healthcheck
 from runtime.container import HealthCheck
 

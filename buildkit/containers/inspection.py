@@ -4,6 +4,8 @@ In: a container. Out: a document, with docker's names. What docker has and we ha
 plugins) is left out.
 """
 
+from __future__ import annotations
+
 import os
 from typing import Any
 

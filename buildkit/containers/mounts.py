@@ -4,15 +4,23 @@ In: their texts. Out: `Wanted` mounts, or UsageError that says what the form is.
 reference of docker run, "Bind mounts and volumes"; podman-run(1), "--mount".
 """
 
+from __future__ import annotations
+
 import os
 import posixpath
-from collections.abc import Sequence
-from typing import Literal, TypeAlias
 
 from buildkit.errors import UsageError
 from buildkit.sizes import parse_size
-from runtime.spec import MountFlag
+from runtime.typed import Literal
 from runtime.values import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import TypeAlias
+
+    from runtime.spec import MountFlag
+
 
 Kind: TypeAlias = Literal["bind", "volume", "tmpfs"]
 ImageVolumes: TypeAlias = Literal["bind", "tmpfs", "ignore"]

@@ -1,5 +1,7 @@
 """Names for containers whose users gave them none: a manner and an animal."""
 
+from __future__ import annotations
+
 import os
 
 _MANNERS = (

@@ -4,6 +4,8 @@ In: their texts. Out: `Wanted`, or UsageError that says what there is. Imported 
 options is given. Source: podman-run(1).
 """
 
+from __future__ import annotations
+
 import os
 from typing import Literal, TypeAlias
 

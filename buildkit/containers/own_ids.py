@@ -6,6 +6,8 @@ ordinary user, the container gets a copy of them with owners changed, `base`. Wh
 outer ids on the disk either way.
 """
 
+from __future__ import annotations
+
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager

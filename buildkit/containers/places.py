@@ -4,6 +4,8 @@ In: their texts. Out: a `Place`, or UsageError. Imported where one of them is gi
 podman-run(1).
 """
 
+from __future__ import annotations
+
 import re
 from collections.abc import Sequence
 

@@ -3,6 +3,8 @@
 In: a number. Out: `Process`. Source: proc_pid_stat(5), proc_pid_cmdline(5).
 """
 
+from __future__ import annotations
+
 import os
 
 from runtime.values import NamedTuple

@@ -3,6 +3,8 @@
 In: nothing. Out: a path, or UsageError. Imported for that option only.
 """
 
+from __future__ import annotations
+
 import os
 
 from buildkit.errors import UsageError

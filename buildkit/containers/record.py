@@ -4,13 +4,17 @@ In: nothing. Out: `Record`, kept as `config.json` in the container's directory, 
 that says in the form of a lease which image and layers it is made of (`state/lease.py`).
 """
 
-from collections.abc import Sequence
+from __future__ import annotations
 
 from buildkit.containers.mounts import Wanted
 from buildkit.errors import StoreError
 from buildkit.oci.digest import Digest
 from runtime import documents
 from runtime.values import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 class Secret(NamedTuple):

@@ -4,6 +4,8 @@ In: `Wanted` namespaces. Out: the options of the container with those of the hos
 with these, and what its monitor has to join at each start. Imported where one is asked for.
 """
 
+from __future__ import annotations
+
 import os
 from collections.abc import Sequence
 

@@ -3,6 +3,8 @@
 In: a name. Out: a `Side`, its tree open for as long as the stack of the caller.
 """
 
+from __future__ import annotations
+
 import os
 from contextlib import ExitStack
 

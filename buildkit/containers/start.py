@@ -3,18 +3,23 @@
 In: a `Container`. Out: a connection to its monitor.
 """
 
+from __future__ import annotations
+
 from buildkit.containers import record as records
 from buildkit.containers.create import secret_file
 from buildkit.containers.store import Container, remove_groups
 from buildkit.errors import UsageError
-from buildkit.snapshot.overlay import OverlayStore
 from buildkit.snapshot.snapshot import Snapshot
-from buildkit.state.root import StateRoot
 from runtime import container, mounts, starting, terminal
-from runtime.container import Task
-from runtime.control import Connection
 from runtime.spec import RootFs
 from runtime.values import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from buildkit.snapshot.overlay import OverlayStore
+    from buildkit.state.root import StateRoot
+    from runtime.container import Task
+    from runtime.control import Connection
 
 
 class Started(NamedTuple):

@@ -5,20 +5,27 @@ comes and goes by one rename, and `containers/names/NAME` is a link to it, so a 
 container at a time. What is in a directory: `runtime/container.py`, and `record.py`.
 """
 
+from __future__ import annotations
+
 import contextlib
 import os
 import re
-from collections.abc import Iterator
 
 from buildkit.containers import record as records
 from buildkit.containers.names import random_name
-from buildkit.containers.record import Record
 from buildkit.errors import StoreError, UsageError
 from buildkit.state.removal import remove_tree
-from buildkit.state.root import StateRoot
 from runtime import container, events
 from runtime.container import State, Task
 from runtime.values import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from buildkit.containers.record import Record
+    from buildkit.state.root import StateRoot
+
 
 _NAME = r"[a-zA-Z0-9][a-zA-Z0-9_.-]{0,127}"
 _ID = r"[0-9a-f]{64}"

@@ -5,6 +5,8 @@ processes as /proc shows them. Source: the kernel's cgroup-v2.rst, cgroup-v1/mem
 cpuacct.rst and blkio-controller.rst; proc_net_dev(5).
 """
 
+from __future__ import annotations
+
 import os
 from collections.abc import Mapping
 

@@ -4,6 +4,8 @@ In: their texts. Out: `UserMode`, or UsageError that says what the form is. Impo
 these options is given. Source: podman-run(1), "--userns", "--uidmap", "--subuidname".
 """
 
+from __future__ import annotations
+
 import re
 from collections.abc import Iterator, Sequence
 from typing import Literal, TypeAlias

@@ -4,6 +4,8 @@ In: a `UserMode`, and what this process holds. Out: an `IdMap` from the containe
 this process. Imported where one of the options is given. Source: podman-run(1); subuid(5).
 """
 
+from __future__ import annotations
+
 import itertools
 import re
 from collections.abc import Iterator, Sequence

@@ -4,21 +4,24 @@ In: names. Out: directories below `volumes/<name>/data`, with `volume.json` besi
 starts with what the image has at its place, with its owner and mode, as with docker.
 """
 
+from __future__ import annotations
+
 import contextlib
 import os
 import stat
 import time
-from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
 
 from buildkit.errors import UsageError
 from buildkit.state.removal import remove_tree
-from buildkit.state.root import StateRoot
 from runtime import documents, owners, safepath
 from runtime.values import NamedTuple
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from buildkit.snapshot.layer import Owned
+    from buildkit.state.root import StateRoot
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
@@ -98,7 +101,7 @@ class VolumeStore:
 
 
 def seed_from(
-    tree: int, target: str, scratch: str, owned: "Owned | None" = None
+    tree: int, target: str, scratch: str, owned: Owned | None = None
 ) -> Callable[[str], None]:
     """Return what fills a new volume with what the tree `tree` has at `target`.
 
@@ -127,7 +130,7 @@ def seed_from(
     return seed
 
 
-def owned_by_root(owned: "Owned") -> Callable[[str], None]:
+def owned_by_root(owned: Owned) -> Callable[[str], None]:
     """Return what gives a new volume, which stays empty, to the one who is root for `owned`."""
     return lambda directory: os.chown(directory, *owned(0, 0))
 
@@ -138,7 +141,7 @@ def copy_tree(
     scratch: str,
     *,
     marks: bool = False,
-    owned: "Owned | None" = None,
+    owned: Owned | None = None,
 ) -> None:
     """Copy all that is in one directory into another, with owners, modes, times and links.
 

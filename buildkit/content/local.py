@@ -5,11 +5,12 @@ name: whoever sees the name sees the whole. It is hashed again whenever it is re
 leaves the store must be right or an error (docs/security.md, R1, R2).
 """
 
+from __future__ import annotations
+
 import contextlib
 import io
 import os
 from _thread import allocate_lock  # `threading` itself is 1 ms for classes
-from collections.abc import Iterator
 from contextlib import AbstractContextManager
 
 from buildkit.content.store import Stored
@@ -17,7 +18,13 @@ from buildkit.content.streams import CHUNK, Reader, Sink, VerifyingReader, copy
 from buildkit.content.writeback import SyncedFile
 from buildkit.errors import ImageError, StoreError
 from buildkit.oci.digest import Digest
-from buildkit.state.root import StateRoot
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from buildkit.state.root import StateRoot
+
 
 _PLACE = "blobs/sha256"
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
@@ -129,7 +136,7 @@ class LocalBlobStore:
         return b"".join(parts)
 
     @contextlib.contextmanager
-    def _opened(self, digest: Digest) -> "Iterator[_BlobReader]":
+    def _opened(self, digest: Digest) -> Iterator[_BlobReader]:
         with self._missing(digest):
             fd = os.open(self.path(digest), os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
         try:

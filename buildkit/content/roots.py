@@ -4,6 +4,8 @@ In: the digest of a manifest or an index. Out: it and all blobs it leads to. A d
 there, or not to be read, leads nowhere.
 """
 
+from __future__ import annotations
+
 from buildkit.content.store import BlobStore
 from buildkit.errors import ImageError, StoreError
 from buildkit.oci.digest import Digest

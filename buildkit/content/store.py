@@ -1,12 +1,17 @@
 """The seam to blobs: immutable bytes named by their sha256."""
 
-from collections.abc import Iterator
-from contextlib import AbstractContextManager
-from typing import Protocol
+from __future__ import annotations
 
-from buildkit.content.streams import Reader, Sink
-from buildkit.oci.digest import Digest
+from runtime.typed import Protocol
 from runtime.values import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from contextlib import AbstractContextManager
+
+    from buildkit.content.streams import Reader, Sink
+    from buildkit.oci.digest import Digest
 
 
 class Stored(NamedTuple):

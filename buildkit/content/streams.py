@@ -3,15 +3,21 @@
 A reader gives bytes until none are left, a sink takes them. Nothing is ever held whole.
 """
 
-from collections.abc import Callable
-from typing import Protocol, TypeAlias
+from __future__ import annotations
 
 from buildkit.errors import ImageError
 from buildkit.oci.digest import Digest, hasher
+from runtime.typed import Protocol
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import TypeAlias
+
 
 CHUNK = 1 << 20
 
-Sink: TypeAlias = Callable[[bytes], object]
+Sink: TypeAlias = "Callable[[bytes], object]"
 """Takes the next bytes of a stream; raises to stop it."""
 
 

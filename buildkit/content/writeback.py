@@ -4,9 +4,11 @@ In: blocks. Out: a file that is on the disk. A second thread asks for what was w
 be brought to the disk, time and again; small files never start it. Source: fdatasync(2).
 """
 
-import os
-from typing import TYPE_CHECKING
+from __future__ import annotations
 
+import os
+
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     import threading
 
@@ -73,7 +75,7 @@ class SyncedFile:
             self._thread.start()
         self._wanted.set()
 
-    def _sync(self, wanted: "threading.Event") -> None:
+    def _sync(self, wanted: threading.Event) -> None:
         while wanted.wait() and not self._ended:
             wanted.clear()
             try:

@@ -6,6 +6,8 @@ wrote, and another image at the same place may say the same of other files. What
 never taken for unchanged. Source: proc_pid_mountinfo(5); fs/fat/inode.c, "fat_truncate_time".
 """
 
+from __future__ import annotations
+
 import os
 
 _WITHOUT = frozenset(

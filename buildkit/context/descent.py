@@ -5,8 +5,14 @@ are open at a time, so a tree may be deeper than a process may have files and pa
 PATH_MAX (R10).
 """
 
+from __future__ import annotations
+
 import os
-from typing import Self
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Self
+
 
 DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 

@@ -5,12 +5,18 @@ unfolding anything what a rebuild with no change needs: which directories are in
 of all the rest, and when the newest change was.
 """
 
+from __future__ import annotations
+
 import hashlib
 import marshal
 import stat
-from typing import Self, TypeAlias
 
 from buildkit.context.rows import Row, Xattrs, read_rows, read_xattrs
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Self, TypeAlias
+
 
 _Content: TypeAlias = tuple[tuple[Row, ...], Xattrs]
 

@@ -7,6 +7,8 @@ operands behind `--`; refs that look like options are refused; a subdirectory is
 the checkout. Source: docs/dockerfile.md, 9.7; git-fetch(1), gitmodules(5).
 """
 
+from __future__ import annotations
+
 import os
 import re
 import subprocess

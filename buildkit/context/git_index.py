@@ -6,6 +6,8 @@ index counts as none; then the caller goes by the disk. Source: git's gitformat-
 to 4. Entries that lie in a shared index (`core.splitIndex`) are not looked for.
 """
 
+from __future__ import annotations
+
 import os
 import stat
 import struct

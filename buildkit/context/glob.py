@@ -6,10 +6,15 @@ of both lengths at worst: each `*` but the last commits to the first place where
 fits, which is never wrong as long as a `*` can stand for anything up to the next `/`.
 """
 
+from __future__ import annotations
+
 import re
-from typing import TypeAlias
 
 from runtime.values import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import TypeAlias
 
 
 class BadPattern(ValueError):  # noqa: N818 - Go's name for it

@@ -8,6 +8,8 @@ bodies are noticed; what may pass is tried again (R7). An ETag says something of
 Not by urllib's opener, which speaks file: and ftp: as well.
 """
 
+from __future__ import annotations
+
 import hashlib
 import http.client
 import os

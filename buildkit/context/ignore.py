@@ -9,16 +9,22 @@ root). For a child only later rules are asked, and most of those through a dicti
 `endswith` or one regular expression for all of them, which is what makes it cheap on 10^5 files.
 """
 
+from __future__ import annotations
+
 import os
 import re
-from collections.abc import Iterable
-from typing import Self
 
 from buildkit.context.glob import BadPattern
 from buildkit.context.ignore_rule import Form, compile_rule
 from buildkit.context.paths import clean
 from buildkit.errors import ContextError
 from runtime.values import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import Self
+
 
 NO_RULE = -1
 
@@ -137,7 +143,7 @@ class Patterns:
             for number in reversed(self._exceptions)
         )
 
-    def _table(self, depth: int) -> "_Table":
+    def _table(self, depth: int) -> _Table:
         """Collect what can match paths with `depth` slashes and is not in a dictionary."""
         suffixes: list[tuple[int, str]] = []
         expressions: list[tuple[int, str]] = []

@@ -10,12 +10,19 @@ first place that fits is as good as any. The others (`a**b`, a class that can ma
 simulated character by character, which is slow and still linear.
 """
 
+from __future__ import annotations
+
 import re
-from typing import Literal, TypeAlias
 
 from buildkit.context.glob import CharClass, Star, Token, expression, tokens
 from buildkit.context.glob import Literal as LiteralChar
+from runtime.typed import Literal
 from runtime.values import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import TypeAlias
+
 
 Kind: TypeAlias = Literal["exact", "name", "prefix", "suffix", "expression", "slow"]
 

@@ -6,12 +6,12 @@ opened once and never left: all else goes by descriptor (S12). Source: docs/dock
 11.
 """
 
+from __future__ import annotations
+
 import hashlib
 import os
 import stat
-from collections.abc import Iterable, Iterator, Mapping
 from itertools import takewhile
-from typing import Self
 
 from buildkit.context.glob import has_wildcards
 from buildkit.context.ignore import Patterns, Rule
@@ -22,6 +22,12 @@ from buildkit.context.scan import scan
 from buildkit.context.statcache import StatCache
 from buildkit.context.tree import Missing, Tree
 from buildkit.errors import ContextError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+    from typing import Self
+
 
 IGNORE_FILE = ".dockerignore"
 

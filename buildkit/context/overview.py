@@ -5,14 +5,20 @@ directory counts as seen when an exception brings something in it back, for then
 else nothing that is in it is listed.
 """
 
+from __future__ import annotations
+
 import stat
-from collections.abc import Iterator
 
 from buildkit.context.ignore import NO_RULE, Patterns
 from buildkit.context.paths import join
-from buildkit.context.rows import Row
-from buildkit.context.tree import Tree
 from runtime.values import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from buildkit.context.rows import Row
+    from buildkit.context.tree import Tree
 
 
 class Listed(NamedTuple):

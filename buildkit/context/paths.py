@@ -6,6 +6,8 @@ Dockerfiles is defined by. Names are `str` as `os` decodes them (surrogateescape
 byte of a name survives; they are ordered by their bytes.
 """
 
+from __future__ import annotations
+
 import os
 import sys
 

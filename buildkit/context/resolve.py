@@ -5,6 +5,8 @@ looked at by descriptor, one at a time, so that neither a link nor a race leads 
 held against the patterns: a hidden file is unreachable by any spelling or link (S12).
 """
 
+from __future__ import annotations
+
 import os
 import stat
 

@@ -9,15 +9,21 @@ directory name, mode, inode, owner and device count, the rest is 0: its own size
 with what is ignored in it.
 """
 
+from __future__ import annotations
+
 import errno
 import hashlib
 import os
 import stat
-from typing import TypeAlias
 
 from buildkit.context.paths import byte_order
 from runtime import owners
 from runtime.values import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import TypeAlias
+
 
 Row: TypeAlias = tuple[str, int, int, int, int, int, int, int, int, int, int]
 Xattrs: TypeAlias = tuple[tuple[str, bytes], ...]

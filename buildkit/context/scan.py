@@ -8,18 +8,25 @@ take their locks along. Whatever a child does not bring home is read again when 
 and errors are told then.
 """
 
+from __future__ import annotations
+
 import marshal
 import os
 from collections import deque
-from collections.abc import Iterable
-from typing import TypeAlias
 
 from buildkit.context.descent import Descent
 from buildkit.context.directory import Directory, Folded
 from buildkit.context.ignore import NO_RULE
 from buildkit.context.paths import join
-from buildkit.context.tree import Tree
 from buildkit.errors import ContextError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import TypeAlias
+
+    from buildkit.context.tree import Tree
+
 
 _Todo: TypeAlias = tuple[str, int]
 """A directory still to be looked at, and its ignore state."""

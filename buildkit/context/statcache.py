@@ -13,16 +13,23 @@ was another one by the time that it was read. A store through a shared mapping t
 dirty already changes no time at all, on any kernel; no tool can see that.
 """
 
+from __future__ import annotations
+
 import hashlib
 import marshal
 import os
 import time
-from collections.abc import Iterator, Mapping
-from typing import TypeAlias
 
-from buildkit.context.directory import Directory
 from buildkit.context.rows import Content, Row
-from buildkit.context.tree import Known
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from typing import TypeAlias
+
+    from buildkit.context.directory import Directory
+    from buildkit.context.tree import Known
+
 
 _MAGIC = b"pybuild stat cache 1\n"
 _HEAD = len(_MAGIC) + 32 + 8
@@ -53,7 +60,7 @@ class StatCache:
         self._without: frozenset[int] | None = None
 
     @classmethod
-    def load(cls, path: str) -> "StatCache":
+    def load(cls, path: str) -> StatCache:
         """Return what the file `path` remembers; nothing when it is not there or damaged.
 
         To be called before anything of the context is looked at: that is when the scan begins.

@@ -6,11 +6,11 @@ is looked at once, so one build sees one version. What the patterns hide is for 
 `directory` to leave out; `find` does it itself.
 """
 
+from __future__ import annotations
+
 import errno
 import os
 import stat
-from collections.abc import Mapping
-from typing import Protocol, TypeAlias
 
 from buildkit.context.descent import DIRECTORY, Descent
 from buildkit.context.directory import Directory
@@ -19,6 +19,13 @@ from buildkit.context.paths import join
 from buildkit.context.resolve import Missing, Place, follow
 from buildkit.context.rows import Content, Row, read_content
 from buildkit.errors import ContextError
+from runtime.typed import Protocol
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import TypeAlias
+
 
 Known: TypeAlias = dict[str, tuple[Row, Content]]
 

@@ -4,6 +4,8 @@ In: `[TYPE[PLATFORM],…:]NAME=VALUE`, or an attribute. Out: `Annotation`s, and 
 document gets. Source: docker buildx build, --annotation; Moby BuildKit's page on annotations.
 """
 
+from __future__ import annotations
+
 import re
 from collections.abc import Iterable, Sequence
 from typing import Literal, TypeAlias, get_args

@@ -6,14 +6,21 @@ that an instruction without a layer has the time of the layer before it: then bu
 is cached gives the same image.
 """
 
+from __future__ import annotations
+
 import time
-from collections.abc import Sequence
-from typing import Self
 
 from buildkit.oci.config import ContainerConfig, History, ImageConfig
 from buildkit.oci.digest import Digest
-from buildkit.oci.platforms import Platform
 from runtime.values import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Self
+
+    from buildkit.oci.platforms import Platform
+
 
 COMMENT = "buildkit.dockerfile.v0"
 

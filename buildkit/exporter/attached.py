@@ -4,6 +4,8 @@ In: an image and its manifest as it leaves. Out: artifacts whose subject that ma
 image is the same with and without them.
 """
 
+from __future__ import annotations
+
 import os
 from collections.abc import Iterator, Mapping
 from functools import partial

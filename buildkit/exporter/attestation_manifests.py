@@ -6,6 +6,8 @@ manifest it is about. Here they are kept and passed on as they are. Source: Buil
 docs/attestations/attestation-storage.md.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterable
 
 from buildkit.content.store import BlobStore

@@ -5,16 +5,20 @@ In: the text of one option. Out: an `Output`. Names and meanings are those of `d
 and not done here is refused by name, never ignored.
 """
 
-from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
+from __future__ import annotations
 
 from buildkit.errors import UsageError
-from buildkit.oci.media_types import Compression
 from buildkit.oci.reference import Reference
+from runtime.typed import Literal, get_args
 from runtime.values import NamedTuple
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from typing import TypeAlias
+
     from buildkit.exporter.annotations import Annotation
+    from buildkit.oci.media_types import Compression
 
 OutputKind: TypeAlias = Literal["image", "registry", "oci", "docker", "local", "tar", "cacheonly"]
 
@@ -45,7 +49,7 @@ class Output(NamedTuple):
     force_compression: bool = False
     rewrite_timestamp: bool = False
     annotations: tuple[tuple[str, str], ...] = ()
-    annotated: "tuple[Annotation, ...]" = ()
+    annotated: tuple[Annotation, ...] = ()
     as_tar: bool = True
     store: bool = True
     name_canonical: bool = False
@@ -247,7 +251,7 @@ def _truth(key: str, value: str) -> bool:
 _PUSHED = frozenset({"image", "registry"})
 _ARCHIVES = frozenset({"oci", "docker"})
 
-_Setter: TypeAlias = Callable[[Output, str, str], Output]
+_Setter: TypeAlias = "Callable[[Output, str, str], Output]"
 
 _SETTERS: Mapping[str, tuple[frozenset[str], _Setter]] = {
     "name": (_IMAGES, _set_names),

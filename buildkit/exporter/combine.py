@@ -5,6 +5,8 @@ pulled first, so that the index in the store is whole. As `docker buildx imageto
 that an index for which two images would do on one platform is refused.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterable, Sequence
 
 from buildkit.archive.attestation_manifests import pull_attestations

@@ -4,6 +4,8 @@ In: a path, or `-`. Out: a sink. Guarantee R6: written beside its place under an
 name, synced, renamed; what is cut short never gets the name.
 """
 
+from __future__ import annotations
+
 import contextlib
 import os
 import stat

@@ -6,6 +6,8 @@ needs them plain anyway. Source: moby image-spec v1.2, "Combined Image JSON + Fi
 Format".
 """
 
+from __future__ import annotations
+
 import json
 from collections.abc import Sequence
 

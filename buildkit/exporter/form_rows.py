@@ -5,6 +5,8 @@ Of a form that is hardly smaller than the layer only digest and size are kept; a
 name of its compressor says so, by which it is told from one whose blob was lost.
 """
 
+from __future__ import annotations
+
 from buildkit.errors import StoreError
 from buildkit.oci.digest import Digest
 from buildkit.oci.media_types import Compression

@@ -7,6 +7,8 @@ it would take the disk's time and room twice, and making it again costs little m
 it. It is on record, and verified when it is made again. Guarantee R2.
 """
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 
 from buildkit.content.store import BlobStore, Stored

@@ -4,6 +4,8 @@ In: images of the store, one a platform, and annotations; or an index of the sto
 manifests, and the index that names those. Source: image-spec image-index.md.
 """
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 
 from buildkit.content.store import BlobStore

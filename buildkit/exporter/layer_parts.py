@@ -6,6 +6,8 @@ compressed goes straight into the layout where that takes a name behind the cont
 read back from the store, and noise (`forms.py`) is written once and nowhere else.
 """
 
+from __future__ import annotations
+
 import os
 from collections.abc import Iterable, Sequence
 from functools import partial

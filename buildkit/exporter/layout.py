@@ -3,6 +3,8 @@
 In: names and contents. Out: members of a tar, or files. Both in the order of the calls.
 """
 
+from __future__ import annotations
+
 import contextlib
 import os
 from collections.abc import Callable, Iterator

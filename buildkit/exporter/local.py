@@ -5,6 +5,8 @@ there. They belong to the user who exports, as with Moby BuildKit; times, modes 
 image's. Each file appears whole; links in the directory are replaced, never followed.
 """
 
+from __future__ import annotations
+
 import contextlib
 import errno
 import os
@@ -62,7 +64,7 @@ class _Writer:
         self._open: list[Entry] = []
         self._first: dict[tuple[int, int], bytes] = {}
 
-    def __enter__(self) -> "_Writer":
+    def __enter__(self) -> _Writer:
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -7,6 +7,8 @@ Source: image-spec image-layout.md; names in the annotations that containerd, Bu
 podman read.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import TypeAlias

@@ -4,6 +4,8 @@ In: a producer, which gives blocks to a sink. Out: a reader of the same bytes. T
 in a thread of its own, a few blocks ahead, so compressing and writing overlap.
 """
 
+from __future__ import annotations
+
 import contextlib
 import queue
 import threading

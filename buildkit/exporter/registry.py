@@ -6,6 +6,8 @@ its digest stays. Blobs that another repository of the registry was seen to have
 manifest goes last (docs/security.md, R7).
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 

@@ -4,6 +4,8 @@ In: an index with its images as they leave, its names. Out: it is there under ea
 nobody ever sees an index whose manifests are not all there (docs/security.md, R7).
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 from functools import partial
 

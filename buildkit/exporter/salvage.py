@@ -5,6 +5,8 @@ in the directory; a single file goes into it under its own name. The rest is rem
 S26), and mounts of the step (secrets among them) are not in it.
 """
 
+from __future__ import annotations
+
 import errno
 import os
 import posixpath

@@ -4,6 +4,8 @@ In: its images, one a platform, which are in the store; an output of the command
 where the output can hold one, a directory a platform where it is files.
 """
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from typing import assert_never
 

@@ -4,6 +4,8 @@ In: an image that is in the store, an output of the command line. Out: what was 
 output type is a module here and a row in `EXPORTERS`.
 """
 
+from __future__ import annotations
+
 import os
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial

@@ -3,6 +3,8 @@
 In: a descriptor of the merged tree. Out: a stream; owners, modes, times and links are the image's.
 """
 
+from __future__ import annotations
+
 import os
 import stat
 from collections.abc import Mapping

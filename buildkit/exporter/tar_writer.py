@@ -4,6 +4,8 @@ In: names and contents. Out: a ustar stream whose members are plain files of nob
 with time 0, so that equal images give equal archives. Source: POSIX.1-2017 pax.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable
 
 from buildkit.content.streams import Sink

@@ -5,6 +5,8 @@ go of the interpreter, so threads are enough. A signal that comes while the call
 failure of one, stops the others within a block of bytes (docs/security.md, R8).
 """
 
+from __future__ import annotations
+
 import os
 import threading
 from collections.abc import Callable, Sequence

@@ -5,19 +5,25 @@ for by `BaseRequest`; whoever resolves them hands back `ResolvedImage` values.
 Document: docs/dockerfile.md, chapters 8 (FROM) and 9.1.
 """
 
-from collections.abc import Mapping
-from typing import TypeAlias
+from __future__ import annotations
 
 from buildkit.errors import DefinitionError
 from buildkit.frontend.expander import lines_of
-from buildkit.frontend.options import LowerOptions, NamedContext
-from buildkit.oci.config import ResolvedImage
-from buildkit.oci.platforms import Platform
 from buildkit.oci.reference import Reference
 from grammar.errors import quote
 from grammar.nearest import did_you_mean
-from grammar.source import Span
 from runtime.values import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import TypeAlias
+
+    from buildkit.frontend.options import LowerOptions, NamedContext
+    from buildkit.oci.config import ResolvedImage
+    from buildkit.oci.platforms import Platform
+    from grammar.source import Span
+
 
 SCRATCH = "scratch"
 
@@ -31,7 +37,7 @@ class BaseRequest(NamedTuple):
     platform: Platform
 
 
-Bases: TypeAlias = Mapping[BaseRequest, ResolvedImage]
+Bases: TypeAlias = "Mapping[BaseRequest, ResolvedImage]"
 
 
 class BaseUse(NamedTuple):

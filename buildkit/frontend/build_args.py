@@ -4,14 +4,20 @@ In: a Dockerfile and options. Out: what FROM lines see, what RUN gets of proxy a
 build arguments nobody declares. Document: docs/dockerfile.md, chapter 7.
 """
 
-from collections.abc import Iterable, Mapping
+from __future__ import annotations
 
 from buildkit.errors import DefinitionError
 from buildkit.frontend.expander import Expander
-from buildkit.frontend.options import LowerOptions
-from buildkit.oci.platforms import Platform
 from grammar.instructions import Arg, Dockerfile, Onbuild, StageInstruction
 from grammar.nearest import nearest
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from buildkit.frontend.options import LowerOptions
+    from buildkit.oci.platforms import Platform
+
 
 _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "FTP_PROXY", "NO_PROXY", "ALL_PROXY")
 PROXY_ARGS = frozenset(_PROXIES) | frozenset(name.lower() for name in _PROXIES)

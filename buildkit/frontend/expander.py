@@ -5,14 +5,21 @@ a DefinitionError at the instruction; a variable that nothing defines becomes a 
 Document: docs/dockerfile.md, chapter 6.
 """
 
-from collections.abc import Iterator, Mapping
+from __future__ import annotations
+
 from contextlib import contextmanager
 
 from buildkit.errors import DefinitionError
 from buildkit.frontend.findings import Finding, undefined_variable
 from grammar import words
 from grammar.errors import GrammarError, quote
-from grammar.source import Span, Word
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from grammar.source import Span, Word
+
 
 NOT_EXPORTED = frozenset(("BUILDKIT_SBOM_SCAN_CONTEXT", "BUILDKIT_SBOM_SCAN_STAGE"))
 """Arguments that are read by the builder and never become variables."""

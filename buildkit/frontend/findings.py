@@ -4,11 +4,16 @@ These are the lint rules that need a base image: `UndefinedVar` (an image may de
 and `InvalidBaseImagePlatform`. Texts as in docs/lint/.
 """
 
-from collections.abc import Iterable
+from __future__ import annotations
 
 from grammar.lint.finding import Finding
 from grammar.nearest import nearest
-from grammar.source import Span
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from grammar.source import Span
 
 
 def undefined_variable(name: str, known: Iterable[str], span: Span) -> Finding:

@@ -4,11 +4,17 @@ In: expanded values. Out: text as BuildKit writes it, since tools read it. Docum
 docs/dockerfile.md, chapter 12. FROM and ONBUILD leave no entry.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from __future__ import annotations
 
-from buildkit.oci.config import Healthcheck
 from grammar.errors import quote
 from runtime.values import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from buildkit.oci.config import Healthcheck
+
 
 COMMENT = "buildkit.dockerfile.v0"
 _LAYER = " # buildkit"

@@ -5,6 +5,8 @@ A vertex is named by what it is, so a step that is the same for two platforms, a
 `FROM --platform=$BUILDPLATFORM` are until one asks for the target's, is there once and runs once.
 """
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 
 from buildkit.frontend.lower import Lowered

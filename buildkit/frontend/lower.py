@@ -5,20 +5,25 @@ In: a parsed Dockerfile, options, and the base images that are known so far. Out
 for another. Document: docs/dockerfile.md, chapters 7 to 10 and 12.
 """
 
+from __future__ import annotations
+
 from buildkit.frontend import build_args
 from buildkit.frontend.bases import BaseRequest, Bases, NeedsBases
-from buildkit.frontend.findings import Finding
-from buildkit.frontend.history import HistoryItem
 from buildkit.frontend.lower_stage import StageLowering
-from buildkit.frontend.options import LowerOptions
 from buildkit.frontend.origins import Origins
 from buildkit.frontend.reach import reach, requests
 from buildkit.frontend.stages import plan_stages
-from buildkit.llb.graph import Graph, Target, Vertex
-from buildkit.oci.config import ContainerConfig, ResolvedImage
-from buildkit.oci.platforms import Platform
-from grammar.instructions import Dockerfile
 from runtime.values import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from buildkit.frontend.findings import Finding
+    from buildkit.frontend.history import HistoryItem
+    from buildkit.frontend.options import LowerOptions
+    from buildkit.llb.graph import Graph, Target, Vertex
+    from buildkit.oci.config import ContainerConfig, ResolvedImage
+    from buildkit.oci.platforms import Platform
+    from grammar.instructions import Dockerfile
 
 
 class Lowered(NamedTuple):

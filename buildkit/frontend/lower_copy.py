@@ -5,10 +5,9 @@ its inputs, and the history entry. Document: docs/dockerfile.md, chapter 9. What
 tell (wildcards, whether a directory exists) is left to the op.
 """
 
-from typing import Literal
+from __future__ import annotations
 
 from buildkit.frontend import history, remote
-from buildkit.frontend.bases import Origin
 from buildkit.frontend.expander import Expander, at
 from buildkit.frontend.origins import Inputs, Origins, Place, Source, download_source
 from buildkit.frontend.stage_state import StageState, absolute
@@ -17,6 +16,13 @@ from grammar.instructions import Add, Copy
 from grammar.urls import redacted
 from grammar.values import parse_chmod
 from runtime.values import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Literal
+
+    from buildkit.frontend.bases import Origin
+
 
 _DIRECTORY_ENDS = ("/", "/.", "/..")
 

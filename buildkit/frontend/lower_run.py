@@ -6,22 +6,28 @@ the op with its inputs, and the history entry. Document: docs/dockerfile.md, cha
 variables.
 """
 
-from collections.abc import Sequence
-from typing import assert_never, cast
+from __future__ import annotations
 
 from buildkit.frontend import build_args, history
 from buildkit.frontend.expander import Expander, at
 from buildkit.frontend.options import NETWORK_HOST, SECURITY_INSECURE, LowerOptions
 from buildkit.frontend.origins import Inputs, Origins, Place
 from buildkit.frontend.stage_state import StageState, absolute
-from buildkit.frontend.stages import Stages
 from buildkit.llb import op as ops
 from buildkit.llb.op import ExecMount, ExecOp, NetworkMode, SecurityMode
 from grammar import flags
 from grammar.errors import quote
 from grammar.instructions import ExecForm, Run, ShellForm
-from grammar.source import Span
+from runtime.typed import assert_never, cast
 from runtime.values import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from buildkit.frontend.stages import Stages
+    from grammar.source import Span
+
 
 SCRIPTS = "/dev/pipes"
 """Where a heredoc that is itself the program is shown."""

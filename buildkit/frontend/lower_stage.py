@@ -4,8 +4,7 @@ In: the stages that are needed, with the triggers that run in them. Out: a growi
 state in which the target's stage ends. Document: docs/dockerfile.md, chapters 8 to 10.
 """
 
-from collections.abc import Mapping
-from typing import assert_never
+from __future__ import annotations
 
 from buildkit.errors import DefinitionError
 from buildkit.frontend import history
@@ -14,11 +13,9 @@ from buildkit.frontend.expander import Expander, lines_of
 from buildkit.frontend.findings import Finding, other_platform
 from buildkit.frontend.lower_copy import lower_copy
 from buildkit.frontend.lower_run import lower_run, read_mounts
-from buildkit.frontend.options import LowerOptions
 from buildkit.frontend.origins import Origins, Place, whole_tree
 from buildkit.frontend.reach import Reach, shows_stage_names
 from buildkit.frontend.stage_state import StageState, absolute, apply
-from buildkit.frontend.stages import StagePlan, Stages
 from buildkit.frontend.step_comments import MARK, wishes_of
 from buildkit.frontend.step_names import (
     StepNames,
@@ -27,10 +24,8 @@ from buildkit.frontend.step_names import (
     summary,
     with_keyword,
 )
-from buildkit.llb.graph import Graph
 from buildkit.llb.op import MkdirOp
 from buildkit.llb.wishes import NO_WISHES, Wishes
-from buildkit.oci.platforms import Platform
 from grammar.flags import SecretMount
 from grammar.instructions import (
     Add,
@@ -45,8 +40,18 @@ from grammar.instructions import (
     Volume,
     Workdir,
 )
-from grammar.source import Span
+from runtime.typed import assert_never
 from runtime.values import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from buildkit.frontend.options import LowerOptions
+    from buildkit.frontend.stages import StagePlan, Stages
+    from buildkit.llb.graph import Graph
+    from buildkit.oci.platforms import Platform
+    from grammar.source import Span
 
 
 class _Step(NamedTuple):

@@ -4,7 +4,7 @@ In: the texts in an image's config, or the ONBUILDs of an earlier stage. Out: in
 run right behind FROM as if they stood there. Document: docs/dockerfile.md, chapter 8 (ONBUILD).
 """
 
-from collections.abc import Iterable
+from __future__ import annotations
 
 from buildkit.errors import DefinitionError
 from buildkit.frontend.expander import at, lines_of
@@ -18,7 +18,12 @@ from grammar.instructions import (
     name_of,
 )
 from grammar.parser import parse_instruction
-from grammar.source import Span
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from grammar.source import Span
 
 
 def triggers_of_image(texts: Iterable[str], span: Span) -> tuple[Trigger, ...]:

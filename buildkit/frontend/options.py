@@ -4,13 +4,21 @@ Values only, no path of this machine. A valueless `--build-arg NAME` was looked 
 line already; what it did not find is not here.
 """
 
-from collections.abc import Mapping
-from types import MappingProxyType
-from typing import Literal, TypeAlias
+from __future__ import annotations
 
-from buildkit.llb.op import NetworkMode
-from buildkit.oci.platforms import Platform
+from types import MappingProxyType
+
+from runtime.typed import Literal
 from runtime.values import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import TypeAlias
+
+    from buildkit.llb.op import NetworkMode
+    from buildkit.oci.platforms import Platform
+
 
 ContextKind: TypeAlias = Literal["local", "image", "git", "http"]
 

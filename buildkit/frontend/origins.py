@@ -4,8 +4,9 @@ In: ops, and names that were resolved to an `Origin`. Out: names of vertices in 
 being made. Sources are added when something first needs them.
 """
 
+from __future__ import annotations
+
 import re
-from typing import assert_never
 
 from buildkit.errors import DefinitionError
 from buildkit.frontend.bases import (
@@ -17,15 +18,19 @@ from buildkit.frontend.bases import (
     FromStage,
     Origin,
 )
-from buildkit.frontend.options import LowerOptions, NamedContext
 from buildkit.frontend.remote import git_op, http_op
 from buildkit.llb.graph import Graph, Vertex, vertex_id
 from buildkit.llb.op import ContextOp, CopyOp, CopySource, GitOp, HttpOp, ImageOp, Op
 from buildkit.llb.wishes import NO_WISHES, Wishes
-from buildkit.oci.config import ResolvedImage
 from grammar.errors import FlagError, quote
 from grammar.values import parse_bool
+from runtime.typed import assert_never
 from runtime.values import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from buildkit.frontend.options import LowerOptions, NamedContext
+    from buildkit.oci.config import ResolvedImage
 
 MAIN_CONTEXT = "context"
 _WILDCARD = r"([*?\[\\])"

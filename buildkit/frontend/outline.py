@@ -6,6 +6,8 @@ secrets, agents and caches that its stages name. No image is needed, nothing is 
 chapter 3.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterable, Mapping
 
 from buildkit.frontend.bases import FromStage

@@ -5,17 +5,22 @@ can name further stages and images, so what is needed grows as images become kno
 target needs is never asked for. Document: docs/dockerfile.md, chapter 8 (FROM, ONBUILD).
 """
 
-from collections.abc import Mapping, Sequence
+from __future__ import annotations
 
 from buildkit.errors import DefinitionError
 from buildkit.frontend.bases import BaseRequest, Bases, BaseUse, FromImage, FromStage
 from buildkit.frontend.expander import lines_of
 from buildkit.frontend.onbuild import triggers_of_image, triggers_of_stage
-from buildkit.frontend.options import LowerOptions
 from buildkit.frontend.stages import StagePlan, Stages, Use, uses
 from grammar.errors import quote
-from grammar.instructions import Trigger
 from runtime.values import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from buildkit.frontend.options import LowerOptions
+    from grammar.instructions import Trigger
 
 
 class Reach(NamedTuple):

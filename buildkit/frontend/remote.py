@@ -5,15 +5,21 @@ docs/dockerfile.md, 9.7; the forms of a git source are those of Moby BuildKit
 (frontend/dockerfile/dfgitutil).
 """
 
+from __future__ import annotations
+
 import posixpath
 import re
-from collections.abc import Mapping
 
 from buildkit.llb.op import GitOp, HttpOp
 from buildkit.oci.digest import Digest
 from grammar.errors import FlagError, quote
 from grammar.values import parse_bool
 from runtime.values import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
 
 UNNAMED = "__unnamed__"
 

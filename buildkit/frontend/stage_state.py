@@ -5,15 +5,14 @@ everything is that makes no file system; RUN, COPY, ADD and WORKDIR use the stat
 in modules of their own. Document: docs/dockerfile.md, chapters 7, 8 and 12.
 """
 
+from __future__ import annotations
+
 import posixpath
-from collections.abc import Iterable, Mapping
-from typing import assert_never
 
 from buildkit.frontend import history
 from buildkit.frontend.expander import NOT_EXPORTED, Expander, at
 from buildkit.frontend.history import HistoryItem
 from buildkit.oci.config import ContainerConfig, Healthcheck, ResolvedImage
-from buildkit.oci.platforms import Platform
 from grammar.instructions import (
     Add,
     Arg,
@@ -37,6 +36,14 @@ from grammar.instructions import (
 )
 from grammar.instructions import Healthcheck as HealthcheckInstruction
 from grammar.values import parse_port_spec, parse_signal
+from runtime.typed import assert_never
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from buildkit.oci.platforms import Platform
+
 
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 DEFAULT_SHELL = ("/bin/sh", "-c")
@@ -75,7 +82,7 @@ class StageState:
         self.history: list[HistoryItem] = []
         self._begin()
 
-    def child(self) -> "StageState":
+    def child(self) -> StageState:
         """Return the state with which a stage FROM this one begins; triggers are not in it."""
         child = StageState(self.platform, self.base, self.vertex)
         for name, value in vars(self).items():

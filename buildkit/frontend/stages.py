@@ -5,19 +5,24 @@ the target does not need is only looked at for mistakes in its names.
 Document: docs/dockerfile.md, chapter 8 (FROM).
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from __future__ import annotations
 
 from buildkit.errors import DefinitionError
 from buildkit.frontend.bases import Names, Origin
 from buildkit.frontend.expander import Expander
-from buildkit.frontend.options import LowerOptions
 from buildkit.oci.platforms import Platform
 from grammar import words
 from grammar.errors import quote
 from grammar.instructions import Copy, Dockerfile, Run, Stage, StageInstruction
 from grammar.nearest import did_you_mean
-from grammar.source import Span
 from runtime.values import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from buildkit.frontend.options import LowerOptions
+    from grammar.source import Span
 
 
 class StagePlan(NamedTuple):

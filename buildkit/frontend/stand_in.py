@@ -4,6 +4,8 @@ In: the request for an image. Out: an image with nothing in it but the variables
 this name are known to set. For an image that nobody knows, which variables are set is unknown.
 """
 
+from __future__ import annotations
+
 from buildkit.frontend.bases import BaseRequest
 from buildkit.frontend.stage_state import DEFAULT_PATH
 from buildkit.oci.config import ContainerConfig, ImageConfig, ResolvedImage

@@ -5,12 +5,18 @@ understood, to be told as a warning: to other builders these are comments, so th
 error. Several may stand in one line, with spaces or commas between them, or in several lines.
 """
 
-from collections.abc import Iterable, Sequence
+from __future__ import annotations
 
 from buildkit.llb.wishes import Wishes
 from buildkit.sizes import parse_size
 from grammar.nearest import did_you_mean
-from grammar.source import Word
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from grammar.source import Word
+
 
 MARK = "pybuild:"
 RETRIES = 10

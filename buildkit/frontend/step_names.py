@@ -4,12 +4,19 @@ In: the stage, and the instruction's text. Out: names as BuildKit shows them. Na
 nothing is decided by them.
 """
 
-import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from __future__ import annotations
 
-from buildkit.oci.platforms import Platform
+import re
+
 from grammar.instructions import Add, Copy, Heredoc, Run, StageInstruction, Workdir
 from grammar.urls import redacted
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Mapping, Sequence
+
+    from buildkit.oci.platforms import Platform
+
 
 _MASK = "****"
 _NAME = r"[A-Za-z_][A-Za-z0-9_]*"

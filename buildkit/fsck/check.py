@@ -7,6 +7,8 @@ made again from what is not, or dropped, so that the next check is clean and the
 pull makes good what is missing. Guarantee R3.
 """
 
+from __future__ import annotations
+
 import contextlib
 import errno
 import hashlib

@@ -1,5 +1,7 @@
 """What a check found, and the list that it goes to."""
 
+from __future__ import annotations
+
 from collections.abc import Callable
 
 from runtime.values import NamedTuple

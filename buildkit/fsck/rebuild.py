@@ -5,6 +5,8 @@ config and layers are there, with a manifest that is whole, for every index of s
 every statement about one. Names of images and records of steps are lost: nothing else has them.
 """
 
+from __future__ import annotations
+
 import contextlib
 import os
 import time

@@ -4,6 +4,8 @@ In: a layer's directory. Out: a sentence about what is wrong, or none. A layer t
 is packed again; one that came as a tar is unpacked again beside it and compared.
 """
 
+from __future__ import annotations
+
 import os
 import stat
 from collections.abc import Iterator
@@ -59,7 +61,7 @@ class BlobTar:
         """See `Reader`."""
         return self._reader.read(size)
 
-    def __enter__(self) -> "BlobTar":
+    def __enter__(self) -> BlobTar:
         return self
 
     def __exit__(self, *_: object) -> None:

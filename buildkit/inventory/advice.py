@@ -3,6 +3,8 @@
 In: an inventory and its layers. Out: `Advice`, the most worthwhile first; pure.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterator, Sequence
 
 from buildkit.inventory.stack import Stacked

@@ -1,5 +1,7 @@
 """How large an image may be: a value."""
 
+from __future__ import annotations
+
 from runtime.values import NamedTuple
 
 

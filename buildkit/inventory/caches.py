@@ -3,6 +3,8 @@
 In: a path. Out: the cache it belongs to, and what to do about it.
 """
 
+from __future__ import annotations
+
 import re
 
 from runtime.values import NamedTuple

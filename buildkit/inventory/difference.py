@@ -4,6 +4,8 @@ In: two `Side`s. Out: `Changed` paths in the order of a layer: added, changed or
 sizes, with what differs, and the layer that it comes from; and sums of them.
 """
 
+from __future__ import annotations
+
 import os
 import stat
 from collections.abc import Iterable, Iterator
@@ -68,7 +70,7 @@ class Sum(NamedTuple):
     removed: int = 0
     grown: int = 0
 
-    def plus(self, one: Changed) -> "Sum":
+    def plus(self, one: Changed) -> Sum:
         """Return the sum with one more change."""
         return Sum(
             self.added + (one.letter == "A"),

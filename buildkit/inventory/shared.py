@@ -5,6 +5,8 @@ those layers touches it, so that all below it is the same on both sides. Compari
 base then costs what lies above the base.
 """
 
+from __future__ import annotations
+
 import os
 import stat
 from collections.abc import Sequence

@@ -4,6 +4,8 @@ In: an image's config. Out: `Stacked` layers, bottom-most first. The history and
 matched in order, as image-spec config.md ("history") has it.
 """
 
+from __future__ import annotations
+
 import re
 from collections.abc import Iterable, Iterator, Sequence
 

@@ -6,6 +6,8 @@ under several paths. Layers are read where they lie, one after the other: what i
 file, and content is read only to tell whether two files of one size are the same.
 """
 
+from __future__ import annotations
+
 import hashlib
 import os
 import stat

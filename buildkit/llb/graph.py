@@ -6,14 +6,21 @@ stages is one vertex and is solved once; and since an input has to be there befo
 made, a graph cannot have a cycle.
 """
 
+from __future__ import annotations
+
 import hashlib
-from collections.abc import Iterator
-from typing import Any, TypeAlias
 
 from buildkit.llb import networkx_subset
-from buildkit.llb.op import Op
 from buildkit.llb.wishes import NO_WISHES, Wishes
 from runtime.values import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any, TypeAlias
+
+    from buildkit.llb.op import Op
+
 
 nx = networkx_subset.load()
 
@@ -107,7 +114,7 @@ class Graph:
         """Return the vertices that have `vertex` among their inputs, each once."""
         return tuple(self._vertices[name] for name in self._edges.successors(vertex.id))
 
-    def only(self, target: Target) -> "Graph":
+    def only(self, target: Target) -> Graph:
         """Return the graph of `target` and what it needs, this one if that is all.
 
         Of None, scratch, the empty graph.

@@ -12,12 +12,18 @@ Whoever asks the stand-in for anything else (`promote`) makes it the real packag
 `networkx.DiGraph`. Should anything go wrong here, the plain import is the answer.
 """
 
+from __future__ import annotations
+
 import importlib
 import sys
-from collections.abc import Callable
 from importlib.machinery import PathFinder
 from types import ModuleType
-from typing import Any
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
 
 _PACKAGES = ("networkx", "networkx.utils", "networkx.classes", "networkx.algorithms")
 _TRAVERSAL = "networkx.algorithms.traversal"

@@ -6,10 +6,17 @@ the vertex, and an op names them by their position there. Nothing here is a path
 Names follow BuildKit's LLB (solver/pb/ops.proto) where it has one.
 """
 
-from typing import Literal, TypeAlias
+from __future__ import annotations
 
-from buildkit.oci.digest import Digest
+from runtime.typed import Literal
 from runtime.values import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import TypeAlias
+
+    from buildkit.oci.digest import Digest
+
 
 NetworkMode: TypeAlias = Literal["default", "none", "host"]
 SecurityMode: TypeAlias = Literal["sandbox", "insecure"]
@@ -85,7 +92,7 @@ class CopyOp(NamedTuple):
     keep_owner: bool
 
 
-def stands_alone(op: "Op") -> bool:
+def stands_alone(op: Op) -> bool:
     """Say whether `op` is a copy that needs nothing of what it stands on (`link`).
 
     Names of owners are looked up there.

@@ -4,6 +4,8 @@ In: comments like `# pybuild: retry=2` above an instruction. Out: a value on its
 solver heeds, and the check of budgets.
 """
 
+from __future__ import annotations
+
 from runtime.values import NamedTuple
 
 

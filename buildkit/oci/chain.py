@@ -4,9 +4,13 @@ In: diff IDs, bottom-most layer first. Out: chain IDs.
 Source: image-spec config.md, "Layer ChainID".
 """
 
-from collections.abc import Iterable, Iterator
+from __future__ import annotations
 
 from buildkit.oci.digest import Digest
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
 
 
 def chain_id(parent: Digest | None, diff_id: Digest) -> Digest:

@@ -6,12 +6,17 @@ are Docker's (moby docker-image-spec, "v1.3") and are kept, as Moby BuildKit kee
 Encoding: members in the order in which Moby BuildKit's exporter writes them.
 """
 
-from typing import Any, Self
+from __future__ import annotations
 
-from buildkit.oci.digest import Digest
 from buildkit.oci.fields import DocumentError, Fields, encode
 from buildkit.oci.platforms import Platform
 from runtime.values import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Self
+
+    from buildkit.oci.digest import Digest
 
 
 class Healthcheck(NamedTuple):

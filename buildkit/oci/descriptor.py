@@ -1,5 +1,7 @@
 """Descriptors: what points from one document to another blob. Source: image-spec descriptor.md."""
 
+from __future__ import annotations
+
 from typing import Any, Self
 
 from buildkit.oci.digest import Digest

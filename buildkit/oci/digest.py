@@ -1,7 +1,10 @@
 """Digests. Source: image-spec descriptor.md, "Digests"; sha256 only."""
 
+from __future__ import annotations
+
 import re
-from typing import TYPE_CHECKING, NewType, Self
+
+from runtime.typed import NewType
 
 try:  # the plain modules: `hashlib` loads all of OpenSSL, 2 ms, for documents of some kilobytes
     from _sha2 import sha256  # type: ignore[import-not-found,unused-ignore]
@@ -11,8 +14,10 @@ except ImportError:
     except ImportError:
         from hashlib import sha256
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from hashlib import _Hash
+    from typing import Self
 
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 
@@ -23,7 +28,7 @@ _LARGE = 1 << 20
 """Bytes from which on OpenSSL, which knows the processor's own instructions, is worth loading."""
 
 
-def hasher(size: int | None) -> "_Hash":
+def hasher(size: int | None) -> _Hash:
     """Return a new SHA-256 state for `size` bytes, which may be unknown."""
     if size is not None and size < _LARGE:
         small: _Hash = sha256()

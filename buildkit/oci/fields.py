@@ -7,14 +7,20 @@ Go's encoding/json writes, so that equal documents have equal digests whoever ma
 Limits: docs/security.md, S20.
 """
 
+from __future__ import annotations
+
 import json
 import re
-from collections.abc import Iterator
-from typing import Any
 
 from buildkit.errors import ImageError
 from buildkit.oci.digest import Digest
 from runtime.values import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
+
 
 MAX_DOCUMENT = 8 << 20
 """Bytes of the largest manifest, index or config that is read."""
@@ -42,7 +48,7 @@ class Fields(NamedTuple):
     path: str
 
     @classmethod
-    def parse(cls, data: bytes, name: str) -> "Fields":
+    def parse(cls, data: bytes, name: str) -> Fields:
         """Return the object that the JSON text `data` holds; `name` begins every error's path."""
         if len(data) > MAX_DOCUMENT:
             raise DocumentError(f"{name}: larger than {MAX_DOCUMENT >> 20} MiB")
@@ -117,12 +123,12 @@ class Fields(NamedTuple):
         found = self.object(key)
         return () if found is None else tuple(sorted(_text(n, found.path) for n in found.data))
 
-    def object(self, key: str) -> "Fields | None":
+    def object(self, key: str) -> Fields | None:
         """Return the object at `key`, None when absent."""
         value = self._value(key)
         return None if value is None else _object(value, f"{self.path}.{key}")
 
-    def objects(self, key: str) -> "tuple[Fields, ...]":
+    def objects(self, key: str) -> tuple[Fields, ...]:
         """Return the array of objects at `key`, empty when absent."""
         return tuple(_object(item, path) for path, item in self._items(key))
 

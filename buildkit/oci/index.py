@@ -1,5 +1,7 @@
 """The image index: manifests, one a platform. Source: image-spec image-index.md; Docker's list."""
 
+from __future__ import annotations
+
 from typing import Any, Self
 
 from buildkit.oci.descriptor import Descriptor

@@ -5,6 +5,8 @@ is meant. In the database an index is an image whose manifest is itself, so name
 collection know it as they know an image. Source: image-spec image-index.md.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable, Iterable
 
 from buildkit.errors import ImageError, StoreError

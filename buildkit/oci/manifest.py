@@ -1,5 +1,7 @@
 """The image manifest: one config, its layers. Source: image-spec manifest.md; Docker's schema 2."""
 
+from __future__ import annotations
+
 from typing import Any, Self
 
 from buildkit.oci.descriptor import Descriptor

@@ -3,7 +3,14 @@
 Source: image-spec media-types.md; distribution's schema2 for Docker's own.
 """
 
-from typing import Literal, TypeAlias
+from __future__ import annotations
+
+from runtime.typed import Literal
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import TypeAlias
+
 
 Compression: TypeAlias = Literal["none", "gzip", "zstd"]
 

@@ -4,11 +4,17 @@ Source: image-spec image-index.md ("platform"); normalisation and order of choic
 containerd/platforms (`Normalize`, `Only`), which Moby BuildKit uses.
 """
 
+from __future__ import annotations
+
 import os
 import re
-from typing import Self
 
 from runtime.values import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Self
+
 
 _PART = r"[A-Za-z0-9_][A-Za-z0-9_.-]*"
 
@@ -77,7 +83,7 @@ class Platform(NamedTuple):
             variant = ""
         return cls(system, architecture, variant or _DEFAULT_VARIANTS.get(architecture, ""))
 
-    def choices(self) -> "tuple[Platform, ...]":
+    def choices(self) -> tuple[Platform, ...]:
         """Return the platforms whose images will do here, the best first.
 
         An arm takes what is for older ones down to v5, arm64 what is for a 32-bit arm, amd64 what

@@ -5,11 +5,17 @@ showing. Source: distribution/reference (grammar.go, normalize.go). Every name i
 before it is ever used as a path or as part of a URL (docs/security.md, S16).
 """
 
+from __future__ import annotations
+
 import re
-from typing import Self
 
 from buildkit.oci.digest import Digest
 from runtime.values import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Self
+
 
 DEFAULT_DOMAIN = "docker.io"
 DEFAULT_TAG = "latest"

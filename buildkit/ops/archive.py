@@ -7,6 +7,8 @@ about owners, modes and times counts, --chown overrides owners, directories it d
 what they have. What is in the way of an entry gives way, as with Moby's archive package.
 """
 
+from __future__ import annotations
+
 import os
 import stat
 from collections.abc import Callable

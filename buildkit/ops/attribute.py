@@ -6,6 +6,8 @@ of its directory where that passes its group on. A file that is there already an
 keeps its owner, which overlayfs has copied up with it.
 """
 
+from __future__ import annotations
+
 import os
 import stat
 

@@ -5,6 +5,8 @@ In: the mount and the digest of its first content. Out: a directory and, while i
 mode or owner is another directory (docs/dockerfile.md, 10.5).
 """
 
+from __future__ import annotations
+
 import fcntl
 import hashlib
 import json

@@ -6,6 +6,8 @@ alone brings its primary group, a number alone is also the group, numbers need n
 name is an error.
 """
 
+from __future__ import annotations
+
 from buildkit.errors import StepError
 from runtime import accounts
 from runtime.errors import UserError

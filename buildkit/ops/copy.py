@@ -6,6 +6,8 @@ be what was selected, or the copy fails and names the file: a layer never contra
 The caller throws the upper away when this raises. Source: docs/dockerfile.md, 9.2 to 9.7.
 """
 
+from __future__ import annotations
+
 import errno
 import os
 import stat

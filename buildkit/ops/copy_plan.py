@@ -7,6 +7,8 @@ what the parent has already. Or nothing: where that takes more than files, direc
 that have no extended attributes, where something is in the way or comes twice, `copy.py` decides.
 """
 
+from __future__ import annotations
+
 import os
 import stat
 from collections.abc import Mapping, Sequence

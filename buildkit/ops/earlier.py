@@ -6,6 +6,8 @@ are never written, so they can share files. Making a file costs several times wh
 is linked has been read and hashed all the same, so a damaged layer passes nothing on (R2).
 """
 
+from __future__ import annotations
+
 import hashlib
 import os
 import stat

@@ -4,6 +4,8 @@ In: a vertex, what it gave, and what shared caches have. Out: the same outcome, 
 layer of a shared cache that is the same in all but the times that happened to be.
 """
 
+from __future__ import annotations
+
 from buildkit.cache.result import Outcome
 from buildkit.llb.graph import Vertex
 from buildkit.llb.op import CopyOp

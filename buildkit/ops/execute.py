@@ -5,6 +5,8 @@ of resources, and the upper as the sandbox left it. Raises StepError when the co
 BuildKit's message; whatever happens, no process of the step is left.
 """
 
+from __future__ import annotations
+
 import os
 import select as polling
 from contextlib import AbstractContextManager, ExitStack

@@ -4,6 +4,8 @@ In: what `execute` takes, and the parent's tree. Out: the same, with the same up
 overlay, so that layers and keys do not tell which it was. Imported only where it is needed.
 """
 
+from __future__ import annotations
+
 import contextlib
 import os
 from collections.abc import Iterator

@@ -3,6 +3,8 @@
 In: a sandbox and the network of the build's steps. Out: the sandbox with an address in its place.
 """
 
+from __future__ import annotations
+
 import socket
 
 from runtime.bridge import Attached

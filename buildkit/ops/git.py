@@ -4,6 +4,8 @@ In: a `GitOp`. Out: for its key the commit, not the branch that led to it; for i
 Source: docs/dockerfile.md, 9.7 and 13.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable, Mapping
 
 from buildkit.context.git import Git, Repository

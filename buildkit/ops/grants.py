@@ -3,13 +3,15 @@
 None of it is part of a cache key: not a secret's value, not an agent, not a limit.
 """
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from __future__ import annotations
 
-from buildkit.ops.secrets import SecretSource
 from runtime.values import NamedTuple
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from buildkit.ops.secrets import SecretSource
     from buildkit.ops.ssh import Agents
     from runtime.spec import Resources
 
@@ -21,6 +23,6 @@ class Grants(NamedTuple):
     """
 
     secrets: Mapping[str, SecretSource]
-    agents: "Agents | None" = None
-    resources: "Resources | None" = None
+    agents: Agents | None = None
+    resources: Resources | None = None
     search: bool = True

@@ -6,6 +6,8 @@ the memories of contexts, so that the next build asks whether it has changed; wi
 is known to be met nobody is asked. Source: docs/dockerfile.md, 9.7 and 13.
 """
 
+from __future__ import annotations
+
 import hashlib
 import json
 import os

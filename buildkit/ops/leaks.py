@@ -5,6 +5,8 @@ StepError with the path and the ID of the secret, never its value, before anythi
 kept.
 """
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 
 from buildkit.errors import BuildError, StepError

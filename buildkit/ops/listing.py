@@ -6,19 +6,26 @@ have a say: the ignore file (paths of the context), --exclude and the pattern of
 below the root). A directory that is not taken itself comes all the same when something in it is.
 """
 
+from __future__ import annotations
+
 import os
 import stat
-from collections.abc import Callable, Iterator
 
 from buildkit.context.glob import BadPattern
 from buildkit.context.ignore import NO_RULE, Patterns
 from buildkit.context.paths import join
-from buildkit.context.rows import Row, Xattrs
 from buildkit.context.tree import Missing, Tree
 from buildkit.errors import ContextError, DefinitionError
-from buildkit.llb.op import CopyOp
 from buildkit.ops.selection import Entry, Kind, Root
 from runtime.values import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from buildkit.context.rows import Row, Xattrs
+    from buildkit.llb.op import CopyOp
+
 
 _KINDS: dict[int, Kind] = {
     stat.S_IFREG: "file",

@@ -7,6 +7,8 @@ beforehand but for links. So a path is followed in a view of what it would lead 
 were none; what it has led through decides: if that was not all in the view, the next one has it.
 """
 
+from __future__ import annotations
+
 import contextlib
 import os
 from collections.abc import Callable, Iterable, Iterator

@@ -4,6 +4,8 @@ In: bytes in pieces of any size. Out: the same bytes, `***` in place of a secret
 came in two pieces: a line is passed on when its end is there.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterable
 
 from buildkit.content.streams import Sink

@@ -5,9 +5,14 @@ hint: another case or spelling, a rule of the ignore file, a link that leads now
 would leave the context.
 """
 
+from __future__ import annotations
+
 from buildkit.context.paths import join, within
-from buildkit.context.tree import Missing, Tree
 from buildkit.errors import ContextError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from buildkit.context.tree import Missing, Tree
 
 
 def not_found(tree: Tree, written: str, missing: Missing) -> ContextError:

@@ -5,6 +5,8 @@ none when all are there already. Source: docs/dockerfile.md, chapter 8 (WORKDIR)
 are 0755 and owned by the current user, those that exist stay as they are.
 """
 
+from __future__ import annotations
+
 from buildkit.errors import StepError
 from buildkit.llb.op import MkdirOp
 from buildkit.ops.chown import Owner, find_owner

@@ -6,6 +6,8 @@ resolved inside their tree and pinned by descriptor, so that nobody can swap the
 what the ignore file hides cannot be mounted (S12), which is why a context is copied first.
 """
 
+from __future__ import annotations
+
 import os
 import stat
 from contextlib import AbstractContextManager, ExitStack

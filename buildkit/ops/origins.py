@@ -4,16 +4,22 @@ In: the results of the inputs. Out: trees, each opened once, at first use, and c
 context is shared by all vertices of a build, a snapshot is viewed for one vertex.
 """
 
+from __future__ import annotations
+
 import os
-from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
-from typing import Protocol
 
 from buildkit.cache.result import ContextRef, Ref
 from buildkit.context.tree import Tree
 from buildkit.snapshot.snapshot import Snapshot
-from buildkit.snapshot.store import SnapshotStore
-from buildkit.state.root import StateRoot
+from runtime.typed import Protocol
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from buildkit.snapshot.store import SnapshotStore
+    from buildkit.state.root import StateRoot
 
 
 class Contexts(Protocol):

@@ -4,6 +4,8 @@ In: an op, the results of its inputs, what was selected for it. Out: `Outcome`. 
 build first misses its cache; nothing of it is needed before.
 """
 
+from __future__ import annotations
+
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence

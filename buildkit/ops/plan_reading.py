@@ -4,6 +4,8 @@ In: a plan and the trees that its files lie in. Out: bytes, hashed on the way; t
 was selected, or the copy fails and names the file (R9).
 """
 
+from __future__ import annotations
+
 import hashlib
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping

@@ -4,13 +4,19 @@ In: a chain ID and a text for what is selected. Out: the digest found the last t
 cached COPY --from looks at no file at all.
 """
 
+from __future__ import annotations
+
 import hashlib
 import json
-from collections.abc import Iterable
 
 from buildkit.llb.op import CopyOp, CopySource
 from buildkit.oci.digest import Digest
-from buildkit.state.root import StateRoot
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from buildkit.state.root import StateRoot
 
 
 def spec_of(op: CopyOp, origin: int) -> str:

@@ -5,6 +5,8 @@ local context without an ignore file; or, if what came is no archive, its bytes,
 text of the Dockerfile. Source: docs/dockerfile.md, chapter 1.
 """
 
+from __future__ import annotations
+
 import os
 from collections.abc import Callable
 

@@ -3,6 +3,8 @@
 In: ops. Out: what their results depend on, and their files. Imported by builds that have such ops.
 """
 
+from __future__ import annotations
+
 import threading
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
@@ -30,7 +32,7 @@ class Remotes:
     """
 
     def __init__(
-        self, root: StateRoot, known: Mapping[str, SecretSource], agents: "Agents | None"
+        self, root: StateRoot, known: Mapping[str, SecretSource], agents: Agents | None
     ) -> None:
         self._root = root
         self._known = known

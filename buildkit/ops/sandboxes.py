@@ -3,6 +3,8 @@
 In: specs. Out: running steps. A build that runs nothing makes neither; both end with the build.
 """
 
+from __future__ import annotations
+
 import threading
 
 from buildkit.ops.gateway import with_gateway

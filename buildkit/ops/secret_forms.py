@@ -9,6 +9,8 @@ whole, and by the words in it that look random: a line of it alone may well be p
 (`registry=https://...`).
 """
 
+from __future__ import annotations
+
 import binascii
 import json
 import re

@@ -4,12 +4,17 @@ A value goes into the sandbox of the step and nowhere else (guarantee S26): not 
 record, a log or a file of the state root. With `rebuild=true` a mark of it enters keys.
 """
 
+from __future__ import annotations
+
 import os
 import stat
 
 from buildkit.errors import UsageError
-from buildkit.state.root import StateRoot
 from runtime.values import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from buildkit.state.root import StateRoot
 
 _KEY = "SELECT value FROM store WHERE name='secrets'"
 

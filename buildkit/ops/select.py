@@ -5,8 +5,9 @@ on demand. When nothing under the sources has changed since the last build, the 
 what the tree remembers, at the price of a stat a file.
 """
 
+from __future__ import annotations
+
 import hashlib
-from collections.abc import Mapping
 
 from buildkit.context.tree import Directory, Missing, Tree
 from buildkit.llb.op import CopyOp, InlineFile
@@ -15,6 +16,10 @@ from buildkit.ops.listing import Listing
 from buildkit.ops.missing import not_found
 from buildkit.ops.selection import INLINE, Entry, Root, Selection, digest_of
 from buildkit.ops.sources import find_roots
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 def select(op: CopyOp, trees: Mapping[int, Tree]) -> Selection:

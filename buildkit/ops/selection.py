@@ -6,15 +6,23 @@ target, device numbers, attributes, which files are one file; and a manifest tha
 Not in it: times, inodes, the order of a directory, where in its origin a source lies.
 """
 
+from __future__ import annotations
+
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Literal, TypeAlias
 
 from buildkit.cache.manifest import FileState, line
 from buildkit.context.paths import join
-from buildkit.context.rows import Xattrs
 from buildkit.oci.digest import Digest
+from runtime.typed import Literal
 from runtime.values import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from typing import TypeAlias
+
+    from buildkit.context.rows import Xattrs
+
 
 Kind: TypeAlias = Literal["file", "dir", "link", "char", "block", "fifo"]
 

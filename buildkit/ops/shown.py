@@ -5,20 +5,27 @@ copy takes is all that can be seen. A stage or an image is shown as it lies: wit
 the directory itself, which a copy does not take, and with access lists.
 """
 
+from __future__ import annotations
+
 import hashlib
 import os
 import re
 import stat
-from collections.abc import Iterator
 
 from buildkit.cache.manifest import FileState, line
 from buildkit.context.paths import join
-from buildkit.context.tree import Tree
 from buildkit.llb.op import CopyOp, CopySource
 from buildkit.oci.digest import Digest
 from buildkit.ops.remembered import spec_of
 from buildkit.ops.select import select
-from buildkit.ops.selection import Root, Selection
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from buildkit.context.tree import Tree
+    from buildkit.ops.selection import Root, Selection
+
 
 _WILDCARD = re.compile(r"([*?\[\\])")
 

@@ -5,8 +5,9 @@ which they are copied. Source: docs/dockerfile.md, 9.1 and 9.5. A source that is
 error with BuildKit's text; a wildcard that matches nothing is none.
 """
 
+from __future__ import annotations
+
 import stat
-from collections.abc import Iterator, Mapping
 
 from buildkit.context.glob import BadPattern, compile_name, has_wildcards, unescape
 from buildkit.context.ignore import NO_RULE
@@ -16,6 +17,10 @@ from buildkit.errors import DefinitionError
 from buildkit.llb.op import CopyOp, CopySource, InlineFile
 from buildkit.ops.missing import not_found
 from buildkit.ops.selection import INLINE, Root
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
 
 
 def find_roots(op: CopyOp, trees: Mapping[int, Tree]) -> tuple[Root, ...]:

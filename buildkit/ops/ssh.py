@@ -6,6 +6,8 @@ file of the state root gets to see one. Source: docs/dockerfile.md, 10.5; ssh-ag
 draft-ietf-sshm-ssh-agent.
 """
 
+from __future__ import annotations
+
 import os
 import select
 import signal
@@ -65,7 +67,7 @@ class _Started(NamedTuple):
 
     path: str
     pid: int
-    keeper: "subprocess.Popen[bytes]"
+    keeper: subprocess.Popen[bytes]
 
 
 class Agents:

@@ -1,14 +1,19 @@
 """The stores that ops draw on."""
 
-from collections.abc import Sequence
-from typing import Protocol
+from __future__ import annotations
 
-from buildkit.cache.store import CacheStore
-from buildkit.llb.op import CacheMount
-from buildkit.oci.digest import Digest
-from buildkit.snapshot.store import SnapshotStore
-from buildkit.state.root import StateRoot
+from runtime.typed import Protocol
 from runtime.values import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from buildkit.cache.store import CacheStore
+    from buildkit.llb.op import CacheMount
+    from buildkit.oci.digest import Digest
+    from buildkit.snapshot.store import SnapshotStore
+    from buildkit.state.root import StateRoot
 
 
 class Offered(Protocol):

@@ -4,16 +4,14 @@ In: stores, contexts, and what the command line gives to steps. Out: identities,
 an op in each of the methods; the work itself stands in the module of its op.
 """
 
+from __future__ import annotations
+
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, assert_never
+from collections.abc import Sequence
 
 from buildkit.cache.result import ContextRef, Identity, InputIdentity, Outcome, Ref
-from buildkit.cache.store import CachedStep
-from buildkit.context.tree import Tree
 from buildkit.errors import DefinitionError, ImageError
-from buildkit.llb.graph import Vertex
 from buildkit.llb.op import (
     BindMount,
     CacheMount,
@@ -27,24 +25,31 @@ from buildkit.llb.op import (
     MkdirOp,
     SecretMount,
 )
-from buildkit.oci.digest import Digest
 from buildkit.ops import remembered, secrets
 from buildkit.ops.chown import find_owner, needs_names
-from buildkit.ops.grants import Grants
 from buildkit.ops.origins import Contexts, Origins
 from buildkit.ops.select import select
-from buildkit.ops.selection import Selection
 from buildkit.ops.shown import mount_spec, shown_digest, shown_manifest
-from buildkit.ops.stores import Stores
-from buildkit.progress.cancel import Cancel
-from buildkit.progress.reporter import StepReporter
 from buildkit.snapshot.snapshot import Snapshot
+from runtime.typed import assert_never
 from runtime.values import NamedTuple
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from buildkit.cache.store import CachedStep
+    from buildkit.context.tree import Tree
+    from buildkit.llb.graph import Vertex
+    from buildkit.oci.digest import Digest
+    from buildkit.ops.grants import Grants
     from buildkit.ops.perform import Performer, Salvage
     from buildkit.ops.remotes import Remotes
     from buildkit.ops.sandboxes import Sandboxes
+    from buildkit.ops.selection import Selection
+    from buildkit.ops.stores import Stores
+    from buildkit.progress.cancel import Cancel
+    from buildkit.progress.reporter import StepReporter
 
 Inputs = Sequence[Ref | None]
 
@@ -70,7 +75,7 @@ class BuildOps:
         grants: Grants,
         *,
         clamp: int | None,
-        salvage: "Salvage | None" = None,
+        salvage: Salvage | None = None,
     ) -> None:
         self._stores = stores
         self._contexts = contexts
@@ -175,7 +180,7 @@ class BuildOps:
             held.origins.close()
         self._held.clear()
 
-    def _performer(self) -> "Performer":
+    def _performer(self) -> Performer:
         """Return what makes layers; a build that finds all in its cache never gets here."""
         with self._looking:
             if self._made is None:
@@ -194,7 +199,7 @@ class BuildOps:
                 )
             return self._made
 
-    def _remotes(self) -> "Remotes":
+    def _remotes(self) -> Remotes:
         """Return what looks things up elsewhere; few builds have such sources."""
         with self._looking:
             if self._elsewhere is None:

@@ -8,6 +8,8 @@ Paths are canonical (links were followed by `resolve`), relative, empty for the 
 goes through a link: both trees are walked by descriptors with O_NOFOLLOW (S13).
 """
 
+from __future__ import annotations
+
 import contextlib
 import errno
 import os

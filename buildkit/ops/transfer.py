@@ -5,6 +5,8 @@ holes; where the file system shares blocks (FICLONE), large files are shared and
 copy, so that what the digest says is what the destination holds (R9).
 """
 
+from __future__ import annotations
+
 import errno
 import fcntl
 import hashlib

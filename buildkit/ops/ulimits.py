@@ -1,5 +1,7 @@
 """Limits of processes as docker's `--ulimit` writes them: `nofile=1024:2048`."""
 
+from __future__ import annotations
+
 from buildkit.errors import UsageError
 from runtime.spec import LIMITS, Rlimit
 

@@ -4,6 +4,8 @@ In: texts and transfers, a few times a second, from one thread. Out: lines at th
 screen that are drawn over, and text above them that stays.
 """
 
+from __future__ import annotations
+
 import os
 import threading
 from collections.abc import Sequence
@@ -61,7 +63,7 @@ class Bars:
         """Take the live lines off the screen."""
         self.show(())
 
-    def _new(self, position: int) -> "tqdm[NoReturn]":
+    def _new(self, position: int) -> tqdm[NoReturn]:
         bar: tqdm[NoReturn] = tqdm(
             position=position,
             leave=False,

@@ -4,6 +4,8 @@ In: events. Out: finished steps as lines; for each running step its name, its ti
 lines it printed; transfers, to be drawn as bars. Pure but for its state.
 """
 
+from __future__ import annotations
+
 from collections import deque
 from typing import assert_never
 

@@ -5,11 +5,16 @@ becomes readable, so that a wait for a process or a socket ends at once. Costs o
 import of threading.
 """
 
+from __future__ import annotations
+
 import os
 import select
-from typing import Self
 
 from buildkit.errors import Cancelled
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Self
 
 
 class Cancel:

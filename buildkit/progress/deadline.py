@@ -4,6 +4,8 @@ In: a `Cancel` and seconds. Out: a `Cancel` of its own for one piece of work, se
 or when the time is over. A thread watches; without a limit there is none.
 """
 
+from __future__ import annotations
+
 import os
 import select
 import threading

@@ -1,9 +1,15 @@
 """What every way of showing progress promises. `buildkit/progress/table.py` names them all."""
 
-from types import TracebackType
-from typing import Protocol, Self, TextIO
+from __future__ import annotations
 
-from buildkit.progress.events import Event
+from runtime.typed import Protocol
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import TracebackType
+    from typing import Self, TextIO
+
+    from buildkit.progress.events import Event
 
 
 class Display(Protocol):

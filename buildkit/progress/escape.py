@@ -1,5 +1,7 @@
 """Making foreign text safe to print. Guarantee S27: no control sequence reaches the terminal."""
 
+from __future__ import annotations
+
 import functools
 import re
 
@@ -17,13 +19,13 @@ def visible(text: str, *, keep_newlines: bool = False) -> str:
 
 
 @functools.cache
-def _pattern(*, keep_newlines: bool) -> "re.Pattern[str]":
+def _pattern(*, keep_newlines: bool) -> re.Pattern[str]:
     """Compile at first use: most of what is printed is plain."""
     low = r"\x00-\x08\x0b-\x1f" if keep_newlines else r"\x00-\x1f"
     return re.compile(f"[{low}{_CONTROL}]")
 
 
-def _escape(match: "re.Match[str]") -> str:
+def _escape(match: re.Match[str]) -> str:
     code = ord(match.group())
     if 0xDC80 <= code <= 0xDCFF:  # a byte that was no UTF-8 (surrogateescape)
         return f"\\x{code - 0xDC00:02x}"

@@ -5,10 +5,14 @@ seconds since the epoch, sizes bytes. Text in events came from Dockerfiles, file
 programs: a display escapes control characters (docs/security.md, S27).
 """
 
-from collections.abc import Callable
-from typing import TypeAlias
+from __future__ import annotations
 
 from runtime.values import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import TypeAlias
 
 
 class StepStarted(NamedTuple):
@@ -86,4 +90,4 @@ class Note(NamedTuple):
 Event: TypeAlias = (
     StepStarted | StepCached | StepMissed | StepLog | StepDone | StepFailed | Moved | Warned | Note
 )
-Emit: TypeAlias = Callable[[Event], None]
+Emit: TypeAlias = "Callable[[Event], None]"

@@ -4,6 +4,8 @@ In: events. Out: a `Board`, drawn by one thread that owns the screen. Nothing of
 (62 ms), is started before something has run for `DELAY` seconds: a cached build pays for none.
 """
 
+from __future__ import annotations
+
 import threading
 import time
 from queue import Empty, SimpleQueue
@@ -95,7 +97,7 @@ class LiveDisplay(Display):
         return lines, True
 
 
-def _bars(stream: TextIO) -> "Bars":
+def _bars(stream: TextIO) -> Bars:
     # tqdm, 62 ms: only when there is something to look at
     from buildkit.progress.bars import Bars
 

@@ -5,6 +5,8 @@ colours may stay, other control characters become visible. What a carriage retur
 out, as on a terminal.
 """
 
+from __future__ import annotations
+
 import re
 
 from buildkit.progress.escape import visible

@@ -15,9 +15,10 @@ when others wait, and `#5 ...` says that it is not finished. A step's output is 
 `log_limit` bytes; the log file has all of it.
 """
 
+from __future__ import annotations
+
 import threading
 import time
-from typing import TextIO, assert_never
 
 from buildkit.progress.display import Display, Output
 from buildkit.progress.escape import visible
@@ -35,6 +36,12 @@ from buildkit.progress.events import (
 )
 from buildkit.progress.output_text import output_line
 from buildkit.sizes import limit_text, size_text
+from runtime.typed import assert_never
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import TextIO
+
 
 LOG_LIMIT = 2 << 20
 TURN = 5.0

@@ -1,7 +1,12 @@
 """No progress at all: what is left is the result on standard output and errors."""
 
+from __future__ import annotations
+
 from buildkit.progress.display import Display
-from buildkit.progress.events import Event
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from buildkit.progress.events import Event
 
 
 class QuietDisplay(Display):

@@ -12,6 +12,8 @@ The kinds: step-started, step-cached, step-missed, step-log, step-done, step-fai
 note. Fields may be added later, none is taken away.
 """
 
+from __future__ import annotations
+
 import base64
 import json
 import threading

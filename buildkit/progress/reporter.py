@@ -4,14 +4,20 @@ In: bytes as they come from the step, from any one thread at a time. Out: `StepL
 file (made at the first byte), and the last lines for the error message.
 """
 
+from __future__ import annotations
+
 import os
 import time
 from collections import deque
-from types import TracebackType
-from typing import Self
 
 from buildkit.progress.escape import visible
 from buildkit.progress.events import Emit, Moved, StepLog, Warned
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import TracebackType
+    from typing import Self
+
 
 TAIL_LINES = 20
 _LINE_LIMIT = 4096

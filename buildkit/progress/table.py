@@ -1,14 +1,21 @@
 """The ways of showing progress by the name that `--progress` takes."""
 
+from __future__ import annotations
+
 import os
 import sys
-from collections.abc import Callable, Mapping
-from typing import TextIO
 
 from buildkit.errors import UsageError
-from buildkit.progress.display import Display
 from buildkit.progress.plain import LOG_LIMIT, PlainDisplay
 from buildkit.progress.quiet import QuietDisplay
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from typing import TextIO
+
+    from buildkit.progress.display import Display
+
 
 _VARIABLE = "BUILDKIT_STEP_LOG_MAX_SIZE"
 

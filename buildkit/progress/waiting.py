@@ -6,6 +6,8 @@ handler would run only when something else does. So no wait is longer than a tur
 Source: signal(7), "Interruption of system calls and library functions by signal handlers".
 """
 
+from __future__ import annotations
+
 from collections.abc import Collection
 from concurrent.futures import FIRST_EXCEPTION, Future, wait
 from typing import TypeVar

@@ -5,9 +5,13 @@ with a key. The text of the instruction decides; where it was edited, its place 
 unless what stood there before still stands elsewhere in the stage.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from __future__ import annotations
 
-from buildkit.records.record import BuildRecord, StepRecord
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Iterator, Sequence
+
+    from buildkit.records.record import BuildRecord, StepRecord
 
 
 def instruction(name: str) -> str:
@@ -40,7 +44,7 @@ class Earlier:
         """Say whether there is any earlier build."""
         return any(True for _ in self._each())
 
-    def _each(self) -> "Iterator[_Index]":
+    def _each(self) -> Iterator[_Index]:
         yield from self._indexes
         for build in self._left:
             index = _Index(build)

@@ -5,10 +5,15 @@ the instruction (`RUN make`), or what stands in its brackets (`build 2/5`), with
 and runs of white space.
 """
 
-from collections.abc import Sequence
+from __future__ import annotations
 
 from buildkit.records.match import instruction
-from buildkit.records.record import StepRecord
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from buildkit.records.record import StepRecord
 
 
 def names_step(text: str, name: str, lines: Sequence[int] | None) -> bool:

@@ -5,14 +5,21 @@ ARCHITECTURE.md). In: what the solver saw. Out: `encode` and `decode`, the latte
 database that may be damaged. `explain`, `plan`, `history`, `shell` read these and derive nothing.
 """
 
+from __future__ import annotations
+
 import hashlib
 import json
 import os
 import time
-from typing import Any, Literal, TypeAlias, get_args
 
 from buildkit.cache.result import Usage
+from runtime.typed import Literal, get_args
 from runtime.values import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, TypeAlias
+
 
 StepOutcome: TypeAlias = Literal["cached", "run", "failed", "cancelled", "unreached"]
 BuildOutcome: TypeAlias = Literal["done", "failed", "cancelled"]

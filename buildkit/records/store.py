@@ -4,14 +4,21 @@ In: `BuildRecord`s. Out: the same again, newest first; a damaged row is passed o
 `KEPT` builds of one identity, `KEPT_ALL` altogether (R12).
 """
 
+from __future__ import annotations
+
 import os
 import time
-from collections.abc import Iterator
 
 from buildkit.cache.key import CacheKey
 from buildkit.cache.local import LocalCacheStore
 from buildkit.records.record import BuildRecord, decode, encode
-from buildkit.state.root import StateRoot
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from buildkit.state.root import StateRoot
+
 
 KEPT = 20
 KEPT_ALL = 1000

@@ -4,6 +4,8 @@ In: an answer, and what was wanted. Out: a `RegistryError`. Source: distribution
 Codes"; RFC 9110 (Retry-After). What a registry says is cut short, never believed to be safe text.
 """
 
+from __future__ import annotations
+
 import contextlib
 import json
 import time

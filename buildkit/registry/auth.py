@@ -6,6 +6,8 @@ itself names (Bearer), and to nobody else; never from TLS to a service without (
 Source: distribution's "Token Authentication Specification" and "OAuth2 Token Authentication".
 """
 
+from __future__ import annotations
+
 import json
 import re
 import threading

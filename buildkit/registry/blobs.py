@@ -6,6 +6,8 @@ the whole again is heard out up to the offset. Whether the bytes are the blob is
 find out, by its digest. Guarantees R7, S23.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable
 
 from buildkit.errors import ImageError

@@ -4,6 +4,8 @@ In: the header's value (several are joined by commas). Out: challenges. Pure, li
 Source: RFC 9110, 11.6.1; distribution's "Token Authentication Specification".
 """
 
+from __future__ import annotations
+
 import re
 from collections.abc import Mapping
 

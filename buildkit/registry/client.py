@@ -4,6 +4,8 @@ In: the user's configuration and credentials. Out: `Repository` values, in the o
 are to be asked. One client for one command; it keeps connections and tokens while it is open.
 """
 
+from __future__ import annotations
+
 import os
 import threading
 from collections.abc import Mapping

@@ -7,6 +7,8 @@ trusted for that location. Search lists and aliases for short names are not used
 host is Docker Hub's.
 """
 
+from __future__ import annotations
+
 import os
 from collections.abc import Iterator, Mapping
 from typing import Any, get_args

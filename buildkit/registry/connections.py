@@ -5,6 +5,8 @@ with or without a proxy. urllib3 makes the connections, keeps them and speaks TL
 here is that a wait ends when the user cancels, and when an answer does not begin in time.
 """
 
+from __future__ import annotations
+
 import os
 import socket
 import ssl

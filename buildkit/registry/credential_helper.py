@@ -5,6 +5,8 @@ standard input, and what it says when it fails is shown to nobody (docs/security
 Source: docker-credential-helpers, "Development".
 """
 
+from __future__ import annotations
+
 import base64
 import contextlib
 import json
@@ -146,7 +148,7 @@ def _ask(
 
 
 def _answer(
-    running: "subprocess.Popen[bytes]", program: str, text: bytes, waiting: Waiting
+    running: subprocess.Popen[bytes], program: str, text: bytes, waiting: Waiting
 ) -> tuple[bytes, bytes]:
     """Return what a helper prints. Raises UsageError when it takes too long."""
     import subprocess  # as above

@@ -7,6 +7,8 @@ Source: docker's "Credential store" and docker-credential-helpers' protocol;
 containers-auth.json(5) for keys with a path.
 """
 
+from __future__ import annotations
+
 import base64
 import binascii
 import contextlib

@@ -8,6 +8,8 @@
 Messages name the registry as the user wrote it and never hold credentials (guarantee S26).
 """
 
+from __future__ import annotations
+
 from buildkit.errors import BuildError
 
 

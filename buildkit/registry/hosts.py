@@ -4,6 +4,8 @@ In: rules (of `config.py`), a reference. Out: `Place`s. Pure. A loopback registr
 without TLS unasked; any other only where the user says so (docs/security.md, S21).
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterable
 from typing import Literal, TypeAlias
 
@@ -69,7 +71,7 @@ class Location(NamedTuple):
         insecure: bool = False,
         ca: tuple[str, ...] = (),
         wanted: Wanted = "all",
-    ) -> "Location":
+    ) -> Location:
         """Return the location that `text` means. Raises ValueError."""
         scheme: Scheme | None = None
         for known in ("http", "https"):
@@ -126,7 +128,7 @@ class Hosts(NamedTuple):
             location = Location(domain, "", None, insecure=False)
         return self._endpoint(location)
 
-    def trusting(self, domain: str, *, verify: bool) -> "Hosts":
+    def trusting(self, domain: str, *, verify: bool) -> Hosts:
         """Return the same with `domain` (and what it is rewritten to) secure or not, as asked."""
         changed = [
             rule._replace(location=rule.location._replace(insecure=not verify))

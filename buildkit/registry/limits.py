@@ -3,6 +3,8 @@
 `waits` is pure: the seconds between tries, exponential with jitter, capped.
 """
 
+from __future__ import annotations
+
 from runtime.values import NamedTuple
 
 MAX_MANIFEST = 4 << 20

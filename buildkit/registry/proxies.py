@@ -5,6 +5,8 @@ upper-case ones; HTTP_PROXY is not looked at in a CGI program. Loopback hosts ha
 Go's httpproxy, which the peers use.
 """
 
+from __future__ import annotations
+
 import ipaddress
 from collections.abc import Mapping
 from urllib.parse import unquote, urlsplit

@@ -5,6 +5,8 @@ once, each given as a stream to whoever keeps them. The mirrors are asked first,
 come from another one. Guarantees S22, S23, R7.
 """
 
+from __future__ import annotations
+
 import time
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor

@@ -5,6 +5,8 @@ another repository of the same registry has is mounted. The manifest is for the 
 after them, so that nobody ever sees a name whose blobs are not all there (guarantee R7).
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeAlias

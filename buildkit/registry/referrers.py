@@ -6,6 +6,8 @@ Source: distribution-spec 1.1, "Listing Referrers", "Pushing Manifests with Subj
 Referrers API". A registry that keeps the list says so by `OCI-Subject` when it takes an artifact.
 """
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 
 from buildkit.oci.descriptor import Descriptor

@@ -4,6 +4,8 @@ In: names and bytes. Out: the same, checked: a manifest is of the digest and the
 were announced, blobs are as long as their descriptors say. Source: distribution-spec 1.1.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable, Iterator
 from typing import Any
 from urllib.parse import quote, urlsplit

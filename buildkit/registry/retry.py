@@ -1,5 +1,7 @@
 """Trying again, bounded in number and in time. Guarantee R7."""
 
+from __future__ import annotations
+
 import os
 import time
 from collections.abc import Callable

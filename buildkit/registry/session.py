@@ -5,6 +5,8 @@ clear error. Redirects are followed by hand: http(s) only, few, never from TLS t
 proves the user's identity stays with the registry's own host and port (guarantees S21, S22).
 """
 
+from __future__ import annotations
+
 import contextlib
 import threading
 from collections.abc import Callable, Iterator

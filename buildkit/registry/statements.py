@@ -6,6 +6,8 @@ then those about the images in it. Within an index: as Moby BuildKit has them, a
 that of the image.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 
 from buildkit.errors import ImageError

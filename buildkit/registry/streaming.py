@@ -7,6 +7,8 @@ tries, afterwards. Memory is a few blocks: a slow line slows the maker down.
 Source: distribution-spec 1.1, "Pushing a blob in chunks"; distribution's "Stream upload".
 """
 
+from __future__ import annotations
+
 import queue
 import threading
 from collections.abc import Callable, Iterator

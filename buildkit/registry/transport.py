@@ -5,6 +5,8 @@ body is read as it comes. Failures are `UnreachableError`: what is the case, and
 again may help. Every wait is bounded and ends on cancel (guarantees R7, R8). The door of urllib3.
 """
 
+from __future__ import annotations
+
 import contextlib
 import socket
 import ssl
@@ -52,7 +54,7 @@ class Answer:
     """An answer whose body is still to be read; `close` it. Not to be shared by threads."""
 
     def __init__(
-        self, response: urllib3.BaseHTTPResponse, where: str, transport: "Transport"
+        self, response: urllib3.BaseHTTPResponse, where: str, transport: Transport
     ) -> None:
         self.status: int = response.status
         self.headers: Mapping[str, str] = response.headers

@@ -5,6 +5,8 @@ PUT; in chunks where the registry finds that too large (413) or where an upload 
 all has to be sent again. Source: distribution-spec 1.1, "Pushing blobs".
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable, Iterator
 from urllib.parse import urlencode
 

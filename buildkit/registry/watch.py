@@ -5,6 +5,8 @@ ends at once, as if the other side had gone. One thread for a session, which pol
 descriptor; a blocking call in any thread (also one within TLS or HTTP) is reached that way.
 """
 
+from __future__ import annotations
+
 import contextlib
 import os
 import select
@@ -22,7 +24,7 @@ _TICK = 0.5
 class Guard:
     """Watches over one connection; `late` once its deadline has passed."""
 
-    def __init__(self, watch: "Watch", sock: socket.socket) -> None:
+    def __init__(self, watch: Watch, sock: socket.socket) -> None:
         # TLS takes the socket over and leaves the first object empty; a copy stays usable.
         self._watch = watch
         self._copy = socket.socket(fileno=os.dup(sock.fileno()))

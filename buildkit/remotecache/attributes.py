@@ -5,6 +5,8 @@ build`, but for `mounts`, which is ours; a plain reference is a registry's. What
 not done here is refused by name, never ignored.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable, Mapping
 from typing import Literal, TypeAlias, get_args
 
@@ -181,7 +183,7 @@ def _set_manifest(place: CachePlace, option: str, value: str) -> CachePlace:
     return place
 
 
-def _flag(field: str) -> "_Setter":
+def _flag(field: str) -> _Setter:
     def set_flag(place: CachePlace, option: str, value: str) -> CachePlace:
         return place._replace(**{field: _truth(option, value)})  # type: ignore[arg-type]
 

@@ -6,6 +6,8 @@ when they are needed. Errors are `BuildError`s: RegistryError, ImageError for wh
 says, OutputError for a directory that cannot be written.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import Protocol, TypeAlias

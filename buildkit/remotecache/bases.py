@@ -5,6 +5,8 @@ with those of the caches. A stage whose steps are all found elsewhere so fetches
 base. An image of which all layers were fetched in the end is named in the store, as a pull does.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 

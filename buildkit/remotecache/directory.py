@@ -6,6 +6,8 @@ whole and on the disk. Nothing is followed that is a link inside of the director
 Source: image-spec image-layout.md.
 """
 
+from __future__ import annotations
+
 import contextlib
 import errno
 import fcntl

@@ -13,6 +13,8 @@ digest of all in its layer but times.
 Guarantees S20 (what is read is checked) and S26 (what holds a mark of a secret never gets here).
 """
 
+from __future__ import annotations
+
 import json
 import re
 from collections.abc import Mapping
@@ -102,7 +104,7 @@ class CacheDocument(NamedTuple):
     mounts: tuple[SharedMount, ...] = ()
 
     @classmethod
-    def of(cls, steps: tuple[SharedStep, ...], mounts: tuple[SharedMount, ...]) -> "CacheDocument":
+    def of(cls, steps: tuple[SharedStep, ...], mounts: tuple[SharedMount, ...]) -> CacheDocument:
         """Return the document of `steps` and `mounts`, in the one order that equal ones have."""
         steps = tuple(sorted(steps, key=lambda step: (step.key, step.diff_id)))
         mounts = tuple(sorted(mounts))
@@ -125,12 +127,12 @@ class CacheDocument(NamedTuple):
         }
 
     @classmethod
-    def parse(cls, data: bytes, name: str) -> "CacheDocument":
+    def parse(cls, data: bytes, name: str) -> CacheDocument:
         """Return the document that `data` holds. Raises DocumentError."""
         return cls.read(Fields.parse(data, name))
 
     @classmethod
-    def read(cls, fields: Fields) -> "CacheDocument":
+    def read(cls, fields: Fields) -> CacheDocument:
         """Return the document in a JSON object. Raises DocumentError."""
         version = fields.integer("version")
         if version != VERSION:

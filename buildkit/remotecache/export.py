@@ -6,6 +6,8 @@ the cache that offers it, unless it is there already. An error is one of the exp
 is fine (exit status 4).
 """
 
+from __future__ import annotations
+
 import hashlib
 import time
 from collections.abc import Iterator, Sequence

@@ -5,6 +5,8 @@ the image goes. What would differ from one machine to the next (when, how long) 
 that the image of equal steps is the same image.
 """
 
+from __future__ import annotations
+
 import json
 
 from buildkit.exporter.assemble import Image

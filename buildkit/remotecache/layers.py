@@ -5,6 +5,8 @@ and diff ID. What cannot be had, or is not what it says, is warned of, tried at 
 has it, and then offered no more; a full disk is no fault of the cache and is raised as it is.
 """
 
+from __future__ import annotations
+
 import threading
 import time
 from collections.abc import Mapping, Sequence

@@ -5,6 +5,8 @@ local ones. Nothing is asked of anybody as long as the local store has all. A ca
 read is warned of and left out: a build without it is slower and not wrong.
 """
 
+from __future__ import annotations
+
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence

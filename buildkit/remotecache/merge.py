@@ -5,6 +5,8 @@ as long as some build has used it within `KEPT_DAYS`, the newest first, and as f
 so caches that many write to lose nothing and do not grow for ever.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterable, Mapping
 from datetime import date, timedelta
 

@@ -6,6 +6,8 @@ directory that is not there or empty, and by the rules for archives from elsewhe
 to S19). Sockets do not go along.
 """
 
+from __future__ import annotations
+
 import contextlib
 import fcntl
 import hashlib

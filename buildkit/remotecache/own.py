@@ -6,6 +6,8 @@ whose key holds a mark of a secret stays here: the mark is made with a key of th
 else can use it (guarantee S26).
 """
 
+from __future__ import annotations
+
 import json
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 

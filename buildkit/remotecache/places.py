@@ -4,6 +4,8 @@ In: a `CachePlace`. Out: a `CacheReader` or a `CacheWriter`. A new kind is a mod
 both functions and its word in `attributes.py`. The registry client is imported with its case.
 """
 
+from __future__ import annotations
+
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, assert_never
 
@@ -57,7 +59,7 @@ def writer_of(
 
 def _registry(
     place: CachePlace, platform: Platform, emit: Emit, cancel: Cancel, stack: ExitStack
-) -> "RegistryCache":
+) -> RegistryCache:
     # urllib3 and ssl, 80 ms: only when a registry is meant
     from buildkit.registry.client import Access, Registry
     from buildkit.remotecache.registry import RegistryCache

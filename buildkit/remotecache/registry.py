@@ -6,6 +6,8 @@ and looks again a moment later: what another writer put there in between is merg
 Source: distribution-spec 1.1.
 """
 
+from __future__ import annotations
+
 import random
 import time
 from collections.abc import Callable, Iterator, Sequence

@@ -5,6 +5,8 @@ local one counts first as long as its layer is here. What was found elsewhere is
 layer is here, too, so that the next build needs nobody.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 

@@ -4,6 +4,8 @@ In: what to do there, and what to say of its failure. Out: the bytes it returned
 passed on, and the process is waited for whatever happens.
 """
 
+from __future__ import annotations
+
 import os
 import select
 import signal

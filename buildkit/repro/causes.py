@@ -5,6 +5,8 @@ What is known by name comes first, then what a format has at a fixed place, then
 look like. Source: reproducible-builds.org, docs; PEP 552; RFC 1952; APPNOTE.TXT 4.3.7; ar(5).
 """
 
+from __future__ import annotations
+
 import re
 import struct
 import zlib

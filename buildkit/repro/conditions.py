@@ -5,6 +5,8 @@ The clock cannot be set for a build alone (a time namespace has no wall clock), 
 is later, and the files of its context are new.
 """
 
+from __future__ import annotations
+
 import errno
 import os
 import socket

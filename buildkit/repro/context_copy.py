@@ -4,6 +4,8 @@ In: a directory and which of its files a build sees. Out: a copy. Contents, link
 same; times are now.
 """
 
+from __future__ import annotations
+
 import os
 import shutil
 import stat

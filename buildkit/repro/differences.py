@@ -4,6 +4,8 @@ In: the records of the builds and their stores. Out: a `StepDifference` for each
 differ, with the files and the likely causes, and the differences of the two image configs.
 """
 
+from __future__ import annotations
+
 import json
 import os
 import stat

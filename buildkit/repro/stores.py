@@ -5,6 +5,8 @@ system, with the same layers as hard links: nothing of the first can change thro
 never are written to. It goes with the command, however that ends.
 """
 
+from __future__ import annotations
+
 import os
 from collections.abc import Iterable
 

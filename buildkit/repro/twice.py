@@ -4,6 +4,8 @@ In: a request, the user's store, which is read only. Out: `Compared`. Both build
 their own below `tmp/` of the user's, with nothing but the base images in it, so every step runs.
 """
 
+from __future__ import annotations
+
 import json
 import os
 import time

@@ -8,9 +8,10 @@ a second tree of hard links is made once. Such layers are rare; most tools pack 
 delete only what is there.
 """
 
+from __future__ import annotations
+
 import os
 import stat
-from collections.abc import Iterable
 
 from buildkit.snapshot.marks import copy_mark, seen_in
 from buildkit.tree.descent import Descent
@@ -18,6 +19,11 @@ from buildkit.tree.entry import read_xattrs
 from buildkit.tree.walk import outline
 from runtime import owners
 from runtime.safepath import open_beneath
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _PLAIN = (stat.S_IFDIR | 0o755, 0, 0)

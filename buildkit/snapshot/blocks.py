@@ -10,6 +10,8 @@ The bytes are remembered and made again under the compressor's name (`compressio
 them changes that name.
 """
 
+from __future__ import annotations
+
 import os
 import struct
 from collections import deque

@@ -5,6 +5,8 @@ listing, with the upper settled (`diff.py`). Each file is read once. And the pro
 is an earlier layer but for its times (decision 1 of the architecture: early cutoff).
 """
 
+from __future__ import annotations
+
 import os
 from collections.abc import Callable, Iterable
 

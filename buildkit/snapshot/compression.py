@@ -7,6 +7,8 @@ digest is remembered. Decompression is strict: what is cut short or has somethin
 an error (docs/security.md, S19). Source: RFC 1952, RFC 8878.
 """
 
+from __future__ import annotations
+
 import os
 import sys
 import zlib

@@ -13,6 +13,8 @@ was touched if its change time is not before the end of the copying, for nobody 
 Source: kernel's filesystems/overlayfs.rst; inode(7), "ctime".
 """
 
+from __future__ import annotations
+
 import hashlib
 import os
 import stat

@@ -17,6 +17,8 @@ alone determines the layer's tar and it can be made again at any time. Removed a
 Names that begin with `.wh.` would delete other files when the layer is applied; they are refused.
 """
 
+from __future__ import annotations
+
 import os
 import stat
 from collections.abc import Iterator

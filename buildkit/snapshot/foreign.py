@@ -4,6 +4,8 @@ In: a stream that may be anything. Out: the directory with its tree and signs, a
 was called by its sha256. See `unpack.py` for what is refused.
 """
 
+from __future__ import annotations
+
 import os
 
 from buildkit.content.streams import Reader

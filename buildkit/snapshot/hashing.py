@@ -4,6 +4,8 @@ hashlib lets go of the interpreter, so reading and packing go on meanwhile. Shor
 hashed in place, for a thread costs as much as 100 KiB of sha256.
 """
 
+from __future__ import annotations
+
 import hashlib
 import queue
 import threading
@@ -49,13 +51,13 @@ class HashingSink:
             self._thread.join()
             self._blocks = self._thread = None
 
-    def __enter__(self) -> "HashingSink":
+    def __enter__(self) -> HashingSink:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _run(self, blocks: "queue.Queue[bytes | None]") -> None:
+    def _run(self, blocks: queue.Queue[bytes | None]) -> None:
         while (block := blocks.get()) is not None:
             self._hash.update(block)
 

@@ -6,6 +6,8 @@ this file system and this kernel, an `overlay` as long as it is there. The varia
 PYBUILD_SNAPSHOTTER decides against both.
 """
 
+from __future__ import annotations
+
 import errno
 import os
 import stat

@@ -7,6 +7,8 @@ links to the first of them. `pack_directory` makes the tar of a layer's director
 all that the tar needs to know.
 """
 
+from __future__ import annotations
+
 import os
 import stat
 from collections.abc import Callable, Iterable

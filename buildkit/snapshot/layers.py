@@ -15,19 +15,26 @@ the boot it was made in, and `synced` once a syncfs(2) came after it. A layer th
 before the machine went down is not trusted (docs/store.md, "What is durable when").
 """
 
+from __future__ import annotations
+
 import os
 import time
 from _thread import allocate_lock  # `threading` itself is 1 ms for classes
-from collections.abc import Iterable
-from typing import Literal
 
 from buildkit.oci.digest import Digest, Fingerprint
 from buildkit.snapshot.layout import INDEX, PIECES, TREE
 from buildkit.state.locks import exclusive
 from buildkit.state.removal import remove_tree
-from buildkit.state.root import StateRoot
 from runtime import syscalls
+from runtime.typed import Literal
 from runtime.values import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from buildkit.state.root import StateRoot
+
 
 _FEW = 8
 """Layers that are synced one by one."""

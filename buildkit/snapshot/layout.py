@@ -1,5 +1,7 @@
 """Names of what lies in the directory of a layer; `layers.py` says what it is."""
 
+from __future__ import annotations
+
 TREE = "fs"
 """The directory of a layer's tree."""
 

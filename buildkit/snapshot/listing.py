@@ -1,5 +1,7 @@
 """What a layer changes, as lines to show: from the changes as they are found, or from its tree."""
 
+from __future__ import annotations
+
 import stat
 from collections.abc import Iterator
 

@@ -4,6 +4,8 @@ In: what `OverlayStore` hands on. Out: layers under their final names, tars, lis
 something is made; a build that finds all in its cache makes nothing.
 """
 
+from __future__ import annotations
+
 import contextlib
 import os
 import time

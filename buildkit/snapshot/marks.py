@@ -10,6 +10,8 @@ attribute instead, in directories whose opaque mark is `x`, as is that of the la
 Source: kernel's filesystems/overlayfs.rst, "whiteouts and opaque directories", "Nesting".
 """
 
+from __future__ import annotations
+
 import errno
 import os
 import stat
@@ -17,8 +19,11 @@ from functools import cache
 
 from buildkit.errors import StoreError
 from buildkit.tree.entry import below, text
-from buildkit.tree.walk import Seen
 from runtime.mounts import in_initial_user_namespace
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from buildkit.tree.walk import Seen
 
 _ABSENT = (errno.ENODATA, errno.EOPNOTSUPP)
 

@@ -6,26 +6,29 @@ number of stacks share it. Contract: `store.py`; layout and durability: `layers.
 change: `diff.py`.
 """
 
-import os
-from collections.abc import Collection, Iterable, Iterator
-from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING
+from __future__ import annotations
 
-from buildkit.content.streams import Reader, Sink
-from buildkit.oci.digest import Digest
+import os
+
 from buildkit.snapshot import rootdir
 from buildkit.snapshot.layers import Layers
 from buildkit.snapshot.snapshot import Active, Change, Committed, Snapshot
-from buildkit.snapshot.source import LayerSource
 from buildkit.snapshot.stacks import Stacks
-from buildkit.snapshot.store import Candidates
 from buildkit.state.removal import remove_tree
-from buildkit.state.root import StateRoot
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Iterator
+    from contextlib import AbstractContextManager
+
+    from buildkit.content.streams import Reader, Sink
+    from buildkit.oci.digest import Digest
     from buildkit.snapshot.making import Maker
     from buildkit.snapshot.piece_writer import NewItems
+    from buildkit.snapshot.source import LayerSource
+    from buildkit.snapshot.store import Candidates
     from buildkit.snapshot.watch import Watch
+    from buildkit.state.root import StateRoot
 
 
 class OverlayStore:
@@ -103,7 +106,7 @@ class OverlayStore:
         *,
         candidates: Candidates | None = None,
         clamp: int | None = None,
-        watch: "Watch | None" = None,
+        watch: Watch | None = None,
         since: int | None = None,
     ) -> Committed:
         """See `SnapshotStore`."""
@@ -116,11 +119,11 @@ class OverlayStore:
     def commit_items(
         self,
         active: Active,
-        new: "NewItems",
+        new: NewItems,
         *,
         candidates: Candidates | None = None,
         clamp: int | None = None,
-        watch: "Watch | None" = None,
+        watch: Watch | None = None,
     ) -> Committed:
         """See `SnapshotStore`."""
         try:
@@ -158,7 +161,7 @@ class OverlayStore:
         """See `SnapshotStore`."""
         self._layers.sync()
 
-    def _maker(self) -> "Maker":
+    def _maker(self) -> Maker:
         """Return what makes layers, whose modules a cached build does not load."""
         if self._made is None:
             from buildkit.snapshot.making import Maker

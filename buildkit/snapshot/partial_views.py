@@ -7,6 +7,8 @@ these paths, or is missing, is the same as in the whole tree, whatever whiteouts
 directories lie on the way (kernel's filesystems/overlayfs.rst, "Merging directories").
 """
 
+from __future__ import annotations
+
 import contextlib
 import os
 from _thread import allocate_lock  # `threading` itself is 1 ms for classes

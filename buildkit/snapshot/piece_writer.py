@@ -6,6 +6,8 @@ earlier layer. Of that one whole runs of items go into the hash as they lie on t
 held against its checksum on the way: a damaged layer passes nothing on (R2).
 """
 
+from __future__ import annotations
+
 import os
 from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import ExitStack
@@ -140,7 +142,7 @@ class _Tar:
         self._held = 0
         self._written = 0
 
-    def __enter__(self) -> "_Tar":
+    def __enter__(self) -> _Tar:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -207,7 +209,7 @@ class _Known:
         self._next = 0
         self._checked = 0
 
-    def __enter__(self) -> "_Known":
+    def __enter__(self) -> _Known:
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -7,6 +7,8 @@ differs from another one in little has hard links to its pieces, and one of its 
 difference; the file system counts who needs them. `tree_of_pieces.py` makes the layer's tree.
 """
 
+from __future__ import annotations
+
 import hashlib
 import marshal
 import os

@@ -5,6 +5,8 @@ them. The kernel resolves each path below the root and refuses links in it (open
 Linux 5.6 a walk of one component at a time). One descriptor is kept, for archives come sorted.
 """
 
+from __future__ import annotations
+
 import errno
 import os
 

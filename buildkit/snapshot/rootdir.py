@@ -5,6 +5,8 @@ top-most layer's directory whatever the layer says. So an upper directory gets t
 parent's root when it is made, and what differs afterwards is a change.
 """
 
+from __future__ import annotations
+
 import os
 import stat
 

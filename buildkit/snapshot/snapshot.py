@@ -4,12 +4,19 @@ A snapshot is the tuple of its layers' diff IDs and nothing else: layers are kep
 stacks share them and a snapshot needs no record of its own. "No file system" (scratch) is None.
 """
 
-from collections.abc import Iterable
-from typing import Literal, Self, TypeAlias
+from __future__ import annotations
 
 from buildkit.oci.chain import chain_id
-from buildkit.oci.digest import Digest, Fingerprint
+from runtime.typed import Literal
 from runtime.values import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import Self, TypeAlias
+
+    from buildkit.oci.digest import Digest, Fingerprint
+
 
 ChangeKind: TypeAlias = Literal["added", "changed", "deleted", "opaque"]
 
@@ -21,14 +28,14 @@ class Snapshot(NamedTuple):
     diff_ids: tuple[Digest, ...]
 
     @classmethod
-    def on(cls, parent: "Snapshot | None", diff_id: Digest) -> Self:
+    def on(cls, parent: Snapshot | None, diff_id: Digest) -> Self:
         """Return `parent` with one more layer."""
         if parent is None:
             return cls(diff_id, (diff_id,))
         return cls(chain_id(parent.chain, diff_id), (*parent.diff_ids, diff_id))
 
     @classmethod
-    def of(cls, diff_ids: Iterable[Digest]) -> "Snapshot | None":
+    def of(cls, diff_ids: Iterable[Digest]) -> Snapshot | None:
         """Return the stack of `diff_ids`, None when there are none."""
         snapshot: Snapshot | None = None
         for diff_id in diff_ids:

@@ -5,11 +5,16 @@ when somebody needs the files. So a build that finds its last step in a cache el
 nothing of what lies before it.
 """
 
-from collections.abc import Sequence
-from typing import Protocol
+from __future__ import annotations
 
 from buildkit.errors import StoreError
-from buildkit.oci.digest import Digest
+from runtime.typed import Protocol
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from buildkit.oci.digest import Digest
 
 
 class LayerLostError(StoreError):

@@ -5,25 +5,28 @@ things that a tar from elsewhere may have: directories without an entry, and del
 is not there. For these the stack holds a tree made for this very parent (`adapted.py`).
 """
 
+from __future__ import annotations
+
 import contextlib
 import os
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING
 
 from buildkit.errors import StoreError
-from buildkit.oci.digest import Digest
 from buildkit.snapshot import rootdir
 from buildkit.snapshot.adapted import adapt, differing, pointless
-from buildkit.snapshot.layers import Layers
 from buildkit.snapshot.snapshot import Snapshot
-from buildkit.snapshot.source import LayerSource
 from buildkit.snapshot.views import Views
 from buildkit.state.locks import exclusive
-from buildkit.state.root import StateRoot
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+
+    from buildkit.oci.digest import Digest
+    from buildkit.snapshot.layers import Layers
     from buildkit.snapshot.partial_views import PartialViews
+    from buildkit.snapshot.source import LayerSource
+    from buildkit.state.root import StateRoot
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 

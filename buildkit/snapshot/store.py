@@ -7,19 +7,23 @@ the whole layer or nothing that later calls take for one. Errors are `StoreError
 express).
 """
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Protocol, TypeAlias
+from __future__ import annotations
 
-from buildkit.content.streams import Reader, Sink
-from buildkit.oci.digest import Digest, Fingerprint
-from buildkit.snapshot.snapshot import Active, Change, Committed, Snapshot
+from runtime.typed import Protocol
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+    from contextlib import AbstractContextManager
+    from typing import TypeAlias
+
+    from buildkit.content.streams import Reader, Sink
+    from buildkit.oci.digest import Digest, Fingerprint
     from buildkit.snapshot.piece_writer import NewItems
+    from buildkit.snapshot.snapshot import Active, Change, Committed, Snapshot
     from buildkit.snapshot.watch import Watch
 
-Candidates: TypeAlias = Callable[[Fingerprint], Sequence[tuple[Digest, str]]]
+Candidates: TypeAlias = "Callable[[Fingerprint], Sequence[tuple[Digest, str]]]"
 """Earlier results on the same parent with this fingerprint: diff ID and RFC 3339 time of each."""
 
 
@@ -83,7 +87,7 @@ class SnapshotStore(Protocol):
         *,
         candidates: Candidates | None = None,
         clamp: int | None = None,
-        watch: "Watch | None" = None,
+        watch: Watch | None = None,
         since: int | None = None,
     ) -> Committed:
         """Turn the upper directory into a layer; `active` is used up, also on failure.
@@ -100,11 +104,11 @@ class SnapshotStore(Protocol):
     def commit_items(
         self,
         active: Active,
-        new: "NewItems",
+        new: NewItems,
         *,
         candidates: Candidates | None = None,
         clamp: int | None = None,
-        watch: "Watch | None" = None,
+        watch: Watch | None = None,
     ) -> Committed:
         """Make a layer of items that come with what they hold, and not of the upper directory.
 

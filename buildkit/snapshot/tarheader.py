@@ -5,6 +5,8 @@ users, no access times, whole seconds (as Moby BuildKit's layers have it), pax r
 Source: POSIX pax, "ustar Interchange Format"; `SCHILY.xattr.` is star's, and what OCI layers use.
 """
 
+from __future__ import annotations
+
 import os
 import stat
 

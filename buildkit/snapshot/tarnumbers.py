@@ -5,6 +5,8 @@ GNU tar writes (base-256, spaces) is understood; what only an attacker writes is
 (docs/security.md, S19). Source: POSIX pax; GNU tar manual, "Basic Tar Format".
 """
 
+from __future__ import annotations
+
 import re
 import zlib
 

@@ -6,6 +6,8 @@ extensions are refused (docs/security.md, S19). What a header-only type (a link,
 says about its size is ignored, as in Go's archive/tar, which most image tools read with.
 """
 
+from __future__ import annotations
+
 import stat
 
 from buildkit.content.streams import CHUNK, Reader

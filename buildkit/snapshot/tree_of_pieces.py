@@ -5,14 +5,13 @@ it, times to the nanosecond. What is read of the tar is hashed, so that a damage
 error and no tree.
 """
 
+from __future__ import annotations
+
 import hashlib
 import os
 import stat
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import TypeAlias
 
 from buildkit.errors import StoreError
-from buildkit.oci.digest import Digest
 from buildkit.snapshot import rootdir
 from buildkit.snapshot.hashing import HashingSink
 from buildkit.snapshot.layout import PIECES
@@ -20,10 +19,18 @@ from buildkit.snapshot.pieces import Index, Item, Pieces, read_index
 from buildkit.tree.descent import Descent
 from runtime import owners
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from typing import TypeAlias
+
+    from buildkit.oci.digest import Digest
+
+
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
-_Contents: TypeAlias = Callable[[int], Iterable[bytes | memoryview]]
+_Contents: TypeAlias = "Callable[[int], Iterable[bytes | memoryview]]"
 """Gives the content of the regular file with that number."""
 
 
@@ -95,7 +102,7 @@ class _Stream:
         self._block = memoryview(b"")
         self._end = 0
 
-    def __enter__(self) -> "_Stream":
+    def __enter__(self) -> _Stream:
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -7,6 +7,8 @@ that would read as deletions are refused (docs/security.md, S17, S18). Memory is
 for one record a directory. Source: image-spec layer.md.
 """
 
+from __future__ import annotations
+
 import errno
 import os
 import stat

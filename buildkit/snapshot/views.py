@@ -4,15 +4,22 @@ A view is an overlay of the layers that is mounted nowhere; it ends with its des
 one costs about half a millisecond, and a step looks at its parent more than once.
 """
 
+from __future__ import annotations
+
 import contextlib
 import os
 from _thread import allocate_lock  # `threading` itself is 1 ms for classes
-from collections.abc import Callable, Iterator, Sequence
-from typing import overload
 
-from buildkit.oci.digest import Digest
-from buildkit.snapshot.snapshot import Snapshot
 from runtime.mounts import mounted_overlay_fd
+from runtime.typed import overload
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from buildkit.oci.digest import Digest
+    from buildkit.snapshot.snapshot import Snapshot
+
 
 _KEPT = 6
 

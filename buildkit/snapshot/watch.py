@@ -1,5 +1,7 @@
 """Who sees what goes into a new layer: the search for values of secrets, for one."""
 
+from __future__ import annotations
+
 from typing import Protocol
 
 from buildkit.tree.entry import Entry

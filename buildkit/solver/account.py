@@ -1,14 +1,19 @@
 """What became of a vertex, as its `StepRecord`. Pure."""
 
-from collections.abc import Mapping
+from __future__ import annotations
 
 from buildkit.cache.key import TYPES, CacheKey, cache_key
 from buildkit.cache.result import Usage
-from buildkit.llb.graph import Vertex
 from buildkit.llb.op import ContextOp
 from buildkit.records.record import StepOutcome, StepRecord
 from buildkit.snapshot.snapshot import Snapshot
 from buildkit.solver.step import Broken, Hit, Made, note_of
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from buildkit.llb.graph import Vertex
 
 
 def of_hit(vertex: Vertex, hit: Hit, begun: float) -> StepRecord:

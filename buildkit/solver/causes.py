@@ -4,17 +4,23 @@ In: the vertices of this build and the records of earlier ones, which are read o
 step misses. Out: reasons in the user's words, and seconds for the schedule.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from __future__ import annotations
 
 from buildkit.cache.key import TYPES, CacheKey, key_document
-from buildkit.cache.result import Identity
-from buildkit.cache.store import CacheStore
-from buildkit.llb.graph import Vertex
 from buildkit.llb.op import ImageOp
 from buildkit.records.match import Earlier, instruction
 from buildkit.records.record import BuildRecord, StepRecord
 from buildkit.solver.explain import PARENT_CHANGED, Manifests, below_of, explain
 from runtime.values import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from buildkit.cache.result import Identity
+    from buildkit.cache.store import CacheStore
+    from buildkit.llb.graph import Vertex
+
 
 FIRST_BUILD = "not built before"
 NEW_STEP = "new step"

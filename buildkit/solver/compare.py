@@ -4,6 +4,8 @@ In: build records, newest first, and the cache, which keeps the documents of mos
 `Compared` a step. Changes nothing.
 """
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 
 from buildkit.cache.key import CacheKey

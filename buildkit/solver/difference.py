@@ -5,6 +5,8 @@ In: the documents of then and of now, and the per-file manifests of what they se
 Pure.
 """
 
+from __future__ import annotations
+
 import json
 from collections.abc import Iterator, Mapping
 from typing import Any

@@ -5,18 +5,25 @@ list of reasons, most telling first: `src/a.py changed`, `ARG VERSION 1.2 -> 1.3
 `base debian:bookworm moved from sha256:0a.. to sha256:1b..`. Pure.
 """
 
+from __future__ import annotations
+
 import json
-from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Any, TypeAlias
+from collections.abc import Sequence
 
 from buildkit.cache import manifest
 from buildkit.oci.reference import Reference
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Mapping
+    from typing import Any, TypeAlias
+
 
 PARENT_CHANGED = "parent step changed"
 FILES_SHOWN = 5
 _WIDTH = 60
 
-Manifests: TypeAlias = Callable[[str], bytes | None]
+Manifests: TypeAlias = "Callable[[str], bytes | None]"
 """Gives the manifest that belongs to a digest, or None."""
 
 _PHRASES: Mapping[str, Mapping[str, str]] = {

@@ -1,13 +1,18 @@
 """What the solver asks of the operations. `buildkit/ops/table.py` fulfils it; tests have fakes."""
 
-from collections.abc import Sequence
-from typing import Protocol
+from __future__ import annotations
 
-from buildkit.cache.result import Identity, Outcome, Ref
-from buildkit.cache.store import CachedStep
-from buildkit.llb.graph import Vertex
-from buildkit.progress.cancel import Cancel
-from buildkit.progress.reporter import StepReporter
+from runtime.typed import Protocol
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from buildkit.cache.result import Identity, Outcome, Ref
+    from buildkit.cache.store import CachedStep
+    from buildkit.llb.graph import Vertex
+    from buildkit.progress.cancel import Cancel
+    from buildkit.progress.reporter import StepReporter
 
 
 class Ops(Protocol):

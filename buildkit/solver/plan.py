@@ -5,6 +5,8 @@ Looks things up and runs nothing. A step behind one that has to run may still be
 one may give what it gave before (early cutoff): nobody can know, so it is a `maybe`.
 """
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from typing import Literal, TypeAlias, assert_never
 

@@ -1,12 +1,19 @@
 """Which steps may be taken from the cache. Storing their results is not affected."""
 
-import time
-from collections.abc import Iterable
+from __future__ import annotations
 
-from buildkit.cache.store import CachedStep
-from buildkit.llb.graph import Vertex
+import time
+
 from buildkit.records.naming import names_step
 from runtime.values import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from buildkit.cache.store import CachedStep
+    from buildkit.llb.graph import Vertex
+
 
 _SECONDS = "%Y-%m-%dT%H:%M:%S"
 

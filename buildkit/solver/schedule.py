@@ -4,8 +4,13 @@ In: vertices in an order that has inputs first, and what each needs. Out: ready 
 that holds up most work first. networkx gives the order; counting down is quicker than asking it.
 """
 
-from collections.abc import Mapping, Sequence
+from __future__ import annotations
+
 from heapq import heapify, heappop, heappush
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
 
 
 def critical_paths(

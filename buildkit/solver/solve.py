@@ -6,30 +6,34 @@ in the calling thread and starts no other; what misses goes to worker threads, `
 what holds up most work first. The first failure stops the others.
 """
 
-import time
-from collections.abc import Mapping, Sequence
-from heapq import heappop, heappush
-from typing import TYPE_CHECKING, assert_never
+from __future__ import annotations
 
-from buildkit.cache.key import CacheKey
-from buildkit.cache.result import Ref
-from buildkit.cache.store import CacheStore
+import time
+from heapq import heappop, heappush
+
 from buildkit.errors import BuildError, Cancelled
-from buildkit.llb.graph import Graph, Target, Vertex
 from buildkit.llb.op import ContextOp, GitOp, HttpOp
-from buildkit.progress.cancel import Cancel
 from buildkit.progress.events import Emit, StepCached, StepFailed, StepStarted
-from buildkit.records.record import StepRecord
 from buildkit.solver import account
 from buildkit.solver.causes import Causes, Past
-from buildkit.solver.ops import Ops
 from buildkit.solver.policy import CachePolicy
 from buildkit.solver.schedule import Schedule, critical_paths
 from buildkit.solver.step import Broken, End, Hit, Made, Miss, Step, StepLogs
 from grammar.urls import redacted
+from runtime.typed import assert_never
 from runtime.values import NamedTuple
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from buildkit.cache.key import CacheKey
+    from buildkit.cache.result import Ref
+    from buildkit.cache.store import CacheStore
+    from buildkit.llb.graph import Graph, Target, Vertex
+    from buildkit.progress.cancel import Cancel
+    from buildkit.records.record import StepRecord
+    from buildkit.solver.ops import Ops
     from buildkit.solver.workers import Workers
 
 
@@ -243,7 +247,7 @@ class _Solver:
             self._records[vertex.id] = account.of_undone(vertex, document, begun)
         self._step.touch(self._hits)
 
-    def _pool(self) -> "Workers[End]":
+    def _pool(self) -> Workers[End]:
         if self._workers is None:
             # threading and queue: a build that is wholly cached needs neither
             from buildkit.solver.workers import Workers

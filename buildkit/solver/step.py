@@ -4,29 +4,36 @@ In: a vertex and the results of its inputs. Out: `Hit`, `Miss`, `Made` or `Broke
 solver acts on. `look` and `make` may run in any thread.
 """
 
+from __future__ import annotations
+
 import os
 import time
-from collections.abc import Mapping, Sequence
-from typing import TypeAlias
 
 from buildkit.cache.key import CacheKey, cache_key, key_document
-from buildkit.cache.result import Identity, Outcome, Ref
 from buildkit.cache.store import CachedStep, CacheStore
 from buildkit.errors import BuildError, Cancelled, StepError
-from buildkit.llb.graph import Vertex
 from buildkit.llb.op import CopyOp
-from buildkit.progress.cancel import Cancel
 from buildkit.progress.events import Emit, Event, StepDone, StepMissed
 from buildkit.progress.reporter import StepReporter
 from buildkit.snapshot.snapshot import Snapshot
 from buildkit.solver.causes import FIRST_BUILD, Causes
-from buildkit.solver.ops import Ops
 from buildkit.solver.policy import CachePolicy, outdated
 from runtime.values import NamedTuple
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from typing import TypeAlias
+
+    from buildkit.cache.result import Identity, Outcome, Ref
+    from buildkit.llb.graph import Vertex
+    from buildkit.progress.cancel import Cancel
+    from buildkit.solver.ops import Ops
+
+
 SAME_CONTENT = "same content as before"
 
-Inputs: TypeAlias = Sequence[Ref | None]
+Inputs: TypeAlias = "Sequence[Ref | None]"
 
 
 class StepLogs(NamedTuple):

@@ -3,6 +3,8 @@
 In: functions. Out: what they returned or raised, with the tag they were given, in one queue.
 """
 
+from __future__ import annotations
+
 import threading
 from collections.abc import Callable
 from queue import Empty, SimpleQueue

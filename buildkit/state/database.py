@@ -4,13 +4,19 @@ In: its path. Out: connections (one a thread) in WAL mode, and transactions whos
 StoreError. Writers wait for each other up to a minute; no transaction spans a step or the network.
 """
 
+from __future__ import annotations
+
 import contextlib
 import os
-from collections.abc import Iterator
 
 from buildkit.errors import StoreError
 from buildkit.state import schema
 from buildkit.state.driver import sqlite3
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 
 _WAIT = 60.0
 _LONG = 1 << 20

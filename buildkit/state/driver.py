@@ -4,8 +4,9 @@
 command. The names are the same objects in both. Source: PEP 249.
 """
 
-from typing import TYPE_CHECKING
+from __future__ import annotations
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     import sqlite3 as sqlite3
 else:

@@ -8,14 +8,19 @@ either the lookup misses, or the thing stays. Everything half-made lies below `t
 goes with the lease. Guarantees R4, R5.
 """
 
+from __future__ import annotations
+
 import contextlib
 import errno
 import fcntl
 import os
 from _thread import RLock  # `threading` itself is 1 ms for classes
-from collections.abc import Iterable, Iterator
 
 from buildkit.state.removal import remove_tree
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
 
 
 class Lease:
@@ -32,7 +37,7 @@ class Lease:
         self._alone = False
 
     @classmethod
-    def acquire(cls, top: str) -> "Lease":
+    def acquire(cls, top: str) -> Lease:
         """Take a new lease on the state root at `top`."""
         gate = os.open(f"{top}/locks/gc.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC

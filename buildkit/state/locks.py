@@ -4,12 +4,17 @@ A lock ends with its holder, however that ends, so there are no stale ones. None
 step runs or the network is waited for, but for `key_lock`, which is for joining equal work.
 """
 
+from __future__ import annotations
+
 import contextlib
 import fcntl
 import os
-from collections.abc import Iterator
 
-from buildkit.state.root import StateRoot
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from buildkit.state.root import StateRoot
 
 
 @contextlib.contextmanager

@@ -5,17 +5,23 @@ connections. Layout and what may be where: docs/store.md. Closed to other users 
 S29); everything half-made is below `tmp/`, on the same file system as its final place.
 """
 
+from __future__ import annotations
+
 import contextlib
 import errno
 import os
 import stat
 from _thread import _local, allocate_lock  # `threading` itself is 1 ms for classes
-from collections.abc import Iterator
 
 from buildkit.errors import StoreError
 from buildkit.state import database
 from buildkit.state.driver import sqlite3
 from buildkit.state.lease import Lease, collect_stale
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 
 FORMAT = "pybuild-store 1\n"
 
@@ -43,7 +49,7 @@ class StateRoot:
         """Whether the file that names the format was damaged and is new."""
 
     @classmethod
-    def open(cls, path: str, *, mend: bool = False) -> "StateRoot":
+    def open(cls, path: str, *, mend: bool = False) -> StateRoot:
         """Open the state root at `path`; make it if nothing or an empty directory is there.
 
         `mend`: a damaged `format` is put aside as `format.damaged` and made again. Raises
@@ -204,7 +210,7 @@ class StateRoot:
             with self.writing():
                 lease.release()
 
-    def __enter__(self) -> "StateRoot":
+    def __enter__(self) -> StateRoot:
         return self
 
     def __exit__(self, *_: object) -> None:

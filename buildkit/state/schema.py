@@ -4,7 +4,11 @@ Every row can be made again or done without: layers from their directories, step
 them. Only the names of images are news, and those are written last.
 """
 
-from buildkit.state.driver import sqlite3
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from buildkit.state.driver import sqlite3
 
 VERSION = 1
 

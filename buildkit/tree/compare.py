@@ -4,6 +4,8 @@ In: descriptors of two directories. Out: what differs, in the order of a layer: 
 directory before what is in it, the root (empty path) first. Contents are compared by reading them.
 """
 
+from __future__ import annotations
+
 import os
 import stat
 from collections.abc import Callable, Iterator

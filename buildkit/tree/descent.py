@@ -5,6 +5,8 @@ directories of the way stay open, and one further up is opened again as `..` of 
 and must be the one that it was.
 """
 
+from __future__ import annotations
+
 import os
 
 _OPEN = 24
@@ -52,7 +54,7 @@ class Descent:
         del self._fds[1:]
         self.fd = self._fds[0]
 
-    def __enter__(self) -> "Descent":
+    def __enter__(self) -> Descent:
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -6,6 +6,8 @@ bytes, for that is what they are; `text` shows them. Which extended attributes c
 are the machine's and not the tree's, and those of overlayfs are how a layer is kept here.
 """
 
+from __future__ import annotations
+
 import errno
 import os
 import stat

@@ -7,6 +7,8 @@ the hashes of the entries: those of entries that are known to be the same can be
 only import of xxhash.
 """
 
+from __future__ import annotations
+
 import struct
 
 import xxhash

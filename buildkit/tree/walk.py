@@ -5,17 +5,23 @@ before what is in it, the root (empty path) first. `walk` reads attributes and o
 `outline` only asks the kernel for what stat tells.
 """
 
+from __future__ import annotations
+
 import os
 import stat
-from collections.abc import Callable, Iterator
-from typing import TypeAlias
 
 from buildkit.tree.descent import Descent
 from buildkit.tree.entry import Entry, entry_of, make, read_xattrs
 from runtime import owners
 
-Skip: TypeAlias = Callable[[bytes], bool]
-Seen: TypeAlias = Callable[[os.stat_result, int, bytes], os.stat_result]
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from typing import TypeAlias
+
+
+Skip: TypeAlias = "Callable[[bytes], bool]"
+Seen: TypeAlias = "Callable[[os.stat_result, int, bytes], os.stat_result]"
 """What a name in a directory is to be taken for, given what stat(2) says of it."""
 
 FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC

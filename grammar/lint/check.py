@@ -4,6 +4,8 @@ In: a Dockerfile, what is selected, and findings of those who know more than the
 findings that count, in order of the file.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterable, Iterator
 
 from grammar.instructions import Dockerfile

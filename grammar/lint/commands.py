@@ -5,6 +5,8 @@ variables stay, here-documents and `case` are not understood. It never fails, an
 proportion to the text.
 """
 
+from __future__ import annotations
+
 import re
 from collections.abc import Iterator
 

@@ -4,8 +4,13 @@ In and out: nothing but values. A finding has the lines of the instruction that 
 place in it if there is one, and the edits that repair it if there is one obvious repair.
 """
 
-from grammar.source import Span
+from __future__ import annotations
+
 from runtime.values import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from grammar.source import Span
 
 
 class Edit(NamedTuple):

@@ -4,6 +4,8 @@ In: a text as it was parsed, and findings. Out: the new text, and which findings
 it. Edits that touch each other are left for the next round.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterable
 
 from grammar.lint.finding import Edit, Finding

@@ -4,6 +4,8 @@ In: a name as FROM has it once it is expanded. Out: whether it is one, and its p
 Source: distribution/reference, grammar.go and normalize.go.
 """
 
+from __future__ import annotations
+
 import re
 
 from runtime.values import NamedTuple

@@ -1,5 +1,7 @@
 """The ports of a Dockerfile's EXPOSE instructions, for the rules about how they are written."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 
 from grammar import words

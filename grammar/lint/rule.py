@@ -3,6 +3,8 @@
 A rule is a module of `grammar.lint.rules` with a `RULE`, and a row in `table.py`.
 """
 
+from __future__ import annotations
+
 import re
 from collections.abc import Callable, Iterable
 from typing import Literal, TypeAlias

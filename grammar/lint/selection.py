@@ -5,6 +5,8 @@ Document: docs/dockerfile.md, chapter 2 (check). A comment `# check=skip=RuleA,R
 an instruction switches rules off for this instruction alone.
 """
 
+from __future__ import annotations
+
 import re
 from collections.abc import Container
 

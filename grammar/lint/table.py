@@ -4,6 +4,8 @@ A new rule is a module in `grammar/lint/rules`, a line here, a directory in `fix
 page in `docs/lint`.
 """
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 
 from grammar.lint.rule import Rule

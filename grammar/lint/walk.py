@@ -5,6 +5,8 @@ shell, user. What a base image or the command line adds is not known here, so a 
 on it stays silent.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterator, Mapping
 
 from grammar import words

@@ -1,5 +1,7 @@
 """AddInsteadOfCopy: ADD where it does nothing that COPY does not."""
 
+from __future__ import annotations
+
 import re
 from collections.abc import Iterator
 

@@ -1,5 +1,7 @@
 """AptUpdateAlone: `apt-get update` in a step of its own, whose result the cache keeps for ever."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 
 from grammar.instructions import Dockerfile

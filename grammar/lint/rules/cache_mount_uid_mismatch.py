@@ -1,5 +1,7 @@
 """CacheMountUidMismatch: a cache mount that the user of the step cannot write to."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 
 from grammar.errors import GrammarError

@@ -1,5 +1,7 @@
 """ChownDuplicatesLayer: chown or chmod of what was copied before stores all of it twice."""
 
+from __future__ import annotations
+
 import posixpath
 from collections.abc import Iterator
 

@@ -1,5 +1,7 @@
 """ConsistentInstructionCasing: some keywords in upper case, others not."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 
 from grammar.instructions import Dockerfile

@@ -1,5 +1,7 @@
 """CopyAllBeforeInstall: any change of the context has dependencies installed anew."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 
 from grammar.instructions import Add, Copy, Dockerfile, Run

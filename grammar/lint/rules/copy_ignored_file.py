@@ -3,6 +3,8 @@
 Only who has the build context can say so; `finding` makes the message.
 """
 
+from __future__ import annotations
+
 from grammar.errors import quote
 from grammar.instructions import Add, Copy
 from grammar.lint.finding import Finding

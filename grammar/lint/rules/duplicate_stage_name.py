@@ -1,5 +1,7 @@
 """DuplicateStageName: two stages with one name, of which the later one wins."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 
 from grammar.errors import quote

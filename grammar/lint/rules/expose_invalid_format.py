@@ -1,5 +1,7 @@
 """ExposeInvalidFormat: `EXPOSE ip:host:port`, of which only the last part counts."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 
 from grammar.instructions import Dockerfile

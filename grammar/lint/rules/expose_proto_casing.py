@@ -1,5 +1,7 @@
 """ExposeProtoCasing: `EXPOSE 80/TCP`."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 
 from grammar.instructions import Dockerfile

@@ -1,5 +1,7 @@
 """FromAsCasing: `FROM … as` or `from … AS`."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 
 from grammar.instructions import Dockerfile

@@ -1,5 +1,7 @@
 """FromPlatformFlagConstDisallowed: a constant `--platform`, not said in the stage's name."""
 
+from __future__ import annotations
+
 import re
 from collections.abc import Iterator
 

@@ -1,5 +1,7 @@
 """HeredocNoErrexit: a script in a heredoc goes on after a command that failed."""
 
+from __future__ import annotations
+
 import re
 from collections.abc import Iterator
 

@@ -1,5 +1,7 @@
 """InvalidDefaultArgInFrom: without build arguments, FROM names no image."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 
 from grammar import words

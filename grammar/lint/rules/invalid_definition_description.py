@@ -1,5 +1,7 @@
 """InvalidDefinitionDescription: a comment above ARG or FROM that does not begin with the name."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 
 from grammar.instructions import Arg, Dockerfile, From

@@ -1,5 +1,7 @@
 """InvalidJSONForm: what looks like a JSON array is none, and so becomes shell text or words."""
 
+from __future__ import annotations
+
 import json
 import re
 from collections.abc import Iterator

@@ -1,5 +1,7 @@
 """JSONArgsRecommended: CMD or ENTRYPOINT in shell form, where no SHELL says that it is wanted."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 
 from grammar.instructions import Cmd, Dockerfile, Entrypoint, ShellForm

@@ -1,5 +1,7 @@
 """LegacyKeyValueFormat: `ENV key value` without `=`."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 
 from grammar import words

@@ -1,5 +1,7 @@
 """MaintainerDeprecated: MAINTAINER, for which there is a label today."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 
 from grammar.instructions import Dockerfile, Maintainer

@@ -1,5 +1,7 @@
 """MultiSourceNoSlash: several sources, and a destination that is not marked as a directory."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 
 from grammar.instructions import Add, Copy, Dockerfile

@@ -1,5 +1,7 @@
 """MultipleInstructionsDisallowed: CMD, ENTRYPOINT or HEALTHCHECK twice in a stage."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 
 from grammar.instructions import Cmd, Dockerfile, Entrypoint, Healthcheck, name_of

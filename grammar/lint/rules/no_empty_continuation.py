@@ -1,5 +1,7 @@
 """NoEmptyContinuation: an empty line where an instruction is continued."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 
 from grammar.instructions import Dockerfile

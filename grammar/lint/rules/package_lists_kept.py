@@ -1,5 +1,7 @@
 """PackageListsKept: the lists or caches of a package manager stay in the layer."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator, Sequence
 
 from grammar.instructions import Dockerfile, Run

@@ -1,5 +1,7 @@
 """PipeWithoutPipefail: of a pipe, only the last command's failure is noticed."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 
 from grammar.instructions import Dockerfile, Run

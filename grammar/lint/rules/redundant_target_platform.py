@@ -1,5 +1,7 @@
 """RedundantTargetPlatform: `--platform=$TARGETPLATFORM`, which is the default."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 
 from grammar import words

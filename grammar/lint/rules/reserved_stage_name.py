@@ -1,5 +1,7 @@
 """ReservedStageName: a stage called `scratch` or `context`, which mean something else."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 
 from grammar.errors import quote

@@ -1,5 +1,7 @@
 """SecretInCopy: a file that usually holds a secret is copied into a layer."""
 
+from __future__ import annotations
+
 import posixpath
 from collections.abc import Iterator
 

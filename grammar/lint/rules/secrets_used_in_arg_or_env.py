@@ -1,5 +1,7 @@
 """SecretsUsedInArgOrEnv: ARG or ENV with a name like that of a secret; both stay in the image."""
 
+from __future__ import annotations
+
 import re
 from collections.abc import Iterator
 

@@ -1,5 +1,7 @@
 """StageNameCasing: the name of a stage has upper-case letters."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 
 from grammar.instructions import Dockerfile

@@ -3,6 +3,8 @@
 Only who has the command line can say so; `finding` makes one of the warning.
 """
 
+from __future__ import annotations
+
 from grammar.instructions import Dockerfile
 from grammar.lint.finding import Finding
 from grammar.lint.rule import Rule

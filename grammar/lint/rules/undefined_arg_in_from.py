@@ -1,5 +1,7 @@
 """UndefinedArgInFrom: FROM uses a variable that no ARG before the first FROM declares."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 
 from grammar import words

@@ -1,5 +1,7 @@
 """UnpinnedBase: a base image without a tag, or with one that is bound to move."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 
 from grammar.instructions import Dockerfile

@@ -1,5 +1,7 @@
 """UnusedArg: an ARG that nothing can use."""
 
+from __future__ import annotations
+
 import re
 from collections.abc import Iterator
 

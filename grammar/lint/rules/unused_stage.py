@@ -1,5 +1,7 @@
 """UnusedStage: a stage that the last one does not need, in no way."""
 
+from __future__ import annotations
+
 import re
 from collections.abc import Iterator
 

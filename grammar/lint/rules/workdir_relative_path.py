@@ -1,5 +1,7 @@
 """WorkdirRelativePath: the first WORKDIR of a stage hangs on that of its base image."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 
 from grammar.errors import quote

@@ -1,7 +1,6 @@
 import base64
 import io
 import json
-from typing import get_args
 
 import pytest
 
@@ -21,6 +20,7 @@ from buildkit.progress.events import (
 from buildkit.progress.plain import PlainDisplay
 from buildkit.progress.rawjson import KINDS
 from buildkit.progress.table import DISPLAYS, MODES, display_for
+from runtime.typed import get_args
 
 EVENTS: tuple[Event, ...] = (
     StepStarted(1, "[1/2] FROM a", 0.0),
