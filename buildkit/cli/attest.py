@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from typing import Any, get_args
+from typing import Any
 
 from buildkit.attestation.kept import kept
 from buildkit.attestation.statement import (
@@ -32,6 +32,7 @@ from buildkit.registry.client import Registry
 from buildkit.registry.statements import statements_of
 from buildkit.sizes import size_text
 from buildkit.worker import Worker
+from runtime.typed import get_args
 from runtime.values import NamedTuple
 
 

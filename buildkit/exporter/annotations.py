@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from typing import Literal, TypeAlias, get_args
+from typing import Literal, TypeAlias
 
 from buildkit.errors import UsageError
 from buildkit.exporter.attributes import Output
 from buildkit.oci.platforms import Platform
+from runtime.typed import get_args
 from runtime.values import NamedTuple
 
 AnnotationKind: TypeAlias = Literal["manifest", "manifest-descriptor", "index", "index-descriptor"]

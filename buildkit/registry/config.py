@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from typing import Any, get_args
+from typing import Any
 
 from buildkit.errors import UsageError
 from buildkit.registry.hosts import (
@@ -23,6 +23,7 @@ from buildkit.registry.hosts import (
     parse_mirrors,
     with_mirrors,
 )
+from runtime.typed import get_args
 
 MIRRORS = "PYBUILD_REGISTRY_MIRRORS"
 _VARIABLES = ("PYBUILD_REGISTRIES_CONF", "CONTAINERS_REGISTRIES_CONF")

@@ -8,13 +8,14 @@ not done here is refused by name, never ignored.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Literal, TypeAlias, get_args
+from typing import Literal, TypeAlias
 
 from buildkit.errors import UsageError
 from buildkit.exporter.attributes import split_fields
 from buildkit.oci.digest import Digest
 from buildkit.oci.media_types import Compression
 from buildkit.oci.reference import Reference
+from runtime.typed import get_args
 from runtime.values import NamedTuple
 
 CacheKind: TypeAlias = Literal["registry", "local", "inline"]

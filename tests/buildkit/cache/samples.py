@@ -1,10 +1,11 @@
 """One of each op and of each value inside ops, and ways to change one field of it."""
 
 from collections.abc import Iterator
-from typing import Any, get_args
+from typing import Any
 
 from buildkit.llb import op as ops
 from buildkit.oci.digest import Digest
+from runtime.typed import get_args
 
 ONE, OTHER = Digest.of(b"one"), Digest.of(b"other")
 
