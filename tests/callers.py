@@ -26,8 +26,12 @@ KINDS = ("root", "rootless", "single")
 """`single`: an ordinary user who has one user id and no other."""
 
 BASE = "busybox"
-_STRANGER = pwd.struct_passwd(("stranger", "x", 54_321, 54_321, "", "/", "/bin/sh"))
-"""A user that no machine knows, so without subordinate ids."""
+_STRANGER = ("stranger", "x", 54_321, 54_321, "", "/", "/bin/sh")
+"""A user that no machine knows, so without subordinate ids.
+
+A `pwd.struct_passwd` that lives until Python ends has lost its type by then, which Python before
+3.12 says on standard error.
+"""
 
 _REMOVE = """
 import shutil, sys
@@ -167,7 +171,7 @@ def _user(kind: str) -> pwd.struct_passwd | None:
         return kernel.ordinary_user() if os.geteuid() == 0 else None
     kernel.require("root")  # to become a stranger
     kernel.require("single")
-    return _STRANGER
+    return pwd.struct_passwd(_STRANGER)
 
 
 def _identity(user: pwd.struct_passwd | None) -> dict[str, Any]:
