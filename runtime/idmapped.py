@@ -136,10 +136,7 @@ def _overlay(root: RootFs, user: int, ids: IdMap, place: str, attributes: int) -
             top = os.stat(lowers[0])
             os.chown(upper, top.st_uid, top.st_gid)
             os.chmod(upper, stat.S_IMODE(top.st_mode))
-        names = None
-        if not mounts.takes_single_lowers():
-            names = _new(f"{place}/names", ids)
-        return mounts.overlay_fd(lowers, upper, work, attributes=attributes, scratch=names)
+        return mounts.overlay_fd(lowers, upper, work, attributes=attributes)
     finally:
         syscalls.umount(place, syscalls.MNT_DETACH)
 

@@ -31,26 +31,24 @@ _OPTIONS = (
 _READONLY_VIEW = syscalls.MOUNT_ATTR_RDONLY | syscalls.MOUNT_ATTR_NODEV
 
 
-def mounted_overlay_fd(lowers: Sequence[str], *, scratch: str | None = None) -> int:
+def mounted_overlay_fd(lowers: Sequence[str]) -> int:
     """Return a descriptor to look at a stack of `lowers` (top-most first), read-only.
 
     It serves as `dir_fd`; the mount is attached nowhere and ends with the descriptor. One lower
-    is opened as it is. `scratch` is as for `overlay_fd`.
+    is opened as it is.
     """
     if len(lowers) == 1:
         return os.open(lowers[0], os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-    return overlay_fd(lowers, attributes=_READONLY_VIEW, scratch=scratch)
+    return overlay_fd(lowers, attributes=_READONLY_VIEW)
 
 
-def mount_overlay(
-    target: str, lowers: Sequence[str], upper: str, work: str, *, scratch: str | None = None
-) -> None:
+def mount_overlay(target: str, lowers: Sequence[str], upper: str, work: str) -> None:
     """Mount `lowers` (top-most first) under `upper` at `target`, volatile.
 
     `work` must be empty, and is of no use afterwards. Needs CAP_SYS_ADMIN over the mount
     namespace, as everything here does.
     """
-    fd = overlay_fd(lowers, upper, work, scratch=scratch)
+    fd = overlay_fd(lowers, upper, work)
     try:
         syscalls.move_mount(fd, syscalls.AT_FDCWD, target)
     finally:
@@ -88,15 +86,13 @@ def overlay_fd(
     work: str | None = None,
     *,
     attributes: int = syscalls.MOUNT_ATTR_NODEV,
-    scratch: str | None = None,
 ) -> int:
-    """Return a detached overlay of `lowers` (top-most first), under `upper` when there is one.
-
-    `scratch` is an empty directory of the caller's that kernels before 6.7 need for names
-    shorter than the real ones; it may be removed afterwards.
-    """
+    """Return a detached overlay of `lowers` (top-most first), under `upper` when there is one."""
     if not lowers or len(lowers) > MAX_LOWERS:
         raise SpecError(f"an overlay has 1 to {MAX_LOWERS} lower layers, not {len(lowers)}")
+    if not takes_single_lowers():
+        # Asking the kernel would not do: before 6.5 it says nothing before the last call.
+        return _joined_overlay(lowers, upper, work, attributes)
     opened: list[int] = []
     context = syscalls.fsopen("overlay")
     try:
@@ -113,10 +109,6 @@ def overlay_fd(
             syscalls.fsconfig(context, syscalls.FSCONFIG_SET_FLAG, "userxattr")
         syscalls.fsconfig(context, syscalls.FSCONFIG_CMD_CREATE)
         return syscalls.fsmount(context, attributes)
-    except OSError as error:
-        if error.errno != errno.EINVAL or error.filename != lowers[0]:
-            raise
-        return _joined_overlay(lowers, upper, work, attributes, scratch)
     finally:
         os.close(context)
         for fd in opened:
@@ -167,56 +159,65 @@ def _set_path(context: int, key: str, path: str, opened: list[int]) -> None:
         syscalls.fsconfig(context, syscalls.FSCONFIG_SET_STRING, key, name)
     except OSError as error:
         if key == "upperdir" and error.errno == errno.EINVAL:
-            raise UnsupportedError(
-                "overlays here",
-                f"the file system of {path} cannot hold what changes",
-                hint="name a state root on another one, such as ext4, XFS or btrfs, with --root or "
-                "PYBUILD_ROOT, or leave PYBUILD_SNAPSHOTTER=overlay out",
-            ) from None
+            raise _no_upper(path) from None
         raise OSError(error.errno, error.strerror, path) from None
 
 
+def _no_upper(path: str) -> UnsupportedError:
+    return UnsupportedError(
+        "overlays here",
+        f"the file system of {path} cannot hold what changes",
+        hint="name a state root on another one, such as ext4, XFS or btrfs, with --root or "
+        "PYBUILD_ROOT, or leave PYBUILD_SNAPSHOTTER=overlay out",
+    )
+
+
 def _joined_overlay(
-    lowers: Sequence[str],
-    upper: str | None,
-    work: str | None,
-    attributes: int,
-    scratch: str | None,
+    lowers: Sequence[str], upper: str | None, work: str | None, attributes: int
 ) -> int:
-    """Make the overlay with mount(2), which takes one page of options, by short links."""
-    if scratch is None:
-        raise UnsupportedError("overlay by descriptor", "the kernel is older than Linux 6.7")
-    directory = os.open(scratch, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    made: list[str] = []
+    """Make the overlay with mount(2), which takes one page of options, by short names."""
+    opened: list[int] = []
+
+    def name(path: str) -> str:
+        opened.append(os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC))
+        return f"/proc/self/fd/{opened[-1]}"
+
     try:
-        names = [str(number) for number in range(len(lowers))]
-        for name, path in (*zip(names, lowers, strict=True), ("u", upper), ("w", work)):
-            if path is not None:
-                os.symlink(path, name, dir_fd=directory)
-                made.append(name)
-        os.mkdir("m", dir_fd=directory)
-        base = f"/proc/self/fd/{directory}"
-        options = ["lowerdir=" + ":".join(f"{base}/{name}" for name in names)]
+        options = ["lowerdir=" + ":".join(map(name, lowers))]
         options += [f"{key}={value}" for key, value in _OPTIONS]
-        if upper is not None:
-            options += [f"upperdir={base}/u", f"workdir={base}/w", "volatile"]
+        if upper is not None and work is not None:
+            options += [f"upperdir={name(upper)}", f"workdir={name(work)}", "volatile"]
         if not in_initial_user_namespace():
             options.append("userxattr")
-        syscalls.mount("overlay", f"{base}/m", "overlay", 0, ",".join(options))
-        try:
-            fd = syscalls.open_tree(directory, "m", syscalls.OPEN_TREE_CLONE)
-        finally:
-            syscalls.umount(f"{base}/m", syscalls.MNT_DETACH)
-        set_attributes(fd, attributes)
-        return fd
+        fd = _mounted_aside(",".join(options))
+    except OSError as error:
+        if error.errno == errno.E2BIG:
+            few = f"Linux {os.uname().release} takes about 200, and 500 from Linux 6.7 on"
+            raise UnsupportedError(f"an image of {len(lowers)} layers", few) from None
+        if error.errno == errno.EINVAL and upper is not None and not _is_used(work):
+            raise _no_upper(upper) from None
+        raise
     finally:
-        for name in made:
-            os.unlink(name, dir_fd=directory)
-        try:
-            os.rmdir("m", dir_fd=directory)
-        except FileNotFoundError:
-            pass
-        os.close(directory)
+        for path_fd in opened:
+            os.close(path_fd)
+    set_attributes(fd, attributes)
+    return fd
+
+
+def _is_used(work: str | None) -> bool:
+    """Whether a volatile overlay has left its mark, with which the kernel takes no other."""
+    return os.path.exists(f"{work}/work/incompat/volatile")
+
+
+def _mounted_aside(options: str) -> int:
+    """Mount an overlay with mount(2), and take it off again as a detached mount."""
+    # mount(2) needs a place. This one is there for every thread, and no two meet in it.
+    place = "/proc/thread-self/fdinfo"
+    syscalls.mount("overlay", place, "overlay", 0, options)
+    try:
+        return syscalls.open_tree(syscalls.AT_FDCWD, place, syscalls.OPEN_TREE_CLONE)
+    finally:
+        syscalls.umount(place, syscalls.MNT_DETACH)
 
 
 def set_attributes(fd: int, attributes: int, *, recursive: bool = False) -> None:

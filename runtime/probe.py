@@ -78,7 +78,7 @@ def _kernel() -> Feature:
         return Feature("kernel", works=False, reason=reason, hint=hint)
     detail = f"Linux {release}"
     if not mounts.takes_single_lowers():
-        detail += ", which limits images to about 190 layers (Linux 6.7 does not)"
+        detail += ", which limits images to about 200 layers (Linux 6.7 does not)"
     return Feature("kernel", works=True, detail=detail)
 
 

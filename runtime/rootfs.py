@@ -109,7 +109,6 @@ class NewRoot:
         self, lowers: tuple[str, ...], upper: str | None, work: str | None, attributes: int
     ) -> int:
         """Mount an overlay; without an upper, on directories of the scratch."""
-        scratch = None
         # What starts from nothing lies on an empty directory.
         lowers = lowers or (f"/proc/self/fd/{self._scratch}/empty",)
         if upper is None or work is None:
@@ -117,9 +116,7 @@ class NewRoot:
             top = os.stat(lowers[0])
             os.chmod(upper, stat.S_IMODE(top.st_mode))
             os.chown(upper, top.st_uid, top.st_gid)
-        if not mounts.takes_single_lowers():
-            scratch = self._new_directory()
-        return mounts.overlay_fd(lowers, upper, work, attributes=attributes, scratch=scratch)
+        return mounts.overlay_fd(lowers, upper, work, attributes=attributes)
 
     def _new_name(self) -> str:
         self._names += 1

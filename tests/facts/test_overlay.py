@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from runtime import mounts, syscalls
-from runtime.errors import SpecError
+from runtime.errors import SpecError, UnsupportedError
 from tests.kernel import needs_overlay, needs_root
 
 pytestmark = [needs_overlay, needs_root]
@@ -117,14 +117,29 @@ def test_before_linux_6_7_short_names_do_for_many_layers(tmp_path: Path) -> None
         layer.mkdir(parents=True)
         (layer / f"file{number}").touch()
         layers.append(str(layer))
-    scratch = tmp_path / "scratch"
-    scratch.mkdir()
-    fd = mounts._joined_overlay(layers, None, None, 0, str(scratch))
+    fd = mounts._joined_overlay(layers, None, None, 0)
     reading = os.open(".", os.O_RDONLY | os.O_DIRECTORY, dir_fd=fd)
     assert len(os.listdir(reading)) == 180
-    assert list(scratch.iterdir()) == []
     os.close(reading)
     os.close(fd)
+
+
+def test_before_linux_6_7_too_many_layers_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(UnsupportedError, match=r"an image of 300 layers: .* takes about 200"):
+        mounts._joined_overlay([str(tmp_path)] * 300, None, None, 0)
+
+
+def test_before_linux_6_7_an_upper_that_will_not_do_is_named(stack: Stack) -> None:
+    lowers, upper, work = [str(stack.lower)], str(stack.upper), str(stack.work)
+    # On itself an overlay can have no upper: the directories stand below one.
+    with stack.mounted():
+        above = [f"{stack.view}/{name}" for name in ("upper", "work")]
+        for path in above:
+            os.mkdir(path)
+        with pytest.raises(UnsupportedError, match="cannot hold what changes"):
+            mounts._joined_overlay(lowers, *above, 0)
+    with pytest.raises(OSError, match="Invalid argument"):
+        mounts._joined_overlay(lowers, upper, work, 0)
 
 
 def test_mount_options_longer_than_a_page_are_refused(tmp_path: Path) -> None:
