@@ -77,6 +77,14 @@ def reference_of(text: str) -> Reference:
         raise UsageError(f"invalid name: {error}", hint="as in app:1.2 or host:5000/app") from error
 
 
+def repository_of(text: str) -> Reference:
+    """Return the repository that is named, of which all tags are meant. Raises UsageError."""
+    found = reference_of(text)
+    if found.digest is not None or text.rpartition("/")[2].count(":"):
+        raise UsageError(f"{text}: a tag can't be used with --all-tags", hint="leave it out")
+    return found
+
+
 def platform_of(text: str) -> Platform:
     """Return the platform that is named, this machine's when none is."""
     try:

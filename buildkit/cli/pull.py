@@ -6,6 +6,7 @@ could not be had; 2 the command line is at fault; 128+n when signal n ended it.
 
 from __future__ import annotations
 
+import re
 import sys
 
 from buildkit.archive.remote import PullPolicy, obtain
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
     from buildkit.progress.cancel import Cancel
     from buildkit.registry.client import Access
 
+_REMARK = r"sha256-[0-9a-f]{64}(?:\.|$)"
+"""Tags that stand in for a list of referrers, and those of cosign."""
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
@@ -36,6 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.usage = "pybuild pull [OPTIONS] IMAGE..."
     add("--platform", default="", metavar="OS/ARCH|all", help="of the image (this machine's)")
     add("--all-platforms", action="store_true", help="all images of an index, under one name")
+    add("-a", "--all-tags", action="store_true", help="all that the repository has")
     add("--attestations", action="store_true", help="keep the SBOM and the provenance as well")
     add("--policy", default="always", metavar="|".join(get_args(PullPolicy)), help="when to ask")
     add("-q", "--quiet", action="store_true", help="print the ID and nothing else")
@@ -46,7 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def command(args: argparse.Namespace) -> int:
     """Pull; return the exit status."""
-    from buildkit.cli.access import access_of, platform_of, references_of
+    from buildkit.cli.access import access_of, platform_of, references_of, repository_of
 
     whole = args.all_platforms or args.platform == "all"
     if whole and args.platform not in ("", "all"):
@@ -54,7 +59,10 @@ def command(args: argparse.Namespace) -> int:
     policy = pull_policy(args.policy, "--policy")
     if args.attestations and policy == "never":
         raise UsageError("--attestations are at a registry, which --policy=never does not ask")
+    if args.all_tags and policy == "never":
+        raise UsageError("--all-tags are at a registry, which --policy=never does not ask")
     references = references_of(args.image)
+    repositories = tuple(map(repository_of, args.image)) if args.all_tags else ()
     platform = platform_of("" if whole else args.platform)
     access = access_of(args)
     lines = []
@@ -65,6 +73,12 @@ def command(args: argparse.Namespace) -> int:
         Worker(root) as worker,
         display_for(mode) as display,
     ):
+        if args.all_tags:
+            references = tuple(
+                one._replace(tag=tag)
+                for one in repositories
+                for tag in _tags(one, access, display.emit, cancel)
+            )
         for reference in references:
             if whole:
                 found = _all(reference, policy, worker, access, display.emit, cancel)
@@ -77,6 +91,15 @@ def command(args: argparse.Namespace) -> int:
             lines.append(f"{found}\n")
     sys.stdout.writelines(lines)
     return 0
+
+
+def _tags(repository: Reference, access: Access, emit: Emit, cancel: Cancel) -> tuple[str, ...]:
+    """Return the tags of a repository, but for those that hold remarks about images."""
+    from buildkit.registry.client import Registry
+
+    with Registry(cancel, access, emit=emit) as registry:
+        found = tuple(registry.home(repository).tags())
+    return tuple(tag for tag in found if not re.match(_REMARK, tag))
 
 
 def _all(

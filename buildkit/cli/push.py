@@ -13,7 +13,7 @@ import sys
 from buildkit.cli.inspect import image_for, image_platform_of
 from buildkit.cli.interrupts import cancelling
 from buildkit.cli.options import open_root
-from buildkit.errors import UsageError
+from buildkit.errors import ImageError, UsageError
 from buildkit.exporter.attributes import Output, parse_output
 from buildkit.oci.descriptor import Descriptor
 from buildkit.oci.digest import Digest
@@ -32,6 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.usage = "pybuild push [OPTIONS] IMAGE [DESTINATION]"
     add("-q", "--quiet", action="store_true", help="print the digest and nothing else")
     add("--progress", default="", choices=("", *MODES), metavar="|".join(MODES))
+    add("-a", "--all-tags", action="store_true", help="all that the store has of this name")
     add("--platform", default="", metavar="OS/ARCH", help="only this image of an index")
     add("--digestfile", metavar="FILE", help="write the manifest's digest to FILE")
     add("--format", "-f", choices=("oci", "docker", "v2s2"), help="of a new manifest (oci)")
@@ -45,6 +46,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def command(args: argparse.Namespace) -> int:
     """Push; return the exit status."""
+    if args.all_tags and (args.destination or args.digestfile):
+        raise UsageError("--all-tags goes with neither a destination nor --digestfile")
     mode = "quiet" if args.quiet else args.progress or "auto"
     with (
         cancelling() as cancel,
@@ -52,11 +55,33 @@ def command(args: argparse.Namespace) -> int:
         Worker(root) as worker,
         display_for(mode) as display,
     ):
-        written = _pushed(args, worker, display.emit, cancel)
-    sys.stdout.write(f"{written.digest}\n")
+        lines = []
+        for name in _names(args, worker):
+            one = argparse.Namespace(**{**vars(args), "image": name})
+            written = _pushed(one, worker, display.emit, cancel)
+            lines.append(f"{written.digest}\n")
+    sys.stdout.writelines(lines)
     if args.digestfile:
         _write(args.digestfile, written.digest)
     return 0
+
+
+def _names(args: argparse.Namespace, worker: Worker) -> list[str]:
+    """Return what is to be pushed: the image, or all that its repository has in the store."""
+    from buildkit.cli.access import repository_of
+
+    if not args.all_tags:
+        return [args.image]
+    wanted = repository_of(args.image)
+    found = [
+        name
+        for one in worker.images.list()
+        for name in one.names
+        if Reference.parse(name).repository == wanted.repository
+    ]
+    if not found:
+        raise ImageError(f"no image is called {args.image!r} in the local store, with any tag")
+    return sorted(found)
 
 
 def _pushed(args: argparse.Namespace, worker: Worker, emit: Emit, cancel: Cancel) -> Descriptor:

@@ -18,12 +18,14 @@ from buildkit.sizes import size_text
 from runtime.errors import SandboxError
 
 _HEADS = ("ID", "NAME", "CPU %", "MEM USAGE / LIMIT", "MEM %", "NET IO", "BLOCK IO", "PIDS")
+_NOTHING = Use(0.0, 0, 0, 0, 0, 0, 0, 0)
 _CLEAR = "\x1b[H\x1b[J"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     add = parser.add_argument
+    add("-a", "--all", action="store_true", help="also containers that do not run")
     add("--no-stream", action="store_true", help="once")
     add("-i", "--interval", type=float, default=1.0, metavar="SECONDS")
     add("--format", default="table", metavar="TEMPLATE", help="json, or as '{{.CPUPerc}}'")
@@ -32,6 +34,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def command(args: argparse.Namespace) -> int:
     """Print a table of all that run, or of those that are named."""
+    if args.all and args.containers:
+        raise UsageError("--all and names of containers exclude each other")
     with opened(args) as (_root, containers):
         while True:
             rows = _measured(args, containers)
@@ -52,7 +56,7 @@ def _measured(args: argparse.Namespace, containers: ContainerStore) -> list[dict
             if not is_running(one):
                 raise UsageError(f"container {one.record.name} is not running")
     else:
-        chosen = [one for one in containers.all() if is_running(one)]
+        chosen = [one for one in containers.all() if args.all or is_running(one)]
     before = {one.record.identity: _read(one) for one in chosen}
     began = time.monotonic()
     time.sleep(min(args.interval, 0.2) if args.no_stream else args.interval)
@@ -60,6 +64,8 @@ def _measured(args: argparse.Namespace, containers: ContainerStore) -> list[dict
     for one in chosen:
         first, second = before[one.record.identity], _read(one)
         if first is None or second is None:
+            if args.all:
+                rows.append(_row(one, _NOTHING, 0.0))
             continue
         seconds = time.monotonic() - began
         rows.append(_row(one, second, (second.cpu - first.cpu) / seconds))

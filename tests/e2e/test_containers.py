@@ -116,6 +116,21 @@ def test_exec_has_streams_a_status_and_an_environment_of_its_own(pybuild: Pybuil
     assert "sleep 1000" in pybuild("top", "box").ok().output
 
 
+def test_waiting_for_what_a_container_is(pybuild: Pybuild) -> None:
+    pybuild("create", "--name", "box", "--network", "none", "busybox", "sleep", "1000").ok()
+    assert pybuild("wait", "--condition", "created", "box").ok().output == "-1\n"
+    row = json.loads(pybuild("stats", "-a", "--no-stream", "--format", "json").ok().output)
+    assert (row["Name"], row["CPUPerc"], row["PIDs"]) == ("box", "0.00%", "0")
+    pybuild("start", "box").ok()
+    either = ("--condition", "exited", "--condition", "running", "-i", "10ms")
+    assert pybuild("wait", *either, "box").ok().output == "-1\n"
+    pybuild("kill", "box").ok()
+    either = ("--condition", "stopped", "--condition", "paused", "-i", "5")
+    assert pybuild("wait", *either, "box").ok().output == "137\n"
+    assert pybuild("wait", "-i", "soon", "box").status == 2
+    assert pybuild("stats", "-a", "box").status == 2
+
+
 def test_exec_with_a_terminal(pybuild: Pybuild) -> None:
     detached(pybuild, "box", WAIT, "--network", "none")
     ours, theirs = pty.openpty()

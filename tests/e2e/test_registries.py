@@ -68,6 +68,25 @@ def test_what_is_pushed_is_what_is_pulled(caller: Caller, registry: DockerRegist
     assert elsewhere("push", name, f"{registry.host}/other:2").ok().output == first
 
 
+def test_all_tags_of_a_repository_go_and_come(as_root: Caller, registry: DockerRegistry) -> None:
+    pybuild, elsewhere = as_root.empty(), as_root.empty()
+    context = as_root.context("FROM scratch\nCOPY a /\n", "file a text=a")
+    name = f"{registry.host}/many"
+    words = ("--provenance=true", "-t", f"{name}:2", "-t", f"{registry.host}/other:3")
+    pybuild.build(context, *words, name=f"{name}:1").ok()
+    pushed = pybuild("push", "--all-tags", INSECURE, name).ok().output.split()
+    assert len(pushed) == 2
+    # The tag that stands in for the list of referrers is no image.
+    assert len(elsewhere("pull", "-a", INSECURE, name).ok().output.split()) == 2
+    assert elsewhere.inspect(f"{name}:2")["RepoTags"] == [f"{name}:1", f"{name}:2"]
+    for command in ("pull", "push"):
+        refused = elsewhere(command, "-a", f"{name}:1")
+        assert (refused.status, "a tag can't be used with --all-tags" in refused.errors) == (
+            2,
+            True,
+        )
+
+
 def test_what_is_pushed_need_not_be_kept(as_root: Caller, registry: DockerRegistry) -> None:
     pybuild = as_root.fresh()
     name = f"{registry.host}/unkept:1"
