@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import re
-
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
-_FORM = r"(?:[0-9]{1,9}[smhdw]){1,5}|[0-9]{1,12}"
+_FORM = r"(?:[0-9]{1,9}[smhdw]){1,5}"
 _PART = r"([0-9]+)([smhdw])"
 
 
 def parse_duration(text: str) -> int:
     """Return seconds. Raises ValueError."""
+    if text.isascii() and text.isdigit() and len(text) <= 12:
+        return int(text)
+    import re  # a bare number is what commands have by default
+
     if not re.fullmatch(_FORM, text):
         raise ValueError(f"not a span of time: {text!r}")
-    if text.isdigit():
-        return int(text)
     return sum(int(number) * _UNITS[unit] for number, unit in re.findall(_PART, text))
 
 

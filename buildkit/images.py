@@ -8,13 +8,12 @@ of it is there to be trusted, so a power cut leaves none that is torn (docs/secu
 
 from __future__ import annotations
 
-import re
 import time
 
 from buildkit.content.local import LocalBlobStore
 from buildkit.errors import ImageError, StoreError
 from buildkit.oci.config import ImageConfig, ResolvedImage
-from buildkit.oci.digest import Digest
+from buildkit.oci.digest import Digest, is_hex
 from buildkit.oci.reference import Reference
 from buildkit.snapshot.layers import Layers
 from runtime.values import NamedTuple
@@ -27,8 +26,6 @@ if TYPE_CHECKING:
     from buildkit.oci.platforms import Platform
     from buildkit.state.driver import sqlite3
     from buildkit.state.root import StateRoot
-
-_ID = r"(?:sha256:)?([0-9a-f]{1,64})"
 
 
 class ListedImage(NamedTuple):
@@ -319,7 +316,7 @@ class ImageStore:
 
     def _resolve(self, text: str) -> tuple[Digest, str | None]:
         """Return the image that `text` means, and the name if it is one."""
-        if re.fullmatch(r"(?:sha256:)?[0-9a-f]{64}", text):
+        if is_hex(text.removeprefix("sha256:")):
             found = self._by_id(text[-64:])
             if found is not None:
                 return found, None
@@ -333,8 +330,8 @@ class ImageStore:
             named = self._by_reference(reference)
             if named is not None:
                 return named
-        match = re.fullmatch(_ID, text)
-        found = None if match is None else self._by_id(match[1])
+        beginning = text.removeprefix("sha256:")
+        found = self._by_id(beginning) if is_hex(beginning, shortest=1) else None
         if found is not None:
             return found, None
         if reference is None:

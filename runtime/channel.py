@@ -8,7 +8,6 @@ Source: unix(7).
 from __future__ import annotations
 
 import _socket  # the plain module; `socket` costs 6 ms for its enums
-import array
 import os
 
 from runtime import wire
@@ -116,8 +115,7 @@ class Channel:
         """Send; return whether anybody is there to hear it."""
         ancillary = []
         if fds:
-            data = array.array("i", fds)
-            ancillary = [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, data)]
+            ancillary = [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, wire.packed(fds))]
         try:
             self._connection.sendmsg([wire.dumps(message)], ancillary, _socket.MSG_NOSIGNAL)
         except (BrokenPipeError, ConnectionResetError):
@@ -135,13 +133,13 @@ class Channel:
             data, ancillary, _flags, _from = self._connection.recvmsg(_MAX_MESSAGE, space, flags)
         except ConnectionResetError:
             return None
-        fds = array.array("i")
+        fds: list[int] = []
         for level, kind, content in ancillary:
             if (level, kind) == (_socket.SOL_SOCKET, _socket.SCM_RIGHTS):
-                fds.frombytes(content[: len(content) - len(content) % fds.itemsize])
+                fds += wire.unpacked(content)
         if not data:
             return None
-        return cast("Message", wire.loads(data, _TYPES)), list(fds)
+        return cast("Message", wire.loads(data, _TYPES)), fds
 
     def close(self) -> None:
         """Close this end."""

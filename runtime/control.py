@@ -9,7 +9,6 @@ Source: unix(7).
 from __future__ import annotations
 
 import _socket  # the plain module; `socket` costs 6 ms for its enums
-import array
 import errno
 import os
 
@@ -197,7 +196,7 @@ class Connection:
         """
         ancillary = []
         if fds:
-            ancillary = [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, array.array("i", fds))]
+            ancillary = [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, wire.packed(fds))]
         flags = _socket.MSG_NOSIGNAL | (0 if wait else _socket.MSG_DONTWAIT)
         try:
             self._connection.sendmsg([wire.dumps(message)], ancillary, flags)
@@ -222,13 +221,13 @@ class Connection:
             )
         except ConnectionResetError:
             return None
-        fds = array.array("i")
+        fds: list[int] = []
         for level, kind, content in ancillary:
             if (level, kind) == (_socket.SOL_SOCKET, _socket.SCM_RIGHTS):
-                fds.frombytes(content[: len(content) - len(content) % fds.itemsize])
+                fds += wire.unpacked(content)
         if not data:
             return None
-        return cast("Message", wire.loads(data, _TYPES)), list(fds)
+        return cast("Message", wire.loads(data, _TYPES)), fds
 
     def ask(self, message: Message, fds: Sequence[int] = ()) -> tuple[Message, list[int]]:
         """Send, and return the answer. Raises StateError for a refusal or none."""

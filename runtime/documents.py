@@ -7,8 +7,9 @@ not know has its default: files of another version stay readable.
 
 from __future__ import annotations
 
-import json
 import os
+
+from runtime import plain_json
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,13 +26,13 @@ _BYTES = "base64"
 
 def encode(value: Value) -> str:
     """Return `value` as JSON on one line."""
-    return json.dumps(_lower(value), separators=(",", ":"))
+    return plain_json.dumps(_lower(value))
 
 
 def decode(text: str | bytes, types: Mapping[str, type]) -> Value:
     """Return the value again. Raises ValueError for what is no document of ours."""
     try:
-        return _raise(json.loads(text), types)
+        return _raise(plain_json.loads(text), types)
     except (KeyError, TypeError, RecursionError) as error:
         raise ValueError(f"not a document of pybuild: {error}") from error
 

@@ -6,9 +6,10 @@ directories, and `events.1` for those of before. Each line is one write, so writ
 
 from __future__ import annotations
 
-import json
 import os
 import time
+
+from runtime import plain_json
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ def record(containers: str, action: str, identity: str, attributes: Mapping[str,
     try:
         fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
         try:
-            os.write(fd, json.dumps(event, separators=(",", ":")).encode() + b"\n")
+            os.write(fd, plain_json.dumps(event).encode() + b"\n")
             if os.fstat(fd).st_size > _LARGEST:
                 os.rename(path, f"{path}.1")
         finally:

@@ -6,7 +6,6 @@ the other. A call may watch and forget anything, itself included.
 
 from __future__ import annotations
 
-import heapq
 import itertools
 import select
 import time
@@ -49,7 +48,8 @@ class Loop:
         """Call `act` once, after some time; return a number for `cancel`."""
         number = next(self._numbers)
         self._due[number] = act
-        heapq.heappush(self._moments, (time.monotonic() + seconds, number))
+        self._moments.append((time.monotonic() + seconds, number))
+        self._moments.sort()  # there are a few
         return number
 
     def cancel(self, number: int | None) -> None:
@@ -60,7 +60,7 @@ class Loop:
     def turn(self) -> None:
         """Wait for something, and make the calls that are due."""
         while self._moments and self._moments[0][1] not in self._due:
-            heapq.heappop(self._moments)
+            del self._moments[0]
         wait = None
         if self._moments:
             wait = max(0.0, self._moments[0][0] - time.monotonic()) * 1000
@@ -70,7 +70,7 @@ class Loop:
                 act()
         now = time.monotonic()
         while self._moments and self._moments[0][0] <= now:
-            _moment, number = heapq.heappop(self._moments)
+            _moment, number = self._moments.pop(0)
             due = self._due.pop(number, None)
             if due is not None:
                 due()

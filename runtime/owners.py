@@ -40,7 +40,7 @@ def are_recorded() -> bool:
 
 def _ids(name: str) -> int:
     try:
-        with open(f"/proc/self/{name}", encoding="ascii") as lines:
+        with open(f"/proc/self/{name}", encoding="utf-8") as lines:
             return sum(int(line.split()[2]) for line in lines)
     except FileNotFoundError:
         return 0

@@ -14,7 +14,6 @@ import os
 import resource
 import stat
 import struct
-import termios
 
 from runtime import accounts, devices, safepath, syscalls
 from runtime.channel import Unstarted
@@ -117,10 +116,10 @@ def open_terminal(rows: int, columns: int, *, console: bool) -> tuple[int, int]:
         raise OSError(errno.ENODEV, "not a terminal multiplexer", "/dev/pts/ptmx")
     fcntl.ioctl(outer, _UNLOCK_TERMINAL, struct.pack("i", 0))
     inner = fcntl.ioctl(outer, _OPEN_PEER, os.O_RDWR | os.O_NOCTTY | os.O_CLOEXEC)
-    fcntl.ioctl(inner, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+    fcntl.ioctl(inner, syscalls.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
     if console:
         devices.bind_console(inner)
-    fcntl.ioctl(inner, termios.TIOCSCTTY, 0)
+    fcntl.ioctl(inner, syscalls.TIOCSCTTY, 0)
     for number in range(3):
         os.dup2(inner, number)
     return outer, inner

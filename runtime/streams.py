@@ -9,9 +9,9 @@ from __future__ import annotations
 import fcntl
 import os
 import struct
-import termios
 from collections import deque
 
+from runtime import syscalls
 from runtime.control import BLOCK
 from runtime.loop import WRITE, Loop
 
@@ -198,7 +198,7 @@ class Streams:
     def resize(self, rows: int, columns: int) -> None:
         """Give the terminal another size."""
         if self._terminal and self._input >= 0:
-            fcntl.ioctl(self._input, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+            fcntl.ioctl(self._input, syscalls.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
 
     def close(self) -> None:
         """Close everything."""

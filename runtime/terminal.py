@@ -9,8 +9,9 @@ import _signal  # type: ignore[import-not-found]  # `signal` costs 5 ms for its 
 import fcntl
 import os
 import struct
-import termios
 from contextlib import contextmanager
+
+from runtime import syscalls
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ def size() -> tuple[int, int]:
     """Return rows and columns of the caller's terminal, 24 and 80 if it has none."""
     for fd in (1, 0, 2):
         try:
-            answer = fcntl.ioctl(fd, termios.TIOCGWINSZ, b"\0" * 8)
+            answer = fcntl.ioctl(fd, syscalls.TIOCGWINSZ, b"\0" * 8)
         except OSError:
             continue
         rows, columns = struct.unpack("HHHH", answer)[:2]
@@ -48,6 +49,8 @@ def raw(fd: int | None) -> Iterator[None]:
     if fd is None or not os.isatty(fd):
         yield
         return
+    import termios  # only for terminals
+
     before = termios.tcgetattr(fd)
     mode = termios.tcgetattr(fd)
     mode[0] &= ~(termios.BRKINT | termios.ICRNL | termios.INPCK | termios.ISTRIP | termios.IXON)
@@ -65,7 +68,7 @@ def raw(fd: int | None) -> Iterator[None]:
 
 def resize(outer: int, rows: int, columns: int) -> None:
     """Give a terminal another size."""
-    fcntl.ioctl(outer, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+    fcntl.ioctl(outer, syscalls.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
 
 
 @contextmanager

@@ -8,12 +8,13 @@ and trust each other; nothing from a disk or a network is ever read with this.
 from __future__ import annotations
 
 import marshal
+import sys
 
 from runtime.typed import cast
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from typing import Any, TypeAlias
 
 
@@ -21,6 +22,7 @@ Value: TypeAlias = "Any"
 """A value of the kinds named above; what a reader expects, it says with `cast`."""
 
 _MARK = "\0value"
+_INT = 4
 _FORMAT = 4
 """Of marshal, which every Python that we run on reads: a monitor may be older than its caller."""
 
@@ -38,6 +40,17 @@ def loads(data: bytes, types: Mapping[str, type]) -> Value:
 def named(*types: type) -> dict[str, type]:
     """Return a table for `loads`."""
     return {kind.__name__: kind for kind in types}
+
+
+def packed(fds: Sequence[int]) -> bytes:
+    """Return descriptors as SCM_RIGHTS wants them: C ints (unix(7))."""
+    return b"".join([fd.to_bytes(_INT, sys.byteorder) for fd in fds])
+
+
+def unpacked(data: bytes) -> list[int]:
+    """Return the descriptors that SCM_RIGHTS brought."""
+    starts = range(0, len(data) - _INT + 1, _INT)
+    return [int.from_bytes(data[at : at + _INT], sys.byteorder) for at in starts]
 
 
 def _lower(value: Value) -> Value:

@@ -5,14 +5,13 @@ In: the text of an option. Out: a value, or UsageError that says what the form i
 
 from __future__ import annotations
 
-import json
 import os
-import re
 
 from buildkit.containers.record import Secret
 from buildkit.durations import parse_duration
 from buildkit.errors import UsageError
 from buildkit.sizes import parse_size
+from runtime import plain_json
 from runtime.container import Logging, Restart
 from runtime.spec import LIMITS, Device, Rlimit
 
@@ -28,16 +27,21 @@ SIGNALS = {
     "XFSZ": 25, "VTALRM": 26, "PROF": 27, "WINCH": 28, "IO": 29, "PWR": 30, "SYS": 31,
     "RTMIN": 34, "RTMAX": 64,
 }  # fmt: skip
-_SIGNAL = r"(?:SIG)?([A-Z0-9]+?)(?:([+-])([0-9]{1,2}))?"
+_SIGNAL = r"([A-Z0-9]+?)([+-])([0-9]{1,2})"
 
 
 def parse_signal(text: str) -> int:
     """Return the number of a signal: `SIGTERM`, `term`, `15`, `RTMIN+3`."""
     if text.isascii() and text.isdigit() and 0 < int(text) <= 64:
         return int(text)
-    match = re.fullmatch(_SIGNAL, text.upper())
+    name = text.upper().removeprefix("SIG")
+    if name in SIGNALS:
+        return SIGNALS[name]
+    import re  # for what is hardly ever written
+
+    match = re.fullmatch(_SIGNAL, name)
     if match and match[1] in SIGNALS:
-        offset = int(f"{match[2]}{match[3]}") if match[3] else 0
+        offset = int(f"{match[2]}{match[3]}")
         if not offset or match[1].startswith("RT"):
             return SIGNALS[match[1]] + offset
     raise UsageError(f"unknown signal {text!r}", hint="as in TERM, SIGTERM or 15")
@@ -52,7 +56,7 @@ def parse_entrypoint(text: str) -> tuple[str, ...]:
     """Parse the value of `--entrypoint`: one program, a JSON array, or empty for none."""
     if text.startswith("["):
         try:
-            value = json.loads(text)
+            value = plain_json.loads(text)
         except ValueError:
             value = None
         if isinstance(value, list) and all(isinstance(item, str) for item in value):

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 
 from buildkit.containers import record as records
 from buildkit.containers.names import random_name
 from buildkit.errors import StoreError, UsageError
+from buildkit.oci.digest import is_hex
 from buildkit.state.removal import remove_tree
 from runtime import container, events
 from runtime.container import State, Task
@@ -27,8 +27,7 @@ if TYPE_CHECKING:
     from buildkit.state.root import StateRoot
 
 
-_NAME = r"[a-zA-Z0-9][a-zA-Z0-9_.-]{0,127}"
-_ID = r"[0-9a-f]{64}"
+_LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
 
 
 class Container(NamedTuple):
@@ -126,7 +125,7 @@ class ContainerStore:
 
     def find(self, text: str) -> Container:
         """Return the container that a name, an ID, or the beginning of one means."""
-        if re.fullmatch(_NAME, text):
+        if _is_name(text):
             linked = f"{self._top}/names/{text}"
             if os.path.exists(linked):
                 return self._at(os.path.realpath(linked))
@@ -146,7 +145,7 @@ class ContainerStore:
         yield from sorted(found, key=lambda one: one.record.created, reverse=True)
 
     def _identities(self) -> list[str]:
-        return [name for name in os.listdir(self._top) if re.fullmatch(_ID, name)]
+        return [name for name in os.listdir(self._top) if is_hex(name)]
 
     def _at(self, directory: str) -> Container:
         try:
@@ -192,9 +191,13 @@ def remove_groups(state: State) -> None:
             os.rmdir(directory)
 
 
+def _is_name(text: str) -> bool:
+    return 0 < len(text) <= 128 and text[0] in _LETTERS and not text.strip(f"{_LETTERS}_.-")
+
+
 def check_name(text: str) -> str:
     """Return a name that a container may have. Raises UsageError."""
-    if not re.fullmatch(_NAME, text):
+    if not _is_name(text):
         raise UsageError(
             f"invalid container name {text!r}",
             hint="letters, digits and _.- are allowed, and the first is no sign",

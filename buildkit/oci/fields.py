@@ -9,11 +9,9 @@ Limits: docs/security.md, S20.
 
 from __future__ import annotations
 
-import json
-import re
-
 from buildkit.errors import ImageError
 from buildkit.oci.digest import Digest
+from runtime import plain_json
 from runtime.values import NamedTuple
 
 TYPE_CHECKING = False
@@ -25,7 +23,6 @@ if TYPE_CHECKING:
 MAX_DOCUMENT = 8 << 20
 """Bytes of the largest manifest, index or config that is read."""
 
-_SURROGATE = "[\ud800-\udfff]"
 _HTML = str.maketrans(
     {
         "<": "\\u003c",
@@ -53,7 +50,7 @@ class Fields(NamedTuple):
         if len(data) > MAX_DOCUMENT:
             raise DocumentError(f"{name}: larger than {MAX_DOCUMENT >> 20} MiB")
         try:
-            value = json.loads(data, parse_constant=_refuse_constant)
+            value = plain_json.loads(data, parse_constant=_refuse_constant)
         except RecursionError:
             raise DocumentError(f"{name}: nested too deeply") from None
         except ValueError as error:
@@ -158,17 +155,23 @@ def encode(document: dict[str, Any]) -> bytes:
 
     A byte that is not UTF-8 becomes U+FFFD, as in Go.
     """
-    text = json.dumps(document, ensure_ascii=False, separators=(",", ":"))
-    text = re.sub(_SURROGATE, "\ufffd", text).translate(_HTML)
-    return text.encode()
+    text = plain_json.dumps(document, ascii_only=False).translate(_HTML)
+    try:
+        return text.encode()
+    except UnicodeEncodeError:
+        return "".join("\ufffd" if _is_surrogate(char) else char for char in text).encode()
 
 
 def _text(value: Any, path: str) -> str:  # noqa: ANN401 - JSON
     if not isinstance(value, str):
         raise DocumentError(f"{path}: {'missing' if value is None else 'not a string'}")
-    if not value.isascii() and re.search(_SURROGATE, value):
+    if not value.isascii() and any(map(_is_surrogate, value)):
         raise DocumentError(f"{path}: half a surrogate pair")
     return value
+
+
+def _is_surrogate(char: str) -> bool:
+    return "\ud800" <= char <= "\udfff"
 
 
 def _object(value: Any, path: str) -> Fields:  # noqa: ANN401 - JSON

@@ -7,7 +7,6 @@ containerd/platforms (`Normalize`, `Only`), which Moby BuildKit uses.
 from __future__ import annotations
 
 import os
-import re
 
 from runtime.values import NamedTuple
 
@@ -59,6 +58,8 @@ class Platform(NamedTuple):
 
         What is left out comes from this machine. Raises ValueError.
         """
+        import re  # for whoever names a platform
+
         parts = text.split("/")
         if len(parts) > 3 or not all(re.fullmatch(_PART, part) for part in parts):
             raise ValueError(f"not a platform: {text!r}")
@@ -121,6 +122,8 @@ class Platform(NamedTuple):
 
 def _older_arm64(system: str, variant: str) -> list[Platform]:
     """Return what is for the arm64 processors before `variant`: v9.x can do what v8.(x+5) can."""
+    import re  # on arm only
+
     match = re.fullmatch(r"v([89])(?:\.([0-9]))?", variant)
     if match is None:
         return []
@@ -138,5 +141,6 @@ def _arm64(system: str, major: int, minor: int) -> Platform:
 
 def _number(variant: str) -> int:
     """Return the number of a variant such as `v7`, 0 where it has none."""
-    match = re.fullmatch(r"v([0-9]{1,2})", variant)
-    return 0 if match is None else int(match[1])
+    digits = variant[1:]
+    plain = variant[:1] == "v" and len(digits) <= 2 and digits.isascii() and digits.isdigit()
+    return int(digits) if plain else 0

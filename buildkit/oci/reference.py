@@ -7,9 +7,7 @@ before it is ever used as a path or as part of a URL (docs/security.md, S16).
 
 from __future__ import annotations
 
-import re
-
-from buildkit.oci.digest import Digest
+from buildkit.oci.digest import Digest, is_hex
 from runtime.values import NamedTuple
 
 TYPE_CHECKING = False
@@ -23,10 +21,9 @@ _MAX_NAME = 255
 
 _LABEL = r"(?:[a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9-]*[a-zA-Z0-9])"
 _DOMAIN = rf"(?:{_LABEL}(?:\.{_LABEL})*|\[[a-fA-F0-9:]+\])(?::[0-9]{{1,5}})?"
-_COMPONENT = r"[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*"
-_PATH = rf"{_COMPONENT}(?:/{_COMPONENT})*"
-_TAG = r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}"
-_HEX64 = r"[0-9a-f]{64}"
+_LOWER = "abcdefghijklmnopqrstuvwxyz0123456789"
+_WORD = f"{_LOWER}ABCDEFGHIJKLMNOPQRSTUVWXYZ_"
+_SEPARATORS = ("", ".", "_", "__")
 
 
 class Reference(NamedTuple):
@@ -61,7 +58,7 @@ class Reference(NamedTuple):
     @classmethod
     def parse(cls, text: str) -> Self:
         """Return the reference that `text` means. Raises ValueError saying what is wrong."""
-        if re.fullmatch(_HEX64, text):
+        if is_hex(text):
             raise ValueError(f"{text!r} is an image ID, not a name")
         name, at, digest_text = text.partition("@")
         digest = Digest.parse(digest_text) if at else None
@@ -95,22 +92,43 @@ def _split_domain(name: str) -> tuple[str, str]:
 
 
 def _check(text: str, domain: str, path: str, tag: str) -> None:
-    # Compiling the pattern takes longer than all the rest, and the usual host is in order.
     if domain != DEFAULT_DOMAIN and not _is_host(domain):
         raise ValueError(f"{text!r} names an impossible registry host: {domain!r}")
-    if not re.fullmatch(_PATH, path):
-        lowered = path.lower()
-        why = (
-            "has upper-case letters" if re.fullmatch(_PATH, lowered) else "is not a repository path"
-        )
+    if not _is_path(path):
+        why = "has upper-case letters" if _is_path(path.lower()) else "is not a repository path"
         raise ValueError(f"{text!r} is not an image name: it {why}")
     if len(domain) + len(path) + 1 > _MAX_NAME:
         raise ValueError(f"image name longer than {_MAX_NAME} characters: {text[:40]!r}...")
-    if tag and not re.fullmatch(_TAG, tag):
+    if tag and not _is_tag(tag):
         raise ValueError(f"{text!r} has an impossible tag: {tag!r}")
 
 
+def _is_path(path: str) -> bool:
+    """Whether `path` is components joined by slashes.
+
+    A component is letters and digits, in groups separated by one of `.`, `_`, `__` or by hyphens.
+    """
+    for component in path.split("/"):
+        if not component or component[0] not in _LOWER or component[-1] not in _LOWER:
+            return False
+        separator = ""
+        for char in component:
+            if char not in _LOWER:
+                separator += char
+            elif separator:
+                if separator not in _SEPARATORS and separator.strip("-"):
+                    return False
+                separator = ""
+    return True
+
+
+def _is_tag(tag: str) -> bool:
+    return len(tag) <= 128 and tag[0] in _WORD and not tag.strip(f"{_WORD}.-")
+
+
 def _is_host(domain: str) -> bool:
+    import re  # the usual host needs no look, and importing this costs more than all the rest
+
     if not re.fullmatch(_DOMAIN, domain):
         return False
     port = domain.rpartition("]")[2].rpartition(":")[2]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import functools
-import re
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import re
 
 _CONTROL = r"\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff"
 
@@ -18,10 +19,11 @@ def visible(text: str, *, keep_newlines: bool = False) -> str:
     return _pattern(keep_newlines=keep_newlines).sub(_escape, text)
 
 
-@functools.cache
 def _pattern(*, keep_newlines: bool) -> re.Pattern[str]:
     """Compile at first use: most of what is printed is plain."""
     low = r"\x00-\x08\x0b-\x1f" if keep_newlines else r"\x00-\x1f"
+    import re  # hardly anything that is printed needs it
+
     return re.compile(f"[{low}{_CONTROL}]")
 
 

@@ -11,7 +11,7 @@ HEAVY = {
     *("subprocess", "tempfile", "traceback"),
     # Each has a plain module below it, or is not needed: 1 to 3 ms.
     *("base64", "datetime", "gettext.py", "hashlib", "_hashlib", "locale", "signal"),
-    *("sqlite3", "threading", "typing"),
+    *("array", "json", "sqlite3", "termios", "threading", "typing"),
 }
 MOST = 195 if os.getuid() == 0 else 203
 """Modules in all, of which Python itself starts with about 30; an ordinary user's containers share

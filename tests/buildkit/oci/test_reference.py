@@ -1,5 +1,10 @@
-import pytest
+import re
 
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from buildkit.oci import reference
 from buildkit.oci.reference import Reference
 
 DIGEST = "sha256:" + "0" * 64
@@ -59,3 +64,19 @@ def test_a_name_has_a_canonical_and_a_familiar_form(
 def test_what_is_no_name_is_refused_with_a_reason(text: str, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         Reference.parse(text)
+
+
+COMPONENT = r"[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*"
+
+
+@given(st.text("ab0._-/A\n", max_size=12))
+def test_a_path_is_what_distributions_grammar_says(path: str) -> None:
+    expected = re.fullmatch(rf"{COMPONENT}(?:/{COMPONENT})*", path) is not None
+    assert reference._is_path(path) == expected
+
+
+@given(st.text("aZ0._-/\n", min_size=1, max_size=6) | st.text("a", min_size=126, max_size=130))
+def test_a_tag_is_what_distributions_grammar_says(tag: str) -> None:
+    assert reference._is_tag(tag) == (
+        re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}", tag) is not None
+    )
