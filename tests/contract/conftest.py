@@ -1,5 +1,7 @@
 """Stores for the contract suites."""
 
+from __future__ import annotations
+
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
