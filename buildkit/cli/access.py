@@ -5,9 +5,9 @@ In: parsed arguments. Out: an `Access`. Names and meanings are those of podman a
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Sequence
 
+from buildkit.cli.arguments import Namespace, Parser
 from buildkit.errors import UsageError
 from buildkit.oci.platforms import Platform
 from buildkit.oci.reference import Reference
@@ -16,7 +16,7 @@ from buildkit.registry.credential_helper import Credentials
 from buildkit.registry.limits import Limits
 
 
-def add_access(parser: argparse.ArgumentParser) -> None:
+def add_access(parser: Parser) -> None:
     """Declare the options."""
     add = parser.add_argument
     add("--creds", metavar="NAME[:PASSWORD]", help="credentials for this call alone")
@@ -26,14 +26,14 @@ def add_access(parser: argparse.ArgumentParser) -> None:
     add_verify(parser)
 
 
-def add_verify(parser: argparse.ArgumentParser) -> None:
+def add_verify(parser: Parser) -> None:
     """Declare --tls-verify alone."""
     parser.add_argument(
         "--tls-verify", metavar="true|false", help="false: no TLS, or none that is verified"
     )
 
 
-def access_of(args: argparse.Namespace) -> Access:
+def access_of(args: Namespace) -> Access:
     """Return how registries are to be used. Raises UsageError."""
     limits = Limits()
     if args.retry is not None:
@@ -52,7 +52,7 @@ def access_of(args: argparse.Namespace) -> Access:
     )
 
 
-def verify_of(args: argparse.Namespace) -> bool | None:
+def verify_of(args: Namespace) -> bool | None:
     """Return what --tls-verify says, None for nothing."""
     if args.tls_verify is None:
         return None

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 
+from buildkit.cli.arguments import Namespace, Parser
 from buildkit.cli.containers import found, names_argument, opened
 from buildkit.cli.run import tell
 from buildkit.errors import UsageError
@@ -13,7 +13,7 @@ from runtime.control import Connection
 from runtime.foreground import Manner
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: Parser) -> None:
     """Declare the options."""
     add = parser.add_argument
     add("--no-stdin", action="store_true", help="only look")
@@ -22,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     names_argument(parser, several=False)
 
 
-def command(args: argparse.Namespace) -> int:
+def command(args: Namespace) -> int:
     """Attach; return the exit status of the container, 0 after leaving it."""
     with opened(args) as (_root, containers):
         one = next(found(containers, args.containers))

@@ -5,7 +5,6 @@ Exit status: 0; 1 there is no such image or attestation; 2 the command line is a
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 from typing import Any
@@ -19,6 +18,7 @@ from buildkit.attestation.statement import (
     parsed,
 )
 from buildkit.cli.access import access_of, add_access, reference_of
+from buildkit.cli.arguments import Namespace, Parser
 from buildkit.cli.inspect import image_platform_of
 from buildkit.cli.interrupts import cancelling
 from buildkit.cli.listing import print_json, print_table
@@ -48,7 +48,7 @@ class _Found(NamedTuple):
     statement: dict[str, Any]
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: Parser) -> None:
     """Declare the arguments."""
     parser.usage = "pybuild attest [OPTIONS] ls|show IMAGE"
     add = parser.add_argument
@@ -62,7 +62,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("image", metavar="IMAGE", help="a name or an ID; with --remote a name")
 
 
-def command(args: argparse.Namespace) -> int:
+def command(args: Namespace) -> int:
     """List or show."""
     platform = image_platform_of(args.platform or "")
     with cancelling() as cancel:
@@ -85,7 +85,7 @@ def command(args: argparse.Namespace) -> int:
     return 0
 
 
-def _local(args: argparse.Namespace) -> list[_Found]:
+def _local(args: Namespace) -> list[_Found]:
     with open_root(args) as root, Worker(root) as worker:
         image = worker.images.identify(args.image)
         images = {image: ""}
@@ -120,7 +120,7 @@ def _within(worker: Worker, digest: Digest) -> list[_Found]:
     return found
 
 
-def _remote(args: argparse.Namespace, cancel: Cancel) -> list[_Found]:
+def _remote(args: Namespace, cancel: Cancel) -> list[_Found]:
     reference = reference_of(args.image)
     with Registry(cancel, access_of(args)) as registry:
         return [

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from buildkit.cli.arguments import Namespace, Parser
 from buildkit.cli.interrupts import cancellable
 from buildkit.cli.options import open_root
 from buildkit.cli.tag import parse_name
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from buildkit.base.image import Made
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: Parser) -> None:
     """Declare the two kinds and their options."""
-    kinds = parser.add_subparsers(dest="kind", required=True, metavar="KIND")
+    kinds = parser.add_subparsers(dest="kind", metavar="KIND")
     host = kinds.add_parser(
         "host",
         help="programs of this machine with the libraries they need",
@@ -47,13 +47,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--mirror", action="append", default=[], metavar="URL", help="instead of the machine's own")
 
 
-def _add_common(parser: argparse.ArgumentParser) -> None:
+def _add_common(parser: Parser) -> None:
     add = parser.add_argument
     add("-t", "--tag", action="append", default=[], metavar="NAME", help="name of the image")
     add("-q", "--quiet", action="store_true", help="print the image's ID and nothing else")
 
 
-def command(args: argparse.Namespace) -> int:
+def command(args: Namespace) -> int:
     """Make the image and print its names."""
     names = [parse_name(text) for text in args.tag]
     if not names:
@@ -68,7 +68,7 @@ def command(args: argparse.Namespace) -> int:
     return 0
 
 
-def _host(args: argparse.Namespace, names: Sequence[Reference]) -> Digest:
+def _host(args: Namespace, names: Sequence[Reference]) -> Digest:
     # Each kind imports what it needs, and after the namespaces are entered.
     from buildkit.base import host
     from buildkit.base.image import Made
@@ -88,7 +88,7 @@ def _host(args: argparse.Namespace, names: Sequence[Reference]) -> Digest:
         return _made(root, fill, names, epoch)
 
 
-def _debian(args: argparse.Namespace, names: Sequence[Reference]) -> Digest:
+def _debian(args: Namespace, names: Sequence[Reference]) -> Digest:
     from buildkit.base import debian
     from buildkit.base.image import Made
 

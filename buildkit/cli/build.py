@@ -23,19 +23,18 @@ from buildkit.worker import Worker
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    import argparse
-
+    from buildkit.cli.arguments import Namespace, Parser
     from buildkit.request import BuildRequest
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: Parser) -> None:
     """Declare the arguments of `build`; names and meaning are docker's."""
     add_options(parser)
     add_call_options(parser)
     add_context(parser, "[build]")
 
 
-def command(args: argparse.Namespace) -> int:
+def command(args: Namespace) -> int:
     """Build; return the exit status."""
     request = request_of(args)
     if args.call != "build" or args.fix or args.format:
@@ -57,7 +56,7 @@ def command(args: argparse.Namespace) -> int:
     return 0
 
 
-def _write_results(args: argparse.Namespace, request: BuildRequest, result: BuildResult) -> None:
+def _write_results(args: Namespace, request: BuildRequest, result: BuildResult) -> None:
     if args.iidfile:
         _write_whole(args.iidfile, result.digest)
     if args.metadata_file:

@@ -7,8 +7,7 @@ on with `,format=json` and `,ignorestatus=true`.
 
 from __future__ import annotations
 
-import argparse
-
+from buildkit.cli.arguments import Namespace
 from buildkit.errors import UsageError
 from buildkit.request import BuildRequest
 from grammar.nearest import did_you_mean
@@ -47,7 +46,7 @@ def parse_call(text: str, form: str | None) -> Call:
     return Call(method, chosen, fields["ignorestatus"] not in ("true", "1"))
 
 
-def answer(request: BuildRequest, args: argparse.Namespace) -> int:
+def answer(request: BuildRequest, args: Namespace) -> int:
     """Print the answer that `args` call for; return the exit status. Raises UsageError."""
     if args.call == "build":
         raise UsageError("--format and --fix go with --check, --format also with --call")

@@ -7,7 +7,6 @@ into, for others what is known of them counts.
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -16,6 +15,7 @@ from contextlib import ExitStack, contextmanager
 from buildkit.check import Checked, Find, check
 from buildkit.cli import call
 from buildkit.cli import request as build_request
+from buildkit.cli.arguments import Namespace, Parser
 from buildkit.cli.dockerfile import definition_at
 from buildkit.cli.fix import fixed
 from buildkit.cli.listing import print_json
@@ -34,7 +34,7 @@ from buildkit.state.root import StateRoot
 from grammar.source import Source
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: Parser) -> None:
     """Declare the options: those of `build`."""
     build_request.add_options(parser)
     build_request.add_call_options(parser)
@@ -42,12 +42,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     build_request.add_context(parser, "check")
 
 
-def command(args: argparse.Namespace) -> int:
+def command(args: Namespace) -> int:
     """Check; return the exit status."""
     return call.answer(build_request.request_of(args), args)
 
 
-def run(request: BuildRequest, args: argparse.Namespace, form: str) -> int:
+def run(request: BuildRequest, args: Namespace, form: str) -> int:
     """Check what `request` would build and print what was found."""
     with ExitStack() as stack:
         main, root = stack.enter_context(definition_at(request, args))
@@ -111,7 +111,7 @@ def _show(checked: Checked, form: str) -> int:
 
 
 @contextmanager
-def _images(args: argparse.Namespace, root: StateRoot | None) -> Iterator[Find]:
+def _images(args: Namespace, root: StateRoot | None) -> Iterator[Find]:
     """Give a way to look for images in the store, which is opened when the first is asked for.
 
     `root`: the store, if it is open already.
@@ -130,7 +130,7 @@ def _images(args: argparse.Namespace, root: StateRoot | None) -> Iterator[Find]:
         yield find
 
 
-def _store(args: argparse.Namespace, stack: ExitStack) -> ImageStore | None:
+def _store(args: Namespace, stack: ExitStack) -> ImageStore | None:
     """Open the store, if there is one that can be opened: a check makes none."""
     try:
         if not os.path.exists(os.path.join(state_path(args.root), "format")):

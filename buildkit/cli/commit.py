@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 
+from buildkit.cli.arguments import Namespace, Parser
 from buildkit.cli.containers import opened
 from buildkit.containers.commit import commit
 from buildkit.oci.reference import Reference
 from buildkit.snapshot.overlay import OverlayStore
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: Parser) -> None:
     """Declare the options."""
     add = parser.add_argument
     add("-a", "--author", default="", metavar="TEXT")
@@ -24,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("image", nargs="?", metavar="NAME[:TAG]")
 
 
-def command(args: argparse.Namespace) -> int:
+def command(args: Namespace) -> int:
     """Make the image; print its ID."""
     name = None if args.image is None else Reference.parse(args.image)
     with opened(args) as (root, containers):

@@ -6,11 +6,11 @@ docker's other second words (`container ls`, `container rm`) are commands of the
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
 import time
 
+from buildkit.cli.arguments import Namespace, Parser
 from buildkit.cli.containers import is_running, opened
 from buildkit.cli.listing import seconds_of
 from buildkit.containers.ending import remove
@@ -21,9 +21,9 @@ from buildkit.errors import UsageError
 from buildkit.sizes import size_text
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: Parser) -> None:
     """Declare the options."""
-    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+    actions = parser.add_subparsers(dest="action", metavar="ACTION")
     prune = actions.add_parser("prune", help="remove all containers that do not run")
     prune.add_argument("-f", "--force", action="store_true", help="do not ask")
     prune.add_argument(
@@ -35,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def command(args: argparse.Namespace) -> int:
+def command(args: Namespace) -> int:
     """Remove what does not run; print the IDs and what was gained."""
     oldest, labels = _filters(args.filter)
     if not args.force:

@@ -17,9 +17,9 @@ from runtime.values import NamedTuple
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    import argparse
     from collections.abc import Callable, Iterator, Sequence
 
+    from buildkit.cli.arguments import Namespace, Parser
     from buildkit.state.root import StateRoot
 
 
@@ -32,14 +32,14 @@ class Opened(NamedTuple):
 
 @contextmanager
 def opened(
-    args: argparse.Namespace, *, shared: bool = False, beside: Sequence[str] = ()
+    args: Namespace, *, shared: bool = False, beside: Sequence[str] = ()
 ) -> Iterator[Opened]:
     """Open the store for the time of a block; `shared` and `beside` as for `open_root`."""
     with open_root(args, shared=shared, beside=beside) as root:
         yield Opened(root, ContainerStore(root))
 
 
-def names_argument(parser: argparse.ArgumentParser, *, several: bool = True) -> None:
+def names_argument(parser: Parser, *, several: bool = True) -> None:
     """Declare which containers are meant, in `args.containers`."""
     parser.add_argument(
         "containers", nargs="*" if several else 1, metavar="CONTAINER", help="a name or an ID"
@@ -47,7 +47,7 @@ def names_argument(parser: argparse.ArgumentParser, *, several: bool = True) -> 
 
 
 def chosen(
-    args: argparse.Namespace, containers: ContainerStore, wanted: Callable[[Container], bool]
+    args: Namespace, containers: ContainerStore, wanted: Callable[[Container], bool]
 ) -> Iterator[Container]:
     """Yield those that the arguments name, or with --all those that are `wanted`."""
     everything = getattr(args, "all", False)
@@ -68,7 +68,7 @@ def found(containers: ContainerStore, texts: Sequence[str]) -> Iterator[Containe
 
 
 def for_each(
-    args: argparse.Namespace,
+    args: Namespace,
     containers: ContainerStore,
     act: Callable[[Container], object],
     *,

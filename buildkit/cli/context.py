@@ -6,10 +6,10 @@ decides about a path.
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
 
+from buildkit.cli.arguments import Namespace, Parser
 from buildkit.cli.listing import print_json
 from buildkit.context.local import LocalContext
 from buildkit.context.overview import Listed
@@ -19,9 +19,9 @@ from buildkit.progress.escape import visible
 from buildkit.sizes import size_text
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: Parser) -> None:
     """Declare the sub-commands and their options."""
-    commands = parser.add_subparsers(dest="action", required=True, metavar="ls|why")
+    commands = parser.add_subparsers(dest="action", metavar="ls|why")
     ls = commands.add_parser("ls", help="list what a build sees")
     ls.add_argument("-f", "--file", metavar="FILE", help="the Dockerfile, whose ignore file counts")
     ls.add_argument("--ignored", action="store_true", help="list what it does not see")
@@ -37,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     why.add_argument("paths", nargs="+", metavar="PATH", help="relative to the context")
 
 
-def command(args: argparse.Namespace) -> int:
+def command(args: Namespace) -> int:
     """Run the sub-command."""
     context = LocalContext.open(args.directory, dockerfile=_dockerfile(args))
     try:
@@ -46,7 +46,7 @@ def command(args: argparse.Namespace) -> int:
         context.close()
 
 
-def _dockerfile(args: argparse.Namespace) -> str | None:
+def _dockerfile(args: Namespace) -> str | None:
     """Return the path of the Dockerfile: it may bring an ignore file of its own."""
     if args.file is not None:
         return str(args.file)
@@ -54,7 +54,7 @@ def _dockerfile(args: argparse.Namespace) -> str | None:
     return next((path for path in paths if os.path.exists(path)), None)
 
 
-def _ls(context: LocalContext, args: argparse.Namespace) -> int:
+def _ls(context: LocalContext, args: Namespace) -> int:
     found = [one for one in context.list() if one.seen != args.ignored]
     if args.big:
         found = [one for one in found if not one.directory]
@@ -76,7 +76,7 @@ def _entry(one: Listed) -> dict[str, object]:
     }
 
 
-def _why(context: LocalContext, args: argparse.Namespace) -> int:
+def _why(context: LocalContext, args: Namespace) -> int:
     answers = []
     for path in args.paths:
         inside = _inside(path, args.directory)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
 
+from buildkit.cli.arguments import Namespace, Parser
 from buildkit.cli.containers import opened
 from buildkit.containers import copying, files
 from buildkit.containers.store import Container, ContainerStore
@@ -15,7 +15,7 @@ from buildkit.snapshot.overlay import OverlayStore
 from buildkit.state.root import StateRoot
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: Parser) -> None:
     """Declare the options."""
     add = parser.add_argument
     parser.usage = (
@@ -29,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("target", metavar="TARGET")
 
 
-def command(args: argparse.Namespace) -> int:
+def command(args: Namespace) -> int:
     """Copy."""
     with opened(args) as (root, containers):
         outward, inward = _split(containers, args.source), _split(containers, args.target)
@@ -52,7 +52,7 @@ def _split(containers: ContainerStore, text: str) -> tuple[Container, str] | Non
     return containers.find(name), path or "/"
 
 
-def _out(root: StateRoot, source: tuple[Container, str], args: argparse.Namespace) -> None:
+def _out(root: StateRoot, source: tuple[Container, str], args: Namespace) -> None:
     one, path = source
     with files.root_of(OverlayStore(root), one, writable=False) as tree:
         if args.target == "-":
@@ -74,7 +74,7 @@ def _out(root: StateRoot, source: tuple[Container, str], args: argparse.Namespac
         os.close(here)
 
 
-def _in(root: StateRoot, target: tuple[Container, str], args: argparse.Namespace) -> None:
+def _in(root: StateRoot, target: tuple[Container, str], args: Namespace) -> None:
     one, path = target
     with files.root_of(OverlayStore(root), one, writable=True) as tree:
         if args.source == "-":

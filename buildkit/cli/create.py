@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
 
 from buildkit.cli import run_flags
+from buildkit.cli.arguments import Namespace, Parser
 from buildkit.cli.options import open_root
 from buildkit.cli.run import made, reserved
 from buildkit.cli.run_options import wishes_of
 from buildkit.snapshot.overlay import OverlayStore
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: Parser) -> None:
     """Declare the options: those of `run`."""
     parser.usage = "pybuild create [OPTIONS] IMAGE [COMMAND...]"
     run_flags.add_arguments(parser)
 
 
-def command(args: argparse.Namespace) -> int:
+def command(args: Namespace) -> int:
     """Make the container; print its ID."""
     wishes = wishes_of(args)
     cidfile = reserved(args.cidfile)

@@ -6,10 +6,10 @@ containers that stand still. Exit status 0; 1 with `--exit-code` when something 
 
 from __future__ import annotations
 
-import argparse
 import sys
 from contextlib import ExitStack
 
+from buildkit.cli.arguments import Namespace, Parser
 from buildkit.cli.containers import opened
 from buildkit.containers.files import changes
 from buildkit.containers.store import ContainerStore
@@ -19,7 +19,7 @@ from buildkit.snapshot.overlay import OverlayStore
 from buildkit.state.root import StateRoot
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: Parser) -> None:
     """Declare the options."""
     parser.usage = "pybuild diff [OPTIONS] CONTAINER\n       pybuild diff [OPTIONS] IMAGE IMAGE"
     add = parser.add_argument
@@ -30,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("names", nargs="+", metavar="CONTAINER|IMAGE", help="a name or an ID")
 
 
-def command(args: argparse.Namespace) -> int:
+def command(args: Namespace) -> int:
     """Print a line for each changed path."""
     if len(args.names) > 2:
         raise UsageError(f"one argument too many: {args.names[2]}")
@@ -43,7 +43,7 @@ def command(args: argparse.Namespace) -> int:
     return 0
 
 
-def _compared(root: StateRoot, containers: ContainerStore, args: argparse.Namespace) -> int:
+def _compared(root: StateRoot, containers: ContainerStore, args: Namespace) -> int:
     from buildkit.cli.differences import print_document, print_lines  # for two names only
     from buildkit.containers.sides import side_of
     from buildkit.inventory.difference import difference

@@ -7,11 +7,11 @@ needs no store; what has to be fetched is put into the state root for the time o
 
 from __future__ import annotations
 
-import argparse
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from buildkit.cli.arguments import Namespace
 from buildkit.cli.options import open_root
 from buildkit.definition import placed
 from buildkit.errors import BuildError
@@ -32,7 +32,7 @@ class Definition(NamedTuple):
 
 
 @contextmanager
-def definition_at(request: BuildRequest, args: argparse.Namespace) -> Iterator[Definition]:
+def definition_at(request: BuildRequest, args: Namespace) -> Iterator[Definition]:
     """Give what `request` means. Raises BuildError."""
     named = request.dockerfile is not None and is_local(request.context)
     if is_at_hand(request.context, request.dockerfile) or (
@@ -62,7 +62,7 @@ def definition_at(request: BuildRequest, args: argparse.Namespace) -> Iterator[D
 
 
 @contextmanager
-def definition_of(request: BuildRequest, args: argparse.Namespace) -> Iterator[Dockerfile]:
+def definition_of(request: BuildRequest, args: Namespace) -> Iterator[Dockerfile]:
     """Give the Dockerfile that `request` means. Raises BuildError."""
     with definition_at(request, args) as found:
         try:

@@ -6,13 +6,13 @@ directory that comes and goes, and no state root is made.
 
 from __future__ import annotations
 
-import argparse
 import importlib.util
 import os
 import shutil
 import sys
 from collections.abc import Iterator
 
+from buildkit.cli.arguments import Namespace, Parser
 from buildkit.cli.listing import print_json
 from buildkit.cli.options import state_path
 from buildkit.progress.escape import visible
@@ -36,12 +36,12 @@ _LIBRARIES = (
 )
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: Parser) -> None:
     """Declare the options."""
     parser.add_argument("--format", choices=("text", "json"), default="text", help="how to print")
 
 
-def command(args: argparse.Namespace) -> int:
+def command(args: Namespace) -> int:
     """Try everything and print what came of it."""
     features = [*probe.features(), *_state(state_path(args.root)), *_programs()]
     lacking = [feature.name for feature in features if not feature.works]

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 import time
 
+from buildkit.cli.arguments import Namespace, Parser
 from buildkit.cli.listing import print_json, print_table
 from buildkit.cli.options import open_root
 from buildkit.durations import duration_text
@@ -13,14 +13,14 @@ from buildkit.sizes import size_text
 from buildkit.usage import Entry, Usage, usage
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: Parser) -> None:
     """Declare the options."""
     add = parser.add_argument
     add("-v", "--verbose", action="store_true", help="each thing by itself")
     add("--format", choices=("text", "json"), default="text", help="how to print")
 
 
-def command(args: argparse.Namespace) -> int:
+def command(args: Namespace) -> int:
     """Print the table."""
     with open_root(args) as root:
         found = usage(root)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 import time
 from collections.abc import Iterator
 from typing import Any
 
+from buildkit.cli.arguments import Namespace, Parser
 from buildkit.cli.containers import opened
 from buildkit.cli.moments import seconds_of
 from buildkit.cli.template import render
@@ -19,7 +19,7 @@ _PAUSE = 0.1
 _NANO = 1_000_000_000
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: Parser) -> None:
     """Declare the options."""
     add = parser.add_argument
     add("--since", default="", metavar="TIME", help="RFC 3339, seconds, or a span as 10m")
@@ -29,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--format", default="", metavar="TEMPLATE", help="json, or as '{{.Action}}'")
 
 
-def command(args: argparse.Namespace) -> int:
+def command(args: Namespace) -> int:
     """Print a line for each event."""
     since = seconds_of(args.since) if args.since else 0.0
     until = seconds_of(args.until) if args.until else 0.0

@@ -5,9 +5,9 @@ Exit status as with `run`: that of the program; 125, 126, 127 and 128+n likewise
 
 from __future__ import annotations
 
-import argparse
 import os
 
+from buildkit.cli.arguments import REMAINDER, Namespace, Parser
 from buildkit.cli.containers import opened
 from buildkit.cli.run import tell
 from buildkit.containers.flags import parse_env
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from runtime.spec import Process
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: Parser) -> None:
     """Declare the options."""
     add = parser.add_argument
     parser.usage = "pybuild exec [OPTIONS] CONTAINER COMMAND..."
@@ -37,10 +37,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--privileged", action="store_true", help="all capabilities, no filter")
     add("--detach-keys", default="ctrl-p,ctrl-q", metavar="KEYS")
     add("container", metavar="CONTAINER")
-    add("command", nargs=argparse.REMAINDER, metavar="COMMAND")
+    add("command", nargs=REMAINDER, metavar="COMMAND")
 
 
-def command(args: argparse.Namespace) -> int:
+def command(args: Namespace) -> int:
     """Run the program; return its exit status."""
     if args.tty and args.interactive and not args.detach and not os.isatty(0):
         raise UsageError("the input device is not a terminal", hint="leave -t out")
@@ -67,7 +67,7 @@ def command(args: argparse.Namespace) -> int:
     return ended.code
 
 
-def _process(args: argparse.Namespace, own: Process, words: tuple[str, ...]) -> Process:
+def _process(args: Namespace, own: Process, words: tuple[str, ...]) -> Process:
     """Return the program: in the environment of the container's own, but for what is asked for."""
     env = dict(own.env)
     if args.tty:

@@ -6,17 +6,17 @@ the caller's.
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import sys
 
+from buildkit.cli.arguments import Namespace, Parser
 from buildkit.errors import UsageError
 from grammar.errors import GrammarError, visible
 from grammar.words import expand, expand_words
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: Parser) -> None:
     """Declare the options."""
     add = parser.add_argument
     parser.usage = "pybuild expand [OPTIONS] -- WORD"
@@ -27,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("word", metavar="WORD")
 
 
-def command(args: argparse.Namespace) -> int:
+def command(args: Namespace) -> int:
     """Print the expanded word."""
     if args.escape not in ("\\", "`"):
         raise UsageError(f"invalid escape token '{args.escape}' does not match ` or \\")
@@ -49,7 +49,7 @@ def command(args: argparse.Namespace) -> int:
     return 0
 
 
-def _expanded(args: argparse.Namespace, env: dict[str, str]) -> str:
+def _expanded(args: Namespace, env: dict[str, str]) -> str:
     """Return what to print. Raises GrammarError."""
     if args.words:
         return json.dumps(expand_words(args.word, env, args.escape))

@@ -6,11 +6,11 @@ what the build itself said is the short form of it.
 
 from __future__ import annotations
 
-import argparse
 import sys
 import time
 
 from buildkit.cache.local import LocalCacheStore
+from buildkit.cli.arguments import Namespace, Parser
 from buildkit.cli.listing import print_json
 from buildkit.cli.options import open_root
 from buildkit.cli.records import chosen, steps_called, took
@@ -21,7 +21,7 @@ from buildkit.records.store import RecordStore
 from buildkit.solver.compare import Compared, compare
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: Parser) -> None:
     """Declare the options."""
     add = parser.add_argument
     add("step", nargs="?", default="", metavar="STEP", help="its number, line:N, or how it begins")
@@ -29,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--format", choices=("text", "json"), default="text", help="how to print")
 
 
-def command(args: argparse.Namespace) -> int:
+def command(args: Namespace) -> int:
     """Print the differences."""
     with open_root(args) as root:
         store = RecordStore(root)

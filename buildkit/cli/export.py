@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
 
+from buildkit.cli.arguments import Namespace, Parser
 from buildkit.cli.containers import opened
 from buildkit.containers.files import export
 from buildkit.errors import UsageError
@@ -13,13 +13,13 @@ from buildkit.exporter.destination import check_open
 from buildkit.snapshot.overlay import OverlayStore
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: Parser) -> None:
     """Declare the options."""
     parser.add_argument("-o", "--output", metavar="FILE", help="standard output unless told")
     parser.add_argument("container", metavar="CONTAINER")
 
 
-def command(args: argparse.Namespace) -> int:
+def command(args: Namespace) -> int:
     """Write the tar; a file appears under its name when it is whole."""
     if args.output is None and sys.stdout.isatty():
         raise UsageError("a tar is not for a terminal", hint="add -o FILE")

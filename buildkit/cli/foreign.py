@@ -6,8 +6,7 @@ change what comes out; never silence, and never a usage text for what is right e
 
 from __future__ import annotations
 
-import argparse
-
+from buildkit.cli.arguments import SUPPRESS, Namespace, Parser
 from buildkit.cli.options import bare, switch
 from buildkit.errors import UsageError
 from buildkit.frontend.options import NETWORK_HOST, SECURITY_INSECURE
@@ -73,20 +72,20 @@ _USUAL = {"--tls-verify": "true", "--omit-history": "false", "--save-stages": "f
 _ENTITLEMENTS = (NETWORK_HOST, SECURITY_INSECURE)
 
 
-def add_options(parser: argparse.ArgumentParser) -> None:
+def add_options(parser: Parser) -> None:
     """Declare them all; the help does not mention them."""
     for option in _SWITCHES:
-        switch(parser, option, help=argparse.SUPPRESS)
+        switch(parser, option, help=SUPPRESS)
     bare(parser, "-D", "--debug=true")
     for option in ("--tls-verify", "--omit-history", "--save-stages"):
         bare(parser, option, f"{option}=true")
-    switch(parser, "--squash", help=argparse.SUPPRESS)
+    switch(parser, "--squash", help=SUPPRESS)
     for option in (*_IGNORED, *_REFUSED):
         names = (option, "-v") if option == "--volume" else (option,)
-        parser.add_argument(*names, action="append", default=[], help=argparse.SUPPRESS)
+        parser.add_argument(*names, action="append", default=[], help=SUPPRESS)
 
 
-def notes(args: argparse.Namespace) -> list[str]:
+def notes(args: Namespace) -> list[str]:
     """Return a line for each option that was given and changes nothing."""
     known: Mapping[str, str] = {**_SWITCHES, **_IGNORED}
     return [
@@ -96,7 +95,7 @@ def notes(args: argparse.Namespace) -> list[str]:
     ]
 
 
-def refuse(args: argparse.Namespace) -> None:
+def refuse(args: Namespace) -> None:
     """Raise UsageError for an option whose meaning is not to be had."""
     for option, why in _REFUSED.items():
         given = getattr(args, _field(option))

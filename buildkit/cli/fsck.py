@@ -6,16 +6,16 @@ next collection, takes it away.
 
 from __future__ import annotations
 
-import argparse
 import sys
 
+from buildkit.cli.arguments import Namespace, Parser
 from buildkit.cli.interrupts import cancellable
 from buildkit.cli.listing import print_json
 from buildkit.cli.options import open_root
 from buildkit.progress.escape import visible
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: Parser) -> None:
     """Declare the options."""
     add = parser.add_argument
     add("--full", action="store_true", help="accepted: layers are held against their digests")
@@ -25,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--format", choices=("text", "json"), default="text", help="how to print")
 
 
-def command(args: argparse.Namespace) -> int:
+def command(args: Namespace) -> int:
     """Check, print what was found, and say how it is by the exit status."""
     with cancellable(), open_root(args, mend=args.repair) as root:
         from buildkit.fsck import fsck  # many modules, for this command only

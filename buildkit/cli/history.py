@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 import time
 
+from buildkit.cli.arguments import Namespace, Parser
 from buildkit.cli.inspect import image_for, image_platform_of, layer_sizes
 from buildkit.cli.listing import age_text, print_json, print_table, short_id
 from buildkit.cli.options import open_root
@@ -26,7 +26,7 @@ _WIDTH = 45
 _MISSING = "<missing>"
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: Parser) -> None:
     """Declare the options."""
     add = parser.add_argument
     add("--no-trunc", action="store_true", help="print everything in full")
@@ -39,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("image", metavar="IMAGE", help="a name or an ID")
 
 
-def command(args: argparse.Namespace) -> int:
+def command(args: Namespace) -> int:
     """Print the history."""
     with open_root(args) as root:
         found = image_for(ImageStore(root), args.image, image_platform_of(args.platform))

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import argparse
 import fnmatch
 import sys
 import time
 from collections.abc import Iterable, Iterator
 
+from buildkit.cli.arguments import Namespace, Parser
 from buildkit.cli.listing import age_text, print_json, print_table, short_id
 from buildkit.cli.options import open_root
 from buildkit.errors import UsageError
@@ -29,7 +29,7 @@ _HEADS = {
 _FILTERS = ("dangling", "reference", "label", "before", "since")
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: Parser) -> None:
     """Declare the options."""
     add = parser.add_argument
     add("-q", "--quiet", action="store_true", help="print IDs only")
@@ -41,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("name", nargs="?", default="", metavar="NAME", help="only images with this name")
 
 
-def command(args: argparse.Namespace) -> int:
+def command(args: Namespace) -> int:
     """Print the images; 0 also when there are none."""
     with open_root(args) as root:
         store = ImageStore(root)

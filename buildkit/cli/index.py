@@ -8,11 +8,11 @@ at fault; 128+n when signal n ended it.
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 from typing import Any
 
+from buildkit.cli.arguments import Namespace, Parser
 from buildkit.cli.interrupts import cancelling
 from buildkit.cli.options import open_root
 from buildkit.cli.tag import parse_name
@@ -37,11 +37,11 @@ from buildkit.registry.client import Registry
 from buildkit.worker import Worker
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: Parser) -> None:
     """Declare the options."""
     from buildkit.cli.access import add_access
 
-    commands = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+    commands = parser.add_subparsers(dest="action", metavar="ACTION")
     create = commands.add_parser("create", help="make an index of images, and print its digest")
     add = create.add_argument
     add("-t", "--tag", action="append", default=[], metavar="NAME", help="name of the index")
@@ -61,7 +61,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     inspect.add_argument("name", metavar="NAME", help="an index, here or at a registry")
 
 
-def command(args: argparse.Namespace) -> int:
+def command(args: Namespace) -> int:
     """Do what the action says."""
     from buildkit.cli.access import access_of
 
@@ -82,7 +82,7 @@ def command(args: argparse.Namespace) -> int:
 
 
 def _created(
-    args: argparse.Namespace, worker: Worker, registry: Registry, emit: Emit, cancel: Cancel
+    args: Namespace, worker: Worker, registry: Registry, emit: Emit, cancel: Cancel
 ) -> str:
     names = [parse_name(text) for text in args.tag]
     if not names and not args.dry_run:
@@ -173,7 +173,7 @@ def _document(text: str, worker: Worker, registry: Registry) -> tuple[str, bytes
     return Index.parse(data).media_type, data
 
 
-def _shown(args: argparse.Namespace, worker: Worker, registry: Registry) -> str:
+def _shown(args: Namespace, worker: Worker, registry: Registry) -> str:
     media_type, data = _document(args.name, worker, registry)
     if args.raw:
         return data.decode("utf-8")

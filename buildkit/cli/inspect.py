@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 from typing import Any
 
+from buildkit.cli.arguments import Namespace, Parser
 from buildkit.cli.listing import print_json
 from buildkit.cli.options import open_root
 from buildkit.cli.template import render
@@ -19,7 +19,7 @@ from buildkit.oci.reference import Reference
 from buildkit.state.root import StateRoot
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: Parser) -> None:
     """Declare the options."""
     add = parser.add_argument
     add("-f", "--format", metavar="TEMPLATE", help="json, or for example '{{.Id}}'")
@@ -31,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("images", nargs="+", metavar="NAME", help="a name or an ID of a container or an image")
 
 
-def command(args: argparse.Namespace) -> int:
+def command(args: Namespace) -> int:
     """Print a JSON array with an object for each, or a line each with --format.
 
     A name may mean both: then it is the container, as with docker.

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import argparse
-
+from buildkit.cli.arguments import Namespace, Parser
 from buildkit.cli.containers import for_each, is_running, names_argument, opened
 from buildkit.containers.ending import kill, stop
 from buildkit.containers.flags import parse_signal
@@ -12,7 +11,7 @@ from buildkit.containers.store import Container
 _KILL = 9
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: Parser) -> None:
     """Declare the options."""
     add = parser.add_argument
     add("-s", "--signal", default="KILL", metavar="SIGNAL")
@@ -20,7 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     names_argument(parser)
 
 
-def command(args: argparse.Namespace) -> int:
+def command(args: Namespace) -> int:
     """Send each the signal; print its name."""
     number = parse_signal(args.signal)
 

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 
+from buildkit.cli.arguments import Namespace, Parser
 from buildkit.cli.inspect import image_platform_of
 from buildkit.cli.interrupts import cancellable
 from buildkit.cli.options import open_root
 from buildkit.images import ImageStore
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: Parser) -> None:
     """Declare the options."""
     add = parser.add_argument
     add("-i", "--input", default="-", metavar="FILE", help="archive or layout (standard input)")
@@ -19,7 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("-q", "--quiet", action="store_true", help="print nothing")
 
 
-def command(args: argparse.Namespace) -> int:
+def command(args: Namespace) -> int:
     """Take the images; each name, or the ID of an image without one, is printed."""
     with cancellable(), open_root(args) as root:
         # What follows imports compression libraries; only commands that move layers need them.

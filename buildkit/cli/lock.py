@@ -7,12 +7,12 @@ so that one file serves several.
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
 from itertools import product
 
 from buildkit.cli import request as build_request
+from buildkit.cli.arguments import Namespace, Parser
 from buildkit.cli.options import open_root
 from buildkit.definition import lowered_with, placed, resolver
 from buildkit.errors import UsageError
@@ -29,13 +29,13 @@ from grammar.parser import parse
 from grammar.source import Source
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: Parser) -> None:
     """Declare the options: those of `build`."""
     build_request.add_options(parser)
     build_request.add_context(parser, "lock")
 
 
-def command(args: argparse.Namespace) -> int:
+def command(args: Namespace) -> int:
     """Write the lock file; say what changed in it."""
     request = build_request.request_of(args)
     dockerfile, source = find_dockerfile(request.context, request.dockerfile)

@@ -6,11 +6,11 @@ They are kept where docker keeps them (a credential helper, or `config.json`), o
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
 
 from buildkit.cli.access import add_verify, ask_password, verify_of
+from buildkit.cli.arguments import Namespace, Parser
 from buildkit.cli.interrupts import cancelling
 from buildkit.errors import UsageError
 from buildkit.oci.reference import DEFAULT_DOMAIN, Reference
@@ -21,7 +21,7 @@ from buildkit.registry.credentials import CredentialFiles
 _LIMIT = 64 << 10
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: Parser) -> None:
     """Declare the options; names and meaning are docker's."""
     add = parser.add_argument
     parser.usage = "pybuild login [OPTIONS] [REGISTRY]"
@@ -34,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("registry", nargs="?", default=DEFAULT_DOMAIN, metavar="REGISTRY", help="(docker.io)")
 
 
-def command(args: argparse.Namespace) -> int:
+def command(args: Namespace) -> int:
     """Log in; return the exit status."""
     domain = domain_of(args.registry)
     files = CredentialFiles(os.environ, args.authfile)
@@ -72,7 +72,7 @@ def domain_of(text: str) -> str:
     return bare
 
 
-def _credentials(args: argparse.Namespace) -> Credentials:
+def _credentials(args: Namespace) -> Credentials:
     if args.password is not None and args.password_stdin:
         raise UsageError("--password and --password-stdin exclude each other")
     if args.password_stdin:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
 
+from buildkit.cli.arguments import Namespace, Parser
 from buildkit.cli.login import domain_of
 from buildkit.oci.reference import DEFAULT_DOMAIN
 from buildkit.registry.credentials import CredentialFiles
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: Parser) -> None:
     """Declare the options."""
     add = parser.add_argument
     add("-a", "--all", action="store_true", help="of all registries")
@@ -19,7 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("registry", nargs="?", default=DEFAULT_DOMAIN, metavar="REGISTRY", help="(docker.io)")
 
 
-def command(args: argparse.Namespace) -> int:
+def command(args: Namespace) -> int:
     """Log out; it is no error if nobody was logged in."""
     files = CredentialFiles(os.environ, args.authfile)
     domains = files.hosts() if args.all else (domain_of(args.registry),)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 import time
 from collections import deque
 from collections.abc import Iterator
 
+from buildkit.cli.arguments import Namespace, Parser
 from buildkit.cli.containers import opened
 from buildkit.cli.moments import moment_of
 from buildkit.errors import UsageError
@@ -17,7 +17,7 @@ from runtime.containerlog import Entry, Reader
 _PAUSE = 0.05
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: Parser) -> None:
     """Declare the options."""
     add = parser.add_argument
     add("-f", "--follow", action="store_true", help="go on until it has ended")
@@ -29,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("container", metavar="CONTAINER")
 
 
-def command(args: argparse.Namespace) -> int:
+def command(args: Namespace) -> int:
     """Print the log: each stream to ours of the same name."""
     since, until = moment_of(args.since), moment_of(args.until)
     with opened(args) as (_root, containers):

@@ -14,14 +14,14 @@ from __future__ import annotations
 import gc
 import os
 import sys
-from types import ModuleType
 
 from runtime.values import NamedTuple
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    import argparse
     from collections.abc import Callable, Mapping, Sequence
+
+    from buildkit.cli.arguments import Namespace, Parser
 
 VERSION = "0.1.0"
 
@@ -153,7 +153,6 @@ def program() -> int:
     gc.disable()
     _isolate()  # first: what starts over is to see which descriptors are closed
     _open_standard_descriptors()
-    _speak_english()
     try:
         status = main(sys.argv[1:])
     except BrokenPipeError:  # of the overview; commands are guarded
@@ -268,8 +267,8 @@ def _guarded(name: str, argv: Sequence[str], root: str | None) -> int:
 
 def _run(
     name: str,
-    add_arguments: Callable[[argparse.ArgumentParser], None],
-    command: Callable[[argparse.Namespace], int],
+    add_arguments: Callable[[Parser], None],
+    command: Callable[[Namespace], int],
     argv: Sequence[str],
     root: str | None,
 ) -> int:
@@ -323,19 +322,6 @@ def _isolate() -> None:
     )
     python = sys.executable
     os.execv(python, [python, "-E", "-P", "-X", "utf8", "-c", program, *sys.argv[1:]])
-
-
-def _speak_english() -> None:
-    """Spare argparse the search for translations of its messages, which takes 2 ms.
-
-    There are none for the rest of what pybuild says, so that its messages are in one language.
-    """
-    untranslated = ModuleType("gettext")
-    untranslated.gettext = lambda text: text  # type: ignore[attr-defined]
-    untranslated.ngettext = (  # type: ignore[attr-defined]
-        lambda one, many, number: one if number == 1 else many
-    )
-    sys.modules.setdefault("gettext", untranslated)
 
 
 def _mute_stdout() -> None:

@@ -5,73 +5,31 @@ In: parsed arguments and the environment. Out: a parser; a path; an open store.
 
 from __future__ import annotations
 
-import argparse
 import os
 
+from buildkit.cli.arguments import InvalidValueError, Parser
 from buildkit.errors import UsageError
 from buildkit.state.root import StateRoot
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from typing import Any, NoReturn
+
+    from buildkit.cli.arguments import Namespace
 
 
 _OPENED: list[StateRoot] = []
 """Kept to the end of the process, so that nobody closes their databases: see `release`."""
 
 
-class _Parser(argparse.ArgumentParser):
-    """An argument parser whose errors look like all the others.
-
-    `bare`: what options mean that stand without the value they can have.
-    """
-
-    def __init__(self, **options: Any) -> None:  # noqa: ANN401 - argparse's own
-        super().__init__(**options)
-        self.bare: dict[str, str] = {}
-        # Also behind a second word, whose parser must not undo what the first one has found.
-        root = "where images and the cache are kept"
-        self.add_argument("--root", metavar="DIR", default=argparse.SUPPRESS, help=root)
-
-    def parse_args(self, args: Sequence[str], namespace: None = None) -> argparse.Namespace:  # type: ignore[override]
-        """Parse `args`, with bare options written out."""
-        words = [self.bare.get(word, word) for word in args]
-        found, rest = self.parse_known_args(words, namespace)
-        unknown = next((word for word in rest if word.startswith("-")), None)
-        if unknown is not None:
-            self._unknown(unknown.partition("=")[0])
-        if rest:
-            self.error(f"one argument too many: {rest[0]}")
-        return found
-
-    def error(self, message: str) -> NoReturn:
-        """Raise UsageError with argparse's message."""
-        raise UsageError(message, hint=f"'{self.prog} --help' tells the options")
-
-    def _unknown(self, option: str) -> NoReturn:
-        from grammar.nearest import nearest  # needed for a mistake only
-
-        close = nearest(option, self._option_string_actions, ignore_case=False)
-        if close is None:
-            self.error(f"unknown option {option}")
-        raise UsageError(f"unknown option {option}", hint=f"did you mean {close}?")
-
-
-def parser_for(name: str, summary: str) -> argparse.ArgumentParser:
+def parser_for(name: str, summary: str) -> Parser:
     """Return the parser of command `name`, with what every command takes."""
-    parser = _Parser(
-        prog=f"pybuild {name}",
-        description=summary,
-        allow_abbrev=False,
-        # argparse makes one for each option; without a width it imports shutil to ask for it.
-        formatter_class=lambda prog: argparse.HelpFormatter(prog, width=98),
-    )
+    parser = Parser(name, summary)
     parser.set_defaults(root=None)
     return parser
 
 
-def switch(parser: argparse.ArgumentParser, option: str, *, help: str) -> None:  # noqa: A002
+def switch(parser: Parser, option: str, *, help: str) -> None:  # noqa: A002 - argparse's word
     """Declare an option that is given or not, also as `OPTION=true` as Go's programs take it."""
     parser.add_argument(option, type=_truth, default=False, metavar="", help=help)
     bare(parser, option, f"{option}=true")
@@ -84,13 +42,12 @@ def _truth(text: str) -> bool:
         case "false" | "f" | "0":
             return False
         case _:
-            raise argparse.ArgumentTypeError(f"{text!r} is neither true nor false")
+            raise InvalidValueError(f"{text!r} is neither true nor false")
 
 
-def bare(parser: argparse.ArgumentParser, option: str, meaning: str) -> None:
+def bare(parser: Parser, option: str, meaning: str) -> None:
     """Let `option` stand without `=VALUE`, and never take the next word for its value."""
-    if isinstance(parser, _Parser):
-        parser.bare[option] = meaning
+    parser.bare[option] = meaning
 
 
 def state_path(root: str | None) -> str:
@@ -116,7 +73,7 @@ def state_path(root: str | None) -> str:
 
 
 def open_root(
-    args: argparse.Namespace,
+    args: Namespace,
     *,
     shared: bool = False,
     mend: bool = False,

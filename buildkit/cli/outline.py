@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Sequence
 
 from buildkit.cli import call
 from buildkit.cli import request as build_request
+from buildkit.cli.arguments import Namespace, Parser
 from buildkit.cli.dockerfile import definition_of
 from buildkit.cli.listing import print_json, print_table
 from buildkit.frontend.outline import Offered, Outline, outline
@@ -15,7 +15,7 @@ from buildkit.progress.escape import visible
 from buildkit.request import BuildRequest
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: Parser) -> None:
     """Declare the options: those of `build`."""
     build_request.add_options(parser)
     build_request.add_call_options(parser)
@@ -23,12 +23,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     build_request.add_context(parser, "outline")
 
 
-def command(args: argparse.Namespace) -> int:
+def command(args: Namespace) -> int:
     """Print the outline."""
     return call.answer(build_request.request_of(args), args)
 
 
-def run(request: BuildRequest, args: argparse.Namespace, form: str) -> int:
+def run(request: BuildRequest, args: Namespace, form: str) -> int:
     """Print the outline of the target that `request` asks for."""
     with definition_of(request, args) as dockerfile:
         found = outline(dockerfile, request.options)

@@ -7,11 +7,11 @@ for a syntax error. With `--format jsonl`, any number of files, a line each: `{"
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 from collections.abc import Iterator
 
+from buildkit.cli.arguments import Namespace, Parser
 from buildkit.cli.listing import print_json
 from buildkit.errors import DefinitionError, UsageError
 from buildkit.main_context import NAMES
@@ -22,7 +22,7 @@ from grammar.statements import Statement
 from grammar.syntax import SyntaxTree, parse_syntax, to_json
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: Parser) -> None:
     """Declare the options."""
     add = parser.add_argument
     add("-f", "--file", action="append", default=[], metavar="FILE", help="- for standard input")
@@ -30,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("files", nargs="*", metavar="FILE", help="further files")
 
 
-def command(args: argparse.Namespace) -> int:
+def command(args: Namespace) -> int:
     """Parse and print; return the exit status."""
     files = [*args.file, *args.files]
     if args.format == "jsonl":

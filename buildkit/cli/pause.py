@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-import argparse
-
+from buildkit.cli.arguments import Namespace, Parser
 from buildkit.cli.containers import for_each, is_running, names_argument, opened
 from runtime.control import Connection, Pause
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: Parser) -> None:
     """Declare the options."""
     parser.add_argument("-a", "--all", action="store_true", help="all that run")
     names_argument(parser)
 
 
-def command(args: argparse.Namespace) -> int:
+def command(args: Namespace) -> int:
     """Pause each; print its name."""
     return switch(args, paused=True)
 
 
-def switch(args: argparse.Namespace, *, paused: bool) -> int:
+def switch(args: Namespace, *, paused: bool) -> int:
     """Pause containers, or let them go on."""
     with opened(args) as (_root, containers):
         return for_each(

@@ -5,10 +5,10 @@ Exit status: 0 nothing would run, 10 something would, else as `build`. Executes 
 
 from __future__ import annotations
 
-import argparse
 import sys
 
 from buildkit.cli import request as build_request
+from buildkit.cli.arguments import Namespace, Parser
 from buildkit.cli.listing import print_json
 from buildkit.cli.options import open_root
 from buildkit.durations import duration_text
@@ -21,14 +21,14 @@ from buildkit.worker import Worker
 SOMETHING_WOULD_RUN = 10
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: Parser) -> None:
     """Declare the options: those of `build`, and how to print."""
     build_request.add_options(parser)
     build_request.add_context(parser, "plan")
     parser.add_argument("--format", choices=("text", "json"), default="text", help="how to print")
 
 
-def command(args: argparse.Namespace) -> int:
+def command(args: Namespace) -> int:
     """Print the plan."""
     request = build_request.request_of(args)
     mode = "quiet" if args.quiet else "plain"

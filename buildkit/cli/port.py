@@ -9,18 +9,17 @@ from buildkit.errors import UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    import argparse
-
+    from buildkit.cli.arguments import Namespace, Parser
     from runtime.container import Port
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: Parser) -> None:
     """Declare the options."""
     parser.add_argument("container", metavar="CONTAINER")
     parser.add_argument("port", nargs="?", default="", metavar="PORT[/PROTO]")
 
 
-def command(args: argparse.Namespace) -> int:
+def command(args: Namespace) -> int:
     """Print a line for each published port, or the place of one."""
     with opened(args) as (_root, containers):
         one = containers.find(args.container)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
 from collections.abc import Mapping, Sequence
 
+from buildkit.cli.arguments import SUPPRESS, Namespace, Parser
 from buildkit.cli.interrupts import cancellable
 from buildkit.cli.listing import print_json
 from buildkit.cli.options import open_root
@@ -28,7 +28,7 @@ _WARNING = (
 )
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: Parser) -> None:
     """Declare the options."""
     add = parser.add_argument
     add("-f", "--force", action="store_true", help="do not ask")
@@ -47,11 +47,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--max-used-space", metavar="SIZE", help="stop when layers and blobs take no more")
     add("--min-free-space", metavar="SIZE", help="stop when so much of the disk is free")
     add("--reserved-space", metavar="SIZE", help="leave so much of the cache whatever is said")
-    add("--keep-storage", dest="max_used_space", help=argparse.SUPPRESS)
+    add("--keep-storage", dest="max_used_space", help=SUPPRESS)
     add("--format", choices=("text", "json"), default="text", help="how to print")
 
 
-def command(args: argparse.Namespace) -> int:
+def command(args: Namespace) -> int:
     """Prune; print what went."""
     older_than, kinds = _filters(args.filter)
     max_used, min_free, reserved = (

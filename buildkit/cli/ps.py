@@ -18,9 +18,9 @@ from buildkit.sizes import size_text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    import argparse
     from typing import Any
 
+    from buildkit.cli.arguments import Namespace, Parser
     from buildkit.containers.store import Container
     from runtime.container import State
 
@@ -29,7 +29,7 @@ _HEADS = ("CONTAINER ID", "IMAGE", "COMMAND", "CREATED", "STATUS", "PORTS", "NAM
 _RUNNING = ("running", "paused", "restarting")
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: Parser) -> None:
     """Declare the options."""
     add = parser.add_argument
     add("-a", "--all", action="store_true", help="also those that do not run")
@@ -42,7 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--no-trunc", action="store_true", help="whole IDs and commands")
 
 
-def command(args: argparse.Namespace) -> int:
+def command(args: Namespace) -> int:
     """Print the containers."""
     filters = parse_filters(args.filter)
     newest = 1 if args.latest else args.last
@@ -63,7 +63,7 @@ def command(args: argparse.Namespace) -> int:
     return 0
 
 
-def _print(args: argparse.Namespace, rows: list[dict[str, Any]]) -> None:
+def _print(args: Namespace, rows: list[dict[str, Any]]) -> None:
     if args.quiet:
         sys.stdout.writelines(f"{row['ID']}\n" for row in rows)
     elif args.format == "json":
@@ -81,7 +81,7 @@ def _print(args: argparse.Namespace, rows: list[dict[str, Any]]) -> None:
         print_table(heads, cells)
 
 
-def row_of(one: Container, state: State, args: argparse.Namespace) -> dict[str, Any]:
+def row_of(one: Container, state: State, args: Namespace) -> dict[str, Any]:
     """Return a container as `ps` shows it."""
     record = one.record
     command = json.dumps(" ".join(record.args), ensure_ascii=False)

@@ -21,8 +21,7 @@ from runtime.typed import get_args
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    import argparse
-
+    from buildkit.cli.arguments import Namespace, Parser
     from buildkit.oci.digest import Digest
     from buildkit.oci.reference import Reference
     from buildkit.progress.cancel import Cancel
@@ -32,7 +31,7 @@ _REMARK = r"sha256-[0-9a-f]{64}(?:\.|$)"
 """Tags that stand in for a list of referrers, and those of cosign."""
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: Parser) -> None:
     """Declare the options."""
     from buildkit.cli.access import add_access  # the registry client: these commands alone
 
@@ -49,7 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("image", nargs="+", metavar="IMAGE")
 
 
-def command(args: argparse.Namespace) -> int:
+def command(args: Namespace) -> int:
     """Pull; return the exit status."""
     from buildkit.cli.access import access_of, platform_of, references_of, repository_of
 

@@ -6,10 +6,10 @@ could not be pushed; 2 the command line is at fault; 128+n when signal n ended i
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
 
+from buildkit.cli.arguments import Namespace, Parser
 from buildkit.cli.inspect import image_for, image_platform_of
 from buildkit.cli.interrupts import cancelling
 from buildkit.cli.options import open_root
@@ -24,7 +24,7 @@ from buildkit.progress.table import MODES, display_for
 from buildkit.worker import Worker
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: Parser) -> None:
     """Declare the options."""
     from buildkit.cli.access import add_access  # the registry client: these commands alone
 
@@ -44,7 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("destination", nargs="?", metavar="DESTINATION", help="a name to push as")
 
 
-def command(args: argparse.Namespace) -> int:
+def command(args: Namespace) -> int:
     """Push; return the exit status."""
     if args.all_tags and (args.destination or args.digestfile):
         raise UsageError("--all-tags goes with neither a destination nor --digestfile")
@@ -57,7 +57,7 @@ def command(args: argparse.Namespace) -> int:
     ):
         lines = []
         for name in _names(args, worker):
-            one = argparse.Namespace(**{**vars(args), "image": name})
+            one = Namespace(**{**vars(args), "image": name})
             written = _pushed(one, worker, display.emit, cancel)
             lines.append(f"{written.digest}\n")
     sys.stdout.writelines(lines)
@@ -66,7 +66,7 @@ def command(args: argparse.Namespace) -> int:
     return 0
 
 
-def _names(args: argparse.Namespace, worker: Worker) -> list[str]:
+def _names(args: Namespace, worker: Worker) -> list[str]:
     """Return what is to be pushed: the image, or all that its repository has in the store."""
     from buildkit.cli.access import repository_of
 
@@ -84,7 +84,7 @@ def _names(args: argparse.Namespace, worker: Worker) -> list[str]:
     return sorted(found)
 
 
-def _pushed(args: argparse.Namespace, worker: Worker, emit: Emit, cancel: Cancel) -> Descriptor:
+def _pushed(args: Namespace, worker: Worker, emit: Emit, cancel: Cancel) -> Descriptor:
     from buildkit.cli.access import access_of, reference_of
     from buildkit.exporter.forms import Forms
     from buildkit.exporter.oci import NamedImage
@@ -119,7 +119,7 @@ def _pushed(args: argparse.Namespace, worker: Worker, emit: Emit, cancel: Cancel
         return push_image(registry, image, manner, worker.root, forms, worker.blobs, emit)
 
 
-def _output(args: argparse.Namespace) -> Output:
+def _output(args: Namespace) -> Output:
     """Return what the options say of compression."""
     attributes = f"type=image,compression={args.compression_format}"
     if args.compression_level is not None:
@@ -128,7 +128,7 @@ def _output(args: argparse.Namespace) -> Output:
 
 
 def _pushed_index(
-    args: argparse.Namespace,
+    args: Namespace,
     digest: Digest,
     name: Reference,
     worker: Worker,

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
 import time
 from collections.abc import Iterator
 
+from buildkit.cli.arguments import Namespace, Parser
 from buildkit.cli.listing import print_json, print_table
 from buildkit.cli.options import open_root
 from buildkit.durations import duration_text
@@ -23,7 +23,7 @@ _CHUNK = 1 << 16
 _WIDTH = 60
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: Parser) -> None:
     """Declare the options."""
     parser.usage = "pybuild records ls | show [BUILD] | logs [--build BUILD] [STEP]"
     add = parser.add_argument
@@ -34,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--format", choices=("text", "json"), default="text", help="how to print")
 
 
-def command(args: argparse.Namespace) -> int:
+def command(args: Namespace) -> int:
     """Do what was asked."""
     with open_root(args) as root:
         store = RecordStore(root)

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import argparse
-
+from buildkit.cli.arguments import Namespace, Parser
 from buildkit.cli.containers import opened
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: Parser) -> None:
     """Declare the options."""
     parser.add_argument("container", metavar="CONTAINER", help="a name or an ID")
     parser.add_argument("name", metavar="NAME", help="its new name")
 
 
-def command(args: argparse.Namespace) -> int:
+def command(args: Namespace) -> int:
     """Rename it; print nothing."""
     with opened(args) as (_root, containers):
         containers.rename(containers.find(args.container), args.name)

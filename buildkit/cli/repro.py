@@ -6,11 +6,11 @@ build failed; else as `build`. Nothing of it stays.
 
 from __future__ import annotations
 
-import argparse
 import sys
 
 from buildkit.build import build
 from buildkit.cli import request as build_request
+from buildkit.cli.arguments import Namespace, Parser
 from buildkit.cli.interrupts import cancelling
 from buildkit.cli.listing import print_json
 from buildkit.cli.options import open_root
@@ -27,7 +27,7 @@ from buildkit.state.root import StateRoot
 from buildkit.worker import Worker
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: Parser) -> None:
     """Declare the options: those of `build`, and what varies."""
     build_request.add_options(parser)
     build_request.add_context(parser, "repro")
@@ -36,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--vary", metavar="NAME,...", help=f"{', '.join(WHAT)} (all but modes), or none")
 
 
-def command(args: argparse.Namespace) -> int:
+def command(args: Namespace) -> int:
     """Build twice and print what differs."""
     request = build_request.request_of(args)
     if request.outputs or request.cache_to or request.attest:

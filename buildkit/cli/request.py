@@ -6,10 +6,10 @@ without looking at a store. Names and meaning are docker's.
 
 from __future__ import annotations
 
-import argparse
 import os
 
 from buildkit.cli import foreign
+from buildkit.cli.arguments import SUPPRESS, Namespace, Parser
 from buildkit.cli.options import bare, switch
 from buildkit.cli.pulling import PULL_HELP, pull_policy
 from buildkit.cli.values import (
@@ -48,14 +48,14 @@ _METADATA_PROVENANCE = "BUILDX_METADATA_PROVENANCE"
 _PROGRESS = ("PYBUILD_PROGRESS", "BUILDKIT_PROGRESS")
 
 
-def add_context(parser: argparse.ArgumentParser, name: str) -> None:
+def add_context(parser: Parser, name: str) -> None:
     """Declare the context of the command `name`; it is the last argument, and may be left out."""
     parser.usage = f"pybuild {name} [OPTIONS] [CONTEXT]"
     add = parser.add_argument
     add("context", nargs="?", default=".", metavar="CONTEXT", help="a directory (.), a URL, or -")
 
 
-def add_call_options(parser: argparse.ArgumentParser) -> None:
+def add_call_options(parser: Parser) -> None:
     """Declare the options for an answer about the Dockerfile in place of a build."""
     add = parser.add_argument
     add("--call", default="build", metavar="check|outline|targets", help="answer, do not build")
@@ -64,7 +64,7 @@ def add_call_options(parser: argparse.ArgumentParser) -> None:
     add("--fix", action="store_true", help="with --check: repair what has one obvious repair")
 
 
-def add_options(parser: argparse.ArgumentParser) -> None:
+def add_options(parser: Parser) -> None:
     """Declare the options, all but the context itself."""
     _add_input(parser)
     _add_cache(parser)
@@ -73,7 +73,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     foreign.add_options(parser)
 
 
-def _add_input(parser: argparse.ArgumentParser) -> None:
+def _add_input(parser: Parser) -> None:
     add = parser.add_argument
     add("-f", "--file", metavar="FILE", help="the Dockerfile: a path, a URL, or - (stdin)")
     add("--target", default="", metavar="STAGE", help="build this stage")
@@ -98,7 +98,7 @@ def _add_input(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _add_cache(parser: argparse.ArgumentParser) -> None:
+def _add_cache(parser: Parser) -> None:
     add = parser.add_argument
     switch(parser, "--no-cache", help="take nothing from the cache")
     add("--no-cache-filter", action="append", default=[], metavar="STAGE", help="nor this stage")
@@ -120,7 +120,7 @@ def _add_cache(parser: argparse.ArgumentParser) -> None:
     add("-j", "--jobs", type=int, default=0, metavar="N", help="steps that run at once")
 
 
-def _add_output(parser: argparse.ArgumentParser) -> None:
+def _add_output(parser: Parser) -> None:
     add = parser.add_argument
     add("-t", "--tag", action="append", default=[], metavar="NAME", help="name of the image")
     add("--label", action="append", default=[], metavar="NAME=VALUE", help="label of the image")
@@ -143,7 +143,7 @@ def _add_output(parser: argparse.ArgumentParser) -> None:
     switch(parser, "--rewrite-timestamp", help="accepted: with an epoch that is done anyway")
 
 
-def _add_steps(parser: argparse.ArgumentParser) -> None:
+def _add_steps(parser: Parser) -> None:
     add = parser.add_argument
     add("--secret", action="append", default=[], metavar=SECRET_FORM, help="for RUN --mount")
     switch(parser, "--no-secret-search", help="build even where a secret got into the image")
@@ -158,12 +158,12 @@ def _add_steps(parser: argparse.ArgumentParser) -> None:
     add("--cpus", default="", metavar="N", help="limit of processor time of each RUN step")
     add("--cpuset-cpus", default="", metavar="LIST", help="processors for RUN steps")
     add("--pids-limit", default="", metavar="N", help="limit of processes of each RUN step")
-    add("--resource", action="append", default=[], metavar="NAME=VALUE", help=argparse.SUPPRESS)
-    add("--cpu-period", default="", help=argparse.SUPPRESS)
-    add("--cpu-quota", default="", help=argparse.SUPPRESS)
+    add("--resource", action="append", default=[], metavar="NAME=VALUE", help=SUPPRESS)
+    add("--cpu-period", default="", help=SUPPRESS)
+    add("--cpu-quota", default="", help=SUPPRESS)
 
 
-def notes_of(args: argparse.Namespace) -> list[str]:
+def notes_of(args: Namespace) -> list[str]:
     """Return what the user should know about options that do nothing here."""
     notes = foreign.notes(args)
     several = sum(text.count(",") + 1 for text in args.platform) > 1
@@ -177,7 +177,7 @@ def notes_of(args: argparse.Namespace) -> list[str]:
     return notes
 
 
-def request_of(args: argparse.Namespace) -> BuildRequest:
+def request_of(args: Namespace) -> BuildRequest:
     """Return what the parsed arguments ask for. Raises UsageError."""
     foreign.refuse(args)
     if args.jobs < 0:
@@ -272,7 +272,7 @@ def _annotations(texts: Sequence[str]) -> tuple[Annotation, ...]:
     return tuple(one for text in texts for one in parse_annotation(text))
 
 
-def _budget(args: argparse.Namespace) -> Budget | None:
+def _budget(args: Namespace) -> Budget | None:
     """Return how large the image may be, None where that is all the same."""
     if not (args.max_layer_size or args.max_growth or args.growth_from):
         return None
@@ -281,7 +281,7 @@ def _budget(args: argparse.Namespace) -> Budget | None:
     return budget_of(args.max_layer_size, args.max_growth, args.growth_from)
 
 
-def _attestations(args: argparse.Namespace) -> Wanted | None:
+def _attestations(args: Namespace) -> Wanted | None:
     """Return what is to be said about the image; `--metadata-file` may want its provenance, too."""
     detail = os.environ.get(_METADATA_PROVENANCE, "") if args.metadata_file else ""
     if not (args.attest or args.sbom or args.provenance or detail):
@@ -311,7 +311,7 @@ def _is_true(text: str) -> bool:
     return text.lower() in ("1", "t", "true")
 
 
-def _progress(args: argparse.Namespace) -> str:
+def _progress(args: Namespace) -> str:
     """Return how to show progress: the option, else the environment, else `auto`."""
     places = [("--progress", args.progress)]
     places += [(name, os.environ.get(name, "")) for name in _PROGRESS]

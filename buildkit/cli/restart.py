@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
 
+from buildkit.cli.arguments import Namespace, Parser
 from buildkit.cli.containers import chosen, is_running, names_argument, opened
 from buildkit.cli.report import describe
 from buildkit.containers.ending import stop
@@ -15,7 +15,7 @@ from buildkit.snapshot.overlay import OverlayStore
 from runtime import starting
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: Parser) -> None:
     """Declare the options."""
     add = parser.add_argument
     add("-t", "--time", "--timeout", type=float, default=-1.0, metavar="SECONDS", dest="time")
@@ -24,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     names_argument(parser)
 
 
-def command(args: argparse.Namespace) -> int:
+def command(args: Namespace) -> int:
     """Restart each; print its name."""
     names = list(args.containers)
     if args.all or not names:
@@ -40,7 +40,7 @@ def command(args: argparse.Namespace) -> int:
     return status
 
 
-def _restart(args: argparse.Namespace, name: str) -> int:
+def _restart(args: Namespace, name: str) -> int:
     try:
         with opened(args, shared=True) as (root, containers):
             one = containers.find(name)

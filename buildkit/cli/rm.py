@@ -9,12 +9,11 @@ from buildkit.errors import UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    import argparse
-
+    from buildkit.cli.arguments import Namespace, Parser
     from buildkit.containers.store import Container, ContainerStore
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: Parser) -> None:
     """Declare the options."""
     add = parser.add_argument
     add("-f", "--force", action="store_true", help="also those that run, and no error for unknown")
@@ -27,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     names_argument(parser)
 
 
-def command(args: argparse.Namespace) -> int:
+def command(args: Namespace) -> int:
     """Remove each; print its name."""
     with opened(args) as (root, containers):
         volumes = VolumeStore(root) if args.volumes else None

@@ -6,10 +6,10 @@ container uses stays unless it is forced, as with docker; the container has its 
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Sequence
 
+from buildkit.cli.arguments import Namespace, Parser
 from buildkit.cli.containers import is_running
 from buildkit.cli.options import open_root
 from buildkit.cli.report import describe
@@ -19,7 +19,7 @@ from buildkit.images import ImageStore
 from buildkit.oci.reference import Reference
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: Parser) -> None:
     """Declare the options."""
     add = parser.add_argument
     add(
@@ -31,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("images", nargs="*", metavar="IMAGE", help="a name or an ID")
 
 
-def command(args: argparse.Namespace) -> int:
+def command(args: Namespace) -> int:
     """Remove the images; 1 when one of them could not be, after trying the others."""
     if bool(args.images) == args.all:
         raise UsageError("name images, or give --all", hint="'pybuild images' lists them")

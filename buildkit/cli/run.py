@@ -24,19 +24,18 @@ from runtime.foreground import Manner
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    import argparse
-
+    from buildkit.cli.arguments import Namespace, Parser
     from buildkit.state.root import StateRoot
     from runtime.spec import ExitStatus
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: Parser) -> None:
     """Declare the options of `run`; names and meaning are docker's."""
     parser.usage = "pybuild run [OPTIONS] IMAGE [COMMAND...]"
     run_flags.add_arguments(parser)
 
 
-def command(args: argparse.Namespace) -> int:
+def command(args: Namespace) -> int:
     """Run the container; return its exit status."""
     wishes = wishes_of(args)
     manner = manner_of(args)
@@ -56,9 +55,7 @@ def command(args: argparse.Namespace) -> int:
         return attended(started, manner)
 
 
-def made(
-    root: StateRoot, store: OverlayStore, args: argparse.Namespace, wishes: Wishes
-) -> Container:
+def made(root: StateRoot, store: OverlayStore, args: Namespace, wishes: Wishes) -> Container:
     """Make the container that the arguments ask for."""
     if args.replace and wishes.name:
         _make_way(ContainerStore(root), wishes.name)
@@ -72,7 +69,7 @@ def made(
     return create(root, store, image, wishes)
 
 
-def platform(args: argparse.Namespace) -> str:
+def platform(args: Namespace) -> str:
     """Return what --platform says, or its parts; empty for nothing."""
     if not args.os and not args.arch and not args.variant:
         return str(args.platform)
@@ -108,7 +105,7 @@ def tell(status: ExitStatus) -> None:
         sys.stderr.write(f"pybuild: {status.reason}\n")
 
 
-def manner_of(args: argparse.Namespace) -> Manner:
+def manner_of(args: Namespace) -> Manner:
     """Return how a command takes part in its container."""
     streams = {"stdout": 1, "stderr": 2}
     wanted = [text.lower() for text in args.attach]

@@ -1,14 +1,14 @@
-"""The options of `run` and `create`, as argparse is told of them; see `run_options.py`.
+"""The options of `run` and `create`, as a parser is told of them; see `run_options.py`.
 
 In: a parser. Out: it, with the options. Names and meaning are docker's and podman's.
 """
 
 from __future__ import annotations
 
-import argparse
+from buildkit.cli.arguments import REMAINDER, Parser
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: Parser) -> None:
     """Declare the options."""
     _declare_container(parser)
     _declare_command(parser)
@@ -18,10 +18,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     _declare_security(parser)
     _declare_health(parser)
     parser.add_argument("image", metavar="IMAGE")
-    parser.add_argument("command", nargs=argparse.REMAINDER, metavar="COMMAND")
+    parser.add_argument("command", nargs=REMAINDER, metavar="COMMAND")
 
 
-def _declare_container(parser: argparse.ArgumentParser) -> None:
+def _declare_container(parser: Parser) -> None:
     add = parser.add_argument_group("container").add_argument
     add("-d", "--detach", action="store_true", help="leave it running, print its ID")
     add("--rm", action="store_true", help="remove it when it has ended")
@@ -47,7 +47,7 @@ def _declare_container(parser: argparse.ArgumentParser) -> None:
     add("--tls-verify", default="", metavar="true|false", help="for a pull")
 
 
-def _declare_command(parser: argparse.ArgumentParser) -> None:
+def _declare_command(parser: Parser) -> None:
     add = parser.add_argument_group("command").add_argument
     add("-e", "--env", action="append", default=[], metavar="NAME[=VALUE]")
     add("--env-file", action="append", default=[], metavar="FILE")
@@ -68,7 +68,7 @@ def _declare_command(parser: argparse.ArgumentParser) -> None:
     add("--init", action="store_true", help="a reaper is process 1")
 
 
-def _declare_files(parser: argparse.ArgumentParser) -> None:
+def _declare_files(parser: Parser) -> None:
     add = parser.add_argument_group("files").add_argument
     add("-v", "--volume", action="append", default=[], metavar="SOURCE:TARGET[:ro]")
     add("--mount", action="append", default=[], metavar="type=TYPE,source=S,target=T")
@@ -84,7 +84,7 @@ def _declare_files(parser: argparse.ArgumentParser) -> None:
     add("--device", action="append", default=[], metavar="/dev/X[:/dev/Y]")
 
 
-def _declare_network(parser: argparse.ArgumentParser) -> None:
+def _declare_network(parser: Parser) -> None:
     add = parser.add_argument_group("network").add_argument
     add(
         "--network",
@@ -106,7 +106,7 @@ def _declare_network(parser: argparse.ArgumentParser) -> None:
     add("--dns-option", "--dns-opt", action="append", default=[], metavar="OPTION")
 
 
-def _declare_limits(parser: argparse.ArgumentParser) -> None:
+def _declare_limits(parser: Parser) -> None:
     add = parser.add_argument_group("limits").add_argument
     add("-m", "--memory", metavar="SIZE")
     add("--memory-swap", metavar="SIZE", help="memory and swap together; -1 is unlimited")
@@ -125,7 +125,7 @@ def _declare_limits(parser: argparse.ArgumentParser) -> None:
     add("--ulimit", action="append", default=[], metavar="NAME=SOFT[:HARD]")
 
 
-def _declare_security(parser: argparse.ArgumentParser) -> None:
+def _declare_security(parser: Parser) -> None:
     add = parser.add_argument_group("security").add_argument
     add("--cap-add", action="append", default=[], metavar="CAPABILITY")
     add("--cap-drop", action="append", default=[], metavar="CAPABILITY")
@@ -142,7 +142,7 @@ def _declare_security(parser: argparse.ArgumentParser) -> None:
     add("--subgidname", default="", metavar="NAME", help="group ids of NAME in /etc/subgid")
 
 
-def _declare_health(parser: argparse.ArgumentParser) -> None:
+def _declare_health(parser: Parser) -> None:
     add = parser.add_argument_group("health").add_argument
     add("--health-cmd", metavar="COMMAND")
     for name in ("interval", "timeout", "start-period", "start-interval"):

@@ -6,9 +6,9 @@ podman-run(1); the kernel's cgroup-v1/memory.rst and sched-bwc.rst.
 
 from __future__ import annotations
 
-import argparse
 import re
 
+from buildkit.cli.arguments import Namespace
 from buildkit.containers import flags
 from buildkit.errors import UsageError
 from runtime.spec import Resources
@@ -21,7 +21,7 @@ _RANGES = {
 """What the kernel takes."""
 
 
-def with_limits(args: argparse.Namespace, resources: Resources) -> Resources:
+def with_limits(args: Namespace, resources: Resources) -> Resources:
     """Return the limits with those of the rarer options."""
     for name, (least, most) in _RANGES.items():
         value = getattr(args, name)

@@ -19,8 +19,7 @@ from runtime.spec import DEFAULT_CAPABILITIES, SHM_SIZE, NetworkMode, Resolver, 
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    import argparse
-
+    from buildkit.cli.arguments import Namespace
     from buildkit.containers.namespaces import Wanted
     from buildkit.containers.user_mode import UserMode
 
@@ -32,7 +31,7 @@ _RARE = (
 """Limits that `run_limits.py` understands."""
 
 
-def wishes_of(args: argparse.Namespace) -> Wishes:
+def wishes_of(args: Namespace) -> Wishes:
     """Return what the arguments ask for."""
     _check(args)
     kind, _, beside = args.network.partition(":")
@@ -98,7 +97,7 @@ def _zone(text: str) -> tuple[mounts.Wanted, ...]:
     return (mounts.Wanted("bind", "/etc/localtime", flags.zone_of(text), readonly=True),)
 
 
-def _place(args: argparse.Namespace, network: NetworkMode, *, shares: bool) -> Place:
+def _place(args: Namespace, network: NetworkMode, *, shares: bool) -> Place:
     if not args.ip and not args.mac_address:
         return Place()
     if shares or network != "default":
@@ -108,7 +107,7 @@ def _place(args: argparse.Namespace, network: NetworkMode, *, shares: bool) -> P
     return places.place_of(args.ip, args.mac_address)
 
 
-def _aliases(args: argparse.Namespace, network: NetworkMode, *, shares: bool) -> tuple[str, ...]:
+def _aliases(args: Namespace, network: NetworkMode, *, shares: bool) -> tuple[str, ...]:
     if not args.network_alias:
         return ()
     if shares or network != "default":
@@ -118,7 +117,7 @@ def _aliases(args: argparse.Namespace, network: NetworkMode, *, shares: bool) ->
     return places.aliases_of(args.network_alias)
 
 
-def _others(args: argparse.Namespace) -> tuple[Wanted, ...]:
+def _others(args: Namespace) -> tuple[Wanted, ...]:
     """Return the namespaces that are not the container's own, but for another's network."""
     path = args.network.startswith("ns:")
     if not (args.ipc or args.uts or args.cgroupns or args.pid or path):
@@ -135,7 +134,7 @@ def _others(args: argparse.Namespace) -> tuple[Wanted, ...]:
     return tuple(one for one in found if one is not None)
 
 
-def _userns(args: argparse.Namespace, *, joined: bool) -> UserMode | None:
+def _userns(args: Namespace, *, joined: bool) -> UserMode | None:
     names = (args.subuidname, args.subgidname)
     if args.userns in ("", "host") and not (args.uidmap or args.gidmap or any(names)):
         return None
@@ -150,7 +149,7 @@ def _userns(args: argparse.Namespace, *, joined: bool) -> UserMode | None:
     return mode
 
 
-def _check(args: argparse.Namespace) -> None:
+def _check(args: Namespace) -> None:
     if args.tty and args.interactive and not args.detach and not os.isatty(0):
         raise UsageError("the input device is not a terminal", hint="leave -t out")
     if args.rm and args.restart not in ("no", ""):
@@ -180,7 +179,7 @@ def network_of(text: str) -> NetworkMode:
     )
 
 
-def _options(args: argparse.Namespace, network: NetworkMode) -> RunOptions:
+def _options(args: Namespace, network: NetworkMode) -> RunOptions:
     words = args.command[1:] if args.command[:1] == ["--"] else args.command
     options = RunOptions(
         command=tuple(words),
@@ -278,7 +277,7 @@ def _profile(path: str) -> str:
     return text
 
 
-def resources_of(args: argparse.Namespace) -> Resources:
+def resources_of(args: Namespace) -> Resources:
     """Return the limits that the arguments ask for."""
     memory = None if args.memory is None else flags.size_of("--memory", args.memory)
     swap = args.memory_swap
@@ -308,7 +307,7 @@ def ports_of(text: str) -> tuple[Port, ...]:
         raise UsageError(error.message, hint=error.hint) from error
 
 
-def _health(args: argparse.Namespace) -> HealthCheck | None:
+def _health(args: Namespace) -> HealthCheck | None:
     """Return what is said of the check; fields of which nothing is said have their default."""
     check = HealthCheck(
         args=("/bin/sh", "-c", args.health_cmd) if args.health_cmd else (),

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import argparse
 from functools import partial
 from typing import TYPE_CHECKING
 
+from buildkit.cli.arguments import Namespace, Parser
 from buildkit.cli.inspect import image_for, image_platform_of
 from buildkit.cli.interrupts import cancellable
 from buildkit.cli.options import open_root
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _FORMATS = ("docker-archive", "oci-archive", "oci-dir")
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: Parser) -> None:
     """Declare the options."""
     add = parser.add_argument
     add("-o", "--output", default=STDOUT, metavar="FILE", help="where to (standard output)")
@@ -36,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("images", nargs="+", metavar="IMAGE", help="a name or an ID")
 
 
-def command(args: argparse.Namespace) -> int:
+def command(args: Namespace) -> int:
     """Write the archive."""
     if args.format == "oci-dir" and args.output == STDOUT:
         raise UsageError("a directory does not go to standard output", hint="name one with -o")

@@ -6,10 +6,10 @@ directory and mounts. Changes are thrown away. Exit status: that of the shell.
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
 
+from buildkit.cli.arguments import REMAINDER, Namespace, Parser
 from buildkit.cli.options import open_root
 from buildkit.cli.records import chosen, steps_called
 from buildkit.cli.values import split_secret
@@ -23,7 +23,7 @@ from buildkit.worker import Worker
 from runtime.typed import get_args
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: Parser) -> None:
     """Declare the options."""
     parser.usage = "pybuild shell [OPTIONS] STEP | --failed [COMMAND...]"
     add = parser.add_argument
@@ -40,10 +40,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--build", default="", metavar="BUILD", help="of this build instead of the last one")
     add("--secret", action="append", default=[], metavar="id=ID[,src=FILE|,env=NAME]")
     add("step", nargs="?", default="", metavar="STEP", help="its number, line:N, or how it begins")
-    add("command", nargs=argparse.REMAINDER, metavar="COMMAND", help="instead of a shell")
+    add("command", nargs=REMAINDER, metavar="COMMAND", help="instead of a shell")
 
 
-def command(args: argparse.Namespace) -> int:
+def command(args: Namespace) -> int:
     """Open the shell; return its exit status."""
     words = args.command[1:] if args.command[:1] == ["--"] else args.command
     if args.failed and args.step:  # that is the first word of the command

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Sequence
 
+from buildkit.cli.arguments import Namespace, Parser
 from buildkit.cli.inspect import image_for, image_platform_of
 from buildkit.cli.listing import print_json, print_table, short_id
 from buildkit.cli.options import open_root
@@ -19,7 +19,7 @@ from buildkit.progress.escape import visible
 from buildkit.sizes import size_text
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: Parser) -> None:
     """Declare the options."""
     add = parser.add_argument
     add("-n", "--top", type=int, default=10, metavar="N", help="lines of each list (10); 0: all")
@@ -28,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("image", metavar="IMAGE", help="a name or an ID")
 
 
-def command(args: argparse.Namespace) -> int:
+def command(args: Namespace) -> int:
     """Print the lists; 0 also when there is waste."""
     if args.top < 0:
         raise UsageError("--top must not be negative")

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
 
+from buildkit.cli.arguments import Namespace, Parser
 from buildkit.cli.containers import found, names_argument, opened
 from buildkit.cli.options import state_path
 from buildkit.cli.report import describe
@@ -17,7 +17,7 @@ from runtime import foreground, starting
 from runtime.foreground import Manner
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: Parser) -> None:
     """Declare the options."""
     add = parser.add_argument
     add("-a", "--attach", action="store_true", help="stay with it, and end as it does")
@@ -27,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     names_argument(parser)
 
 
-def command(args: argparse.Namespace) -> int:
+def command(args: Namespace) -> int:
     """Start each; print its name, or stay with it."""
     attached = args.attach or args.interactive
     if attached and len(args.containers) != 1:
@@ -44,7 +44,7 @@ def command(args: argparse.Namespace) -> int:
     return status
 
 
-def _start(args: argparse.Namespace, text: str) -> int:
+def _start(args: Namespace, text: str) -> int:
     try:
         with opened(args, shared=True, beside=_others(args, text)) as (root, containers):
             one = next(found(containers, [text] if text else []))
@@ -60,7 +60,7 @@ def _start(args: argparse.Namespace, text: str) -> int:
     return 0
 
 
-def _others(args: argparse.Namespace, text: str) -> tuple[str, ...]:
+def _others(args: Namespace, text: str) -> tuple[str, ...]:
     """Return with whom a container shares namespaces, which an ordinary user has to know first."""
     from runtime import rootless
 
@@ -71,7 +71,7 @@ def _others(args: argparse.Namespace, text: str) -> tuple[str, ...]:
     return beside.shared_by(f"{state_path(args.root)}/containers", text)
 
 
-def _attached(args: argparse.Namespace) -> int:
+def _attached(args: Namespace) -> int:
     beside = _others(args, args.containers[0])
     with opened(args, shared=True, beside=beside) as (root, containers):
         one = next(found(containers, args.containers))

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 import time
 from typing import Any
 
+from buildkit.cli.arguments import Namespace, Parser
 from buildkit.cli.containers import found, is_running, names_argument, opened
 from buildkit.cli.listing import print_table
 from buildkit.cli.template import render
@@ -22,7 +22,7 @@ _NOTHING = Use(0.0, 0, 0, 0, 0, 0, 0, 0)
 _CLEAR = "\x1b[H\x1b[J"
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: Parser) -> None:
     """Declare the options."""
     add = parser.add_argument
     add("-a", "--all", action="store_true", help="also containers that do not run")
@@ -32,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     names_argument(parser)
 
 
-def command(args: argparse.Namespace) -> int:
+def command(args: Namespace) -> int:
     """Print a table of all that run, or of those that are named."""
     if args.all and args.containers:
         raise UsageError("--all and names of containers exclude each other")
@@ -48,7 +48,7 @@ def command(args: argparse.Namespace) -> int:
                 return 0
 
 
-def _measured(args: argparse.Namespace, containers: ContainerStore) -> list[dict[str, Any]]:
+def _measured(args: Namespace, containers: ContainerStore) -> list[dict[str, Any]]:
     """Return what each uses; processor time over an interval between two looks."""
     if args.containers:
         chosen = list(found(containers, args.containers))
@@ -95,7 +95,7 @@ def _row(one: Container, use: Use, share: float) -> dict[str, Any]:
     }
 
 
-def _print(args: argparse.Namespace, rows: list[dict[str, Any]]) -> None:
+def _print(args: Namespace, rows: list[dict[str, Any]]) -> None:
     if args.format == "json":
         sys.stdout.writelines(f"{json.dumps(row)}\n" for row in rows)
     elif args.format == "table":

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import argparse
-
+from buildkit.cli.arguments import Namespace, Parser
 from buildkit.cli.containers import for_each, is_running, names_argument, opened
 from buildkit.containers.ending import stop
 from buildkit.containers.flags import signal_of
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: Parser) -> None:
     """Declare the options."""
     add = parser.add_argument
     add("-t", "--time", "--timeout", type=float, default=-1.0, metavar="SECONDS", dest="time")
@@ -19,7 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     names_argument(parser)
 
 
-def command(args: argparse.Namespace) -> int:
+def command(args: Namespace) -> int:
     """Stop each; print its name."""
     with opened(args) as (_root, containers):
         return for_each(

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import argparse
-
+from buildkit.cli.arguments import Namespace, Parser
 from buildkit.cli.options import open_root
 from buildkit.errors import UsageError
 from buildkit.images import ImageStore
 from buildkit.oci.reference import Reference
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: Parser) -> None:
     """Declare the arguments."""
     parser.add_argument("source", metavar="IMAGE", help="a name or an ID")
     parser.add_argument("names", nargs="+", metavar="NAME", help="what it shall be called too")
 
 
-def command(args: argparse.Namespace) -> int:
+def command(args: Namespace) -> int:
     """Give the image its names."""
     names = [parse_name(text) for text in args.names]
     with open_root(args) as root:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 import time
 
+from buildkit.cli.arguments import Namespace, Parser
 from buildkit.cli.containers import opened
 from buildkit.cli.listing import print_table
 from buildkit.containers.processes import read_process
@@ -13,12 +13,12 @@ from buildkit.errors import UsageError
 from runtime.control import Connection, Listed, Processes
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: Parser) -> None:
     """Declare the options."""
     parser.add_argument("container", metavar="CONTAINER")
 
 
-def command(args: argparse.Namespace) -> int:
+def command(args: Namespace) -> int:
     """Print a line for each process."""
     with opened(args) as (_root, containers):
         one = containers.find(args.container)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 
+from buildkit.cli.arguments import Namespace, Parser
 from buildkit.cli.inspect import image_for, image_platform_of
 from buildkit.cli.listing import print_json, short_id
 from buildkit.cli.options import open_root
@@ -18,7 +18,7 @@ from buildkit.progress.escape import visible
 from buildkit.sizes import size_text
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: Parser) -> None:
     """Declare the options."""
     add = parser.add_argument
     add("--whatrequires", action="store_true", help="show the images that are made from this one")
@@ -28,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("image", metavar="IMAGE", help="a name or an ID")
 
 
-def command(args: argparse.Namespace) -> int:
+def command(args: Namespace) -> int:
     """Print the tree, the bottom-most layer first."""
     with open_root(args) as root:
         store = ImageStore(root)
@@ -67,9 +67,7 @@ def _print(image: Digest, names: Sequence[str], size: int, head: str, lines: Seq
         sys.stdout.write(f"{branch} {visible(line)}\n")
 
 
-def _requiring(
-    found: ResolvedImage, images: Iterable[ListedImage], args: argparse.Namespace
-) -> int:
+def _requiring(found: ResolvedImage, images: Iterable[ListedImage], args: Namespace) -> int:
     """Print the images whose layers begin with all those of `found`."""
     others = list(_made_from(found, images))
     if args.format == "json":

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import argparse
-
 from buildkit.cli import pause
+from buildkit.cli.arguments import Namespace, Parser
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: Parser) -> None:
     """Declare the options."""
     pause.add_arguments(parser)
 
 
-def command(args: argparse.Namespace) -> int:
+def command(args: Namespace) -> int:
     """Let each go on; print its name."""
     return pause.switch(args, paused=False)

@@ -18,9 +18,9 @@ from buildkit.sizes import parse_size as bytes_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    import argparse
     from collections.abc import Mapping, Sequence
 
+    from buildkit.cli.arguments import Namespace
     from buildkit.llb.op import NetworkMode
     from runtime.spec import Resources
 
@@ -158,7 +158,7 @@ def check_ulimits(texts: Sequence[str]) -> None:
             parse_ulimit(text)
 
 
-def resources_of(args: argparse.Namespace) -> Resources | None:
+def resources_of(args: Namespace) -> Resources | None:
     """Return the limits of RUN steps, None without."""
     names = ("memory", "memory_swap", "cpus", "cpuset_cpus", "pids_limit", "cpu_period")
     given = {name: str(getattr(args, name)) for name in (*names, "cpu_quota")}

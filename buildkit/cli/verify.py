@@ -5,9 +5,9 @@ Exit status: 0 all gave what the cache has; 1 one gave something else, or failed
 
 from __future__ import annotations
 
-import argparse
 import sys
 
+from buildkit.cli.arguments import Namespace, Parser
 from buildkit.cli.interrupts import cancellable
 from buildkit.cli.listing import print_json
 from buildkit.cli.options import open_root
@@ -20,7 +20,7 @@ from buildkit.verify import Verified, candidates, sample, verify
 from buildkit.worker import Worker
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: Parser) -> None:
     """Declare the options."""
     add = parser.add_argument
     add("--sample", default="10", metavar="PERCENT", help="how many steps (10)")
@@ -29,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--format", choices=("text", "json"), default="text", help="how to print")
 
 
-def command(args: argparse.Namespace) -> int:
+def command(args: Namespace) -> int:
     """Verify; print a line a step."""
     percent = _percent(args.sample)
     grants = Grants(dict(split_secret(text) for text in args.secret), search=False)

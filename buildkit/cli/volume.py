@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
 from typing import Any
 
+from buildkit.cli.arguments import Namespace, Parser
 from buildkit.cli.containers import opened
 from buildkit.cli.listing import print_json, print_table
 from buildkit.cli.template import render
@@ -18,9 +18,9 @@ from buildkit.errors import UsageError
 from buildkit.state.root import StateRoot
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: Parser) -> None:
     """Declare the options."""
-    commands = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+    commands = parser.add_subparsers(dest="action", metavar="ACTION")
     make = commands.add_parser("create", help="make a volume, and print its name")
     make.add_argument("-l", "--label", action="append", default=[], metavar="NAME=VALUE")
     make.add_argument("-d", "--driver", default="local", choices=("local",))
@@ -39,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     prune.add_argument("-a", "--all", action="store_true", help="also those with a name")
 
 
-def command(args: argparse.Namespace) -> int:
+def command(args: Namespace) -> int:
     """Do what the action says."""
     with opened(args) as (root, _containers):
         volumes = VolumeStore(root)
@@ -60,7 +60,7 @@ def command(args: argparse.Namespace) -> int:
     return 0
 
 
-def _list(root: StateRoot, volumes: VolumeStore, args: argparse.Namespace) -> None:
+def _list(root: StateRoot, volumes: VolumeStore, args: Namespace) -> None:
     found = list(volumes.all())
     if args.quiet:
         sys.stdout.writelines(f"{one.name}\n" for one in found)
@@ -94,7 +94,7 @@ def _document(root: StateRoot, one: VolumeRecord) -> dict[str, Any]:
     }
 
 
-def _remove(root: StateRoot, volumes: VolumeStore, args: argparse.Namespace) -> int:
+def _remove(root: StateRoot, volumes: VolumeStore, args: Namespace) -> int:
     used = volumes_in_use(root)
     status = 0
     for name in args.names:
@@ -113,7 +113,7 @@ def _remove(root: StateRoot, volumes: VolumeStore, args: argparse.Namespace) -> 
     return status
 
 
-def _prune(root: StateRoot, volumes: VolumeStore, args: argparse.Namespace) -> None:
+def _prune(root: StateRoot, volumes: VolumeStore, args: Namespace) -> None:
     if not args.force:
         raise UsageError("this removes what volumes hold", hint="add --force")
     used = volumes_in_use(root)

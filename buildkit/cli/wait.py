@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import argparse
 import re
 import sys
 import time
 
+from buildkit.cli.arguments import Namespace, Parser
 from buildkit.cli.containers import found, names_argument, opened
 from buildkit.containers.ending import wait
 from buildkit.containers.store import Container
@@ -18,7 +18,7 @@ _ENDED = frozenset({"exited", "stopped"})
 _UNITS = {"": 0.001, "ms": 0.001, "s": 1.0, "m": 60.0}
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments(parser: Parser) -> None:
     """Declare the options."""
     add = parser.add_argument
     add(
@@ -36,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     names_argument(parser)
 
 
-def command(args: argparse.Namespace) -> int:
+def command(args: Namespace) -> int:
     """Wait for each in turn; print the exit code of each, -1 where it has none yet."""
     conditions = frozenset(args.condition or ("exited",))
     interval = _seconds(args.interval)

@@ -1,0 +1,116 @@
+"""argparse itself, for what `arguments.py` leaves to it: mistakes, help, and unusual arguments.
+
+In: the declarations that were noted, and the arguments. Out: attributes; or a message or the help,
+as argparse has them.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Sequence
+from typing import Any, NoReturn
+
+from buildkit.cli.arguments import (
+    SUPPRESS,
+    UNSET,
+    Argument,
+    Commands,
+    Defaults,
+    InvalidValueError,
+    Namespace,
+    Parser,
+)
+from buildkit.errors import UsageError
+
+
+class _Parser(argparse.ArgumentParser):
+    """An argument parser whose errors look like all the others."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raise UsageError with argparse's message."""
+        raise UsageError(message, hint=f"'{self.prog} --help' tells the options")
+
+    def unknown(self, option: str) -> NoReturn:
+        """Raise UsageError about an option that there is not."""
+        from grammar.nearest import nearest  # needed for a mistake only
+
+        close = nearest(option, self._option_string_actions, ignore_case=False)
+        if close is None:
+            self.error(f"unknown option {option}")
+        raise UsageError(f"unknown option {option}", hint=f"did you mean {close}?")
+
+
+def parse(declared: Parser, words: Sequence[str], found: Namespace) -> None:
+    """Put into `found` what `words` say. Raises UsageError; SystemExit after help."""
+    parser = argparse_parser(declared)
+    _, rest = parser.parse_known_args(words, found)
+    unknown = next((word for word in rest if word.startswith("-")), None)
+    if unknown is not None:
+        parser.unknown(unknown.partition("=")[0])
+    if rest:
+        parser.error(f"one argument too many: {rest[0]}")
+
+
+def argparse_parser(declared: Parser) -> _Parser:
+    """Return argparse's parser of a command with what was declared."""
+    parser = _Parser(
+        prog=f"pybuild {declared.name}",
+        description=declared.summary,
+        allow_abbrev=False,
+        # argparse makes one for each option; without a width it imports shutil to ask for it.
+        formatter_class=lambda prog: argparse.HelpFormatter(prog, width=98),
+    )
+    _declare(parser, declared)
+    return parser
+
+
+def _declare(parser: argparse.ArgumentParser, declared: Parser) -> None:
+    parser.usage = declared.usage
+    groups: dict[str, argparse._ArgumentGroup] = {}
+    for step in declared.steps:
+        match step:
+            case Argument(group="", names=names):
+                parser.add_argument(*names, **_options(step))
+            case Argument(group=title, names=names):
+                if title not in groups:
+                    groups[title] = parser.add_argument_group(title)
+                groups[title].add_argument(*names, **_options(step))
+            case Defaults(values=values):
+                parser.set_defaults(**values)
+            case Commands(dest=dest, metavar=metavar, choices=choices):
+                kinds = parser.add_subparsers(dest=dest, metavar=metavar, required=True)
+                for name, options, below in choices:
+                    _declare(kinds.add_parser(name, **options), below)
+
+
+def _options(argument: Argument) -> dict[str, Any]:
+    """Return what argparse is told of an argument: what was said of it."""
+    said = {
+        "action": argument.action,
+        "nargs": argument.nargs,
+        "const": argument.const,
+        "type": argument.type and _telling(argument.type),
+        "choices": argument.choices,
+        "dest": argument.dest if argument.names[0].startswith("-") else None,
+        "metavar": argument.metavar,
+        # argparse asks whether it is this very string.
+        "help": argparse.SUPPRESS if argument.help == SUPPRESS else argument.help,
+    }
+    options = {word: value for word, value in said.items() if value is not None}
+    if argument.default is not UNSET:
+        suppressed = argument.default == SUPPRESS
+        options["default"] = argparse.SUPPRESS if suppressed else argument.default
+    return options
+
+
+def _telling(convert: Callable[[str], object]) -> Callable[[str], object]:
+    """Return `convert` with errors whose text argparse tells as it is."""
+
+    def converted(text: str) -> object:
+        try:
+            return convert(text)
+        except InvalidValueError as error:
+            raise argparse.ArgumentTypeError(str(error)) from error
+
+    converted.__name__ = convert.__name__  # argparse shows it
+    return converted
