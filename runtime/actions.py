@@ -231,8 +231,8 @@ def describe(action: Action) -> str:
 def _describe_plain(action: Action) -> str:
     """Describe the actions that are about one thing of the process."""
     match action:
-        case JoinNamespace(namespace, fd):
-            return f"join the {namespace} namespace of descriptor {fd}"
+        case JoinNamespace(namespace):
+            return f"join the {namespace} namespace"
         case JoinSandbox():
             return "join the container"
         case SetOomScore(score):
@@ -266,7 +266,7 @@ def _root(root: Root) -> str:
     if isinstance(root, RootFs):
         kind = "thrown away" if root.upper is None else root.upper
         return f"overlay of {len(root.lowers)} layers, changes {kind}"
-    return f"descriptor {root.fd}" if isinstance(root, MountedRoot) else root.path
+    return "a tree made for it" if isinstance(root, MountedRoot) else root.path
 
 
 def _mount(mount: Mount) -> str:
@@ -274,8 +274,8 @@ def _mount(mount: Mount) -> str:
     match mount:
         case Bind(source=source):
             what = source
-        case BindFd(fd=fd):
-            what = f"descriptor {fd}"
+        case BindFd(fd=fd, source=source):
+            what = source or f"descriptor {fd}"
         case Overlay(lowers=lowers):
             what = f"an overlay of {len(lowers)} layers"
         case Tmpfs() | Proc() | Sysfs() | Mqueue() | Cgroup() | Devices():

@@ -80,7 +80,7 @@ def prepared(spec: SandboxSpec, user: int, directory: str) -> SandboxSpec:
             if isinstance(mount, Bind):
                 fd = _bound(mount, user, ids)
                 opened.append(fd)
-                made.append(BindFd(fd, mount.target, mount.readonly, mount.flags))
+                made.append(BindFd(fd, mount.target, mount.readonly, mount.flags, mount.source))
             else:
                 made.append(mount)
         root = _root(spec.root, user, ids, f"{directory}/mnt", nodev)

@@ -53,7 +53,9 @@ def joined(task: Task, spec: SandboxSpec) -> SandboxSpec:
                 continue
             found.append((one.namespace, of_container(one.namespace, one.where)))
             if one.namespace == "ipc":
-                memory = (BindFd(_memory(one.where), SHM, readonly=False, flags=_FLAGS),)
+                memory = (
+                    BindFd(_memory(one.where), SHM, readonly=False, flags=_FLAGS, source=SHM),
+                )
     except BaseException:
         for _name, fd in found:
             os.close(fd)

@@ -117,13 +117,14 @@ class BindFd(NamedTuple):
     """A detached mount (`mounts.pin`), shown at `target`; the descriptor serves once.
 
     What was resolved cannot be swapped any more, so this is how paths that came from outside
-    are mounted (S14).
+    are mounted (S14). `source`: what it is, for errors.
     """
 
     fd: int
     target: str
     readonly: bool = True
     flags: tuple[MountFlag, ...] = ()
+    source: str = ""
 
 
 class Overlay(NamedTuple):

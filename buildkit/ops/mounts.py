@@ -101,11 +101,13 @@ class Mounting:
         directory = stat.S_ISDIR(os.fstat(path).st_mode)
         pinned = kernel.pin(path)
         if mount.readonly:
-            return BindFd(pinned, mount.target, readonly=True)
+            return BindFd(pinned, mount.target, readonly=True, source=mount.source or "/")
         if directory:
             return Overlay(mount.target, (pinned,))
         os.close(pinned)
-        return BindFd(self._own_copy(path), mount.target, readonly=False)
+        return BindFd(
+            self._own_copy(path), mount.target, readonly=False, source=mount.source or "/"
+        )
 
     def _materialised(self, origin: int, source: str) -> int:
         """Return an O_PATH descriptor of `source` in input `origin`; it goes with the stack.
@@ -175,7 +177,9 @@ class Mounting:
         )
         fd = os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         self._stack.callback(os.close, fd)
-        return BindFd(kernel.pin(fd), mount.target, readonly=mount.readonly)
+        return BindFd(
+            kernel.pin(fd), mount.target, readonly=mount.readonly, source=f"cache {mount.id}"
+        )
 
     def _fill(self, origin: int, source: str, directory: str) -> None:
         """Put the content of directory `source` into `directory`."""
@@ -224,5 +228,6 @@ class Mounting:
             raise StepError(f"ssh {mount.id}: {error.strerror}") from error
         fd = os.open(path, os.O_PATH | os.O_CLOEXEC)
         self._stack.callback(os.close, fd)
-        found.append(BindFd(kernel.pin(fd), mount.target, readonly=True))
+        agent_of = f"the agent of {mount.id}"
+        found.append(BindFd(kernel.pin(fd), mount.target, readonly=True, source=agent_of))
         return True

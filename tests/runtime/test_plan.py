@@ -193,6 +193,7 @@ def test_every_action_has_a_description() -> None:
     ("action", "text"),
     [
         (Place(Bind("/src", "/dst"), trusted=False), "mount /src at /dst"),
+        (Place(BindFd(15, "/dst", source="/src"), trusted=False), "mount /src at /dst"),
         (Place(File("/s", b"secret"), trusted=False), "mount a file of 6 bytes at /s"),
         (
             MountRoot(SPEC.root, devices=False),
