@@ -1,17 +1,19 @@
 """What the store is full of, by type.
 
-In: a state root. Out: one `Usage` a type, each with its entries. Layers count as the tars that they
-are, as `prune` counts them; everything else as the bytes of its files. Looks, and changes
-nothing but what dead commands have left.
+In: a state root. Out: one `Usage` a type, each with its entries. A type takes what it takes on the
+disk, as du(1) counts it: a file that layers share counts once, for the first type that has it. Of a
+single image or step the size is that of its layers' tars, as `images` and `prune` have it. Looks,
+and changes nothing but what dead commands have left.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
-import stat
+import re
 import time
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Iterable
 from typing import Any
 
 from buildkit.cache.key import CacheKey
@@ -21,19 +23,25 @@ from buildkit.images import ImageStore
 from buildkit.oci.digest import Digest
 from buildkit.records.match import instruction
 from buildkit.records.store import RecordStore
+from buildkit.snapshot.disk import LayerDisk, tree_size
 from buildkit.state.lease import collect_stale, in_use
 from buildkit.state.root import StateRoot
+from runtime.container import is_free
 from runtime.values import NamedTuple
 
 
 class Entry(NamedTuple):
-    """One thing: `used` is when it was last used, in seconds since the epoch, 0 if unknown."""
+    """One thing: `used` is when it was last used, in seconds since the epoch, 0 if unknown.
+
+    `shared`: bytes of its layers that another image has, too.
+    """
 
     name: str
     size: int
     used: float
     active: bool
     description: str = ""
+    shared: int = 0
 
 
 class Usage(NamedTuple):
@@ -62,13 +70,22 @@ class _Looking:
         self._marks = in_use(root.top)
         self._sizes: dict[str, int] = dict(self._rows("SELECT diff_id, size FROM layer"))
         self._used: dict[str, float] = dict(self._rows("SELECT diff_id, used FROM layer"))
+        layers = self._root.path("layers")
+        self._disk = LayerDisk((f"sha256:{name}", f"{layers}/{name}") for name in _names(layers))
+        self._counted: set[str] = set()
+        """Layers of the types before."""
+        self._going: set[str] = set()
+        """Those of them that `prune` would remove."""
 
     def all(self) -> tuple[Usage, ...]:
         named, untagged = self._images()
         return (
-            self._usage("image", named[0], named[1], frozenset()),
+            self._usage("image", named[0], named[1], free=False),
             self._steps(named[1], untagged[1]),
-            self._usage("untagged image", untagged[0], untagged[1] - named[1], named[1]),
+            self._usage("untagged image", untagged[0], untagged[1]),
+            self._others(),
+            self._containers(),
+            self._volumes(),
             self._blobs(),
             self._directories("cache", "cache mount", self._root.path("caches")),
             self._files("context", "contexts"),
@@ -83,31 +100,41 @@ class _Looking:
         within = {part.image for parts in indexes.values() for part in parts}
         named: tuple[list[Entry], set[str]] = ([], set())
         untagged: tuple[list[Entry], set[str]] = ([], set())
-        for digest, created in self._rows("SELECT config, created FROM known_image"):
-            try:
-                layers = set(images.glance(Digest.parse(digest)).diff_ids)
-            except (StoreError, ImageError, ValueError):
-                layers = set()
+        rows = self._rows("SELECT config, created FROM known_image")
+        all_layers = {digest: self._layers_of(digest) for digest, _ in rows}
+        users = Counter(layer for layers in all_layers.values() for layer in layers)
+        for digest, created in rows:
+            layers = all_layers[digest]
             names = images.names(Digest.parse(digest))
             size = sum(self._sizes.get(layer, 0) for layer in layers)
+            shared = sum(self._sizes.get(layer, 0) for layer in layers if users[layer] > 1)
             active = ("image", digest) in self._marks
             into = named if names or digest in within else untagged
-            into[0].append(Entry(digest, size, created or 0.0, active, ", ".join(names)))
+            said = ", ".join(names)
+            into[0].append(Entry(digest, size, created or 0.0, active, said, shared))
             into[1].update(layers)
         return named, untagged
 
+    def _layers_of(self, image: str) -> set[str]:
+        try:
+            return set(ImageStore(self._root).glance(Digest.parse(image)).diff_ids)
+        except (StoreError, ImageError, ValueError):
+            return set()
+
     def _usage(
-        self, kind: str, entries: Iterable[Entry], layers: set[str], kept: Iterable[str]
+        self, kind: str, entries: Iterable[Entry], layers: set[str], *, free: bool = True
     ) -> Usage:
-        """Return a type whose things share `layers`; those of named images are not reclaimable."""
-        size = sum(self._sizes.get(layer, 0) for layer in layers)
-        free = 0 if kind == "image" else self._free(layers - set(kept))
-        return Usage(kind, tuple(entries), size, free)
+        """Return a type whose things share `layers`, of those that no type before has."""
+        layers = layers - self._counted
+        size = self._disk.size(layers, self._counted)
+        self._counted |= layers
+        return Usage(kind, tuple(entries), size, self._free(layers) if free else 0)
 
     def _free(self, layers: Iterable[str]) -> int:
-        return sum(
-            self._sizes.get(layer, 0) for layer in layers if ("layer", layer) not in self._marks
-        )
+        """Return what their removal gives back besides that of the types before."""
+        before = self._disk.free(self._going)
+        self._going.update(one for one in layers if ("layer", one) not in self._marks)
+        return self._disk.free(self._going) - before
 
     def _steps(self, named: set[str], untagged: set[str]) -> Usage:
         """Return the results of steps that no image has."""
@@ -121,8 +148,39 @@ class _Looking:
             active = ("layer", diff_id) in self._marks
             size = self._sizes.get(diff_id, 0)
             entries.append(Entry(key, size, used or 0.0, active, texts.get(key, "")))
-        size = sum(self._sizes.get(layer, 0) for layer in layers)
-        return Usage("step", tuple(entries), size, self._free(layers))
+        return self._usage("step", entries, layers)
+
+    def _others(self) -> Usage:
+        """Return layers that no image and no step has: of containers, and what is left over."""
+        names = {f"sha256:{name}" for name in _names(self._root.path("layers"))} - self._counted
+        entries = [
+            Entry(
+                name,
+                self._disk.size({name}),
+                self._used.get(name) or 0.0,
+                ("layer", name) in self._marks,
+            )
+            for name in sorted(names)
+        ]
+        return self._usage("layer", entries, names)
+
+    def _containers(self) -> Usage:
+        entries = []
+        for name in _names(self._root.path("containers")):
+            path = self._root.path("containers", name)
+            with contextlib.suppress(OSError):
+                entries.append(
+                    Entry(name, tree_size(path), os.stat(path).st_mtime, not is_free(path))
+                )
+        return Usage("container", tuple(entries), sum(entry.size for entry in entries), 0)
+
+    def _volumes(self) -> Usage:
+        entries = []
+        for name in _names(self._root.path("volumes"), hexadecimal=False):
+            path = self._root.path("volumes", name)
+            with contextlib.suppress(OSError):
+                entries.append(Entry(name, tree_size(path), os.stat(path).st_mtime, active=False))
+        return Usage("volume", tuple(entries), sum(entry.size for entry in entries), 0)
 
     def _instructions(self) -> dict[CacheKey, str]:
         """Return what steps do, by key, as far as recent builds tell."""
@@ -171,12 +229,13 @@ class _Looking:
 
     def _database(self) -> Usage:
         entries = []
-        for suffix in ("", "-wal"):
+        database = self._root.database_path
+        # The reserve is what lets the database be written on a full disk.
+        for path in (database, f"{database}-wal", f"{database}-shm", self._root.path("reserve")):
             with contextlib.suppress(FileNotFoundError):
-                path = f"{self._root.database_path}{suffix}"
                 found = os.stat(path)
                 name = os.path.basename(path)
-                entries.append(Entry(name, found.st_size, time.time(), active=True))
+                entries.append(Entry(name, found.st_blocks * 512, time.time(), active=True))
         return Usage("database", tuple(entries), sum(entry.size for entry in entries), 0)
 
     def _rows(self, query: str) -> list[tuple[Any, ...]]:
@@ -184,32 +243,10 @@ class _Looking:
             return self._root.database().execute(query).fetchall()
 
 
-def tree_size(path: str) -> int:
-    """Return the bytes that a tree takes on the disk; hard links count once."""
-    seen: set[tuple[int, int]] = set()
-    return sum(_blocks(status, seen) for status in _statuses(path))
-
-
-def _statuses(path: str) -> Iterator[os.stat_result]:
-    """Yield the status of all that is in a tree, whose names may change meanwhile."""
-    todo = [path]
-    while todo:
-        try:
-            entries = os.scandir(todo.pop())
-        except (FileNotFoundError, NotADirectoryError):
-            continue
-        with entries:
-            for entry in entries:
-                with contextlib.suppress(FileNotFoundError):
-                    yield entry.stat(follow_symlinks=False)
-                    if entry.is_dir(follow_symlinks=False):
-                        todo.append(entry.path)
-
-
-def _blocks(status: os.stat_result, seen: set[tuple[int, int]]) -> int:
-    if status.st_nlink > 1 and not stat.S_ISDIR(status.st_mode):
-        name = (status.st_dev, status.st_ino)
-        if name in seen:
-            return 0
-        seen.add(name)
-    return status.st_blocks * 512
+def _names(directory: str, *, hexadecimal: bool = True) -> list[str]:
+    """Return the names in a directory, none where there is none; `hexadecimal`: digests alone."""
+    try:
+        found = os.listdir(directory)
+    except FileNotFoundError:
+        return []
+    return sorted(one for one in found if not hexadecimal or re.fullmatch(r"[0-9a-f]{64}", one))

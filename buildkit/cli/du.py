@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Sequence
 
 from buildkit.cli.arguments import Namespace, Parser
 from buildkit.cli.listing import print_json, print_table
 from buildkit.cli.options import open_root
+from buildkit.cli.prune import TYPES
 from buildkit.durations import duration_text
+from buildkit.errors import UsageError
 from buildkit.sizes import size_text
 from buildkit.usage import Entry, Usage, usage
+
+_SHARING = ("image", "untagged image")
 
 
 def add_arguments(parser: Parser) -> None:
     """Declare the options."""
     add = parser.add_argument
+    add("--filter", action="append", default=[], metavar="type=TYPE", help="of a type alone")
     add("-v", "--verbose", action="store_true", help="each thing by itself")
     add("--format", choices=("text", "json"), default="text", help="how to print")
 
@@ -23,7 +29,7 @@ def add_arguments(parser: Parser) -> None:
 def command(args: Namespace) -> int:
     """Print the table."""
     with open_root(args) as root:
-        found = usage(root)
+        found = _filtered(usage(root), args.filter)
     if args.format == "json":
         print_json([_document(one, verbose=args.verbose) for one in found])
         return 0
@@ -48,16 +54,33 @@ def command(args: Namespace) -> int:
     return 0
 
 
+def _filtered(found: tuple[Usage, ...], texts: Sequence[str]) -> tuple[Usage, ...]:
+    """Return the types that the filters name, by their names here or BuildKit's."""
+    kinds = {one.kind.replace(" ", "-"): one.kind for one in found}
+    kinds |= TYPES
+    wanted = set()
+    for text in (part for filters in texts for part in filters.split(",")):
+        key, _, value = text.partition("=")
+        if key != "type" or value not in kinds:
+            hint = f"type=TYPE, of {', '.join(sorted(kinds))}"
+            raise UsageError(f"not a filter: {text!r}", hint=hint)
+        wanted.add(kinds[value])
+    return tuple(one for one in found if not wanted or one.kind in wanted)
+
+
 def _print_entries(found: tuple[Usage, ...]) -> None:
     now = time.time()
     for one in found:
         if one.entries and one.kind not in ("log", "context", "database"):
             sys.stdout.write(f"\n{one.kind}\n")
             entries = sorted(one.entries, key=lambda entry: -entry.size)
-            print_table(
-                ["ID", "SIZE", "LAST USED", "IN USE", "DESCRIPTION"],
-                [_row(entry, now) for entry in entries],
-            )
+            heads = ["ID", "SIZE", "LAST USED", "IN USE", "DESCRIPTION"]
+            rows = [_row(entry, now) for entry in entries]
+            if one.kind in _SHARING:
+                heads[2:2] = ["SHARED SIZE", "UNIQUE SIZE"]
+                for row, entry in zip(rows, entries, strict=True):
+                    row[2:2] = [size_text(entry.shared), size_text(entry.size - entry.shared)]
+            print_table(heads, rows)
 
 
 def _row(entry: Entry, now: float) -> list[str]:

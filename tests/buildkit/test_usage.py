@@ -1,7 +1,14 @@
+import os
 from pathlib import Path
 
+from buildkit.images import ImageStore
+from buildkit.oci.config import ImageConfig
+from buildkit.oci.platforms import Platform
+from buildkit.oci.reference import Reference
+from buildkit.snapshot.disk import tree_size
+from buildkit.snapshot.snapshot import Committed
 from buildkit.state.root import StateRoot
-from buildkit.usage import Usage, tree_size, usage
+from buildkit.usage import Usage, usage
 from tests.buildkit.test_gc import Store, store
 from tests.kernel import needs_overlay, needs_root
 
@@ -22,23 +29,68 @@ def test_layers_count_where_they_are_needed_most(store: Store) -> None:
     store.step(named)
     store.root.close()
     found = by_kind(store.root)
+    on_disk = {layer: tree_size(directory(store.root, layer)) for layer in (named, untagged, step)}
     assert [len(found[kind].entries) for kind in ("image", "untagged image", "step")] == [1, 1, 1]
-    assert (found["image"].size, found["image"].reclaimable) == (named.size, 0)
-    assert found["untagged image"].reclaimable == untagged.size
-    assert found["step"].reclaimable == step.size
+    assert (found["image"].size, found["image"].reclaimable) == (on_disk[named], 0)
+    assert found["untagged image"].reclaimable == on_disk[untagged]
+    assert found["step"].reclaimable == on_disk[step]
     assert found["image"].entries[0].description == "docker.io/library/app:latest"
-    assert [one.active for one in found.values()] == [0, 0, 0, 0, 0, 0, 0, 2]
+    assert found["image"].entries[0].size == named.size
+    assert {kind for kind, one in found.items() if one.active} == {"database"}
+
+
+def directory(root: StateRoot, layer: Committed) -> str:
+    return root.path("layers", layer.diff_id.hex)
+
+
+def test_what_images_share_is_told(store: Store) -> None:
+    base, one, other = (store.base(f"file {name} text={name * 3000}") for name in "abc")
+    for name, top in (("one", one), ("other", other)):
+        layers = (base.diff_id, top.diff_id)
+        config = ImageConfig(Platform("linux", "amd64"), diff_ids=layers)
+        ImageStore(store.root).add(config.encode(), [Reference.parse(name)])
+    entries = by_kind(store.root)["image"].entries
+    assert {(entry.size - entry.shared, entry.shared) for entry in entries} == {
+        (one.size, base.size),
+        (other.size, base.size),
+    }
+
+
+def test_a_file_that_layers_share_counts_once(store: Store) -> None:
+    """As pieces of a large COPY do. It is given back with the last layer that has it."""
+    named, step = (store.base(f"file {name} text={name}") for name in "ab")
+    store.image(named, "app")
+    store.step(step)
+    store.root.close()
+    before = by_kind(store.root)
+    shared = Path(directory(store.root, named), "piece")
+    shared.write_bytes(b"x" * 100_000)
+    Path(directory(store.root, step), "piece").hardlink_to(shared)
+    found = by_kind(store.root)
+    size = os.stat(shared).st_blocks * 512
+    assert found["image"].size == before["image"].size + size
+    assert (found["step"].size, found["step"].reclaimable) == before["step"][2:]
+    shared.unlink()
+    assert by_kind(store.root)["step"].reclaimable == before["step"].reclaimable + size
+
+
+def test_layers_that_nothing_names_count_too(store: Store) -> None:
+    lost = store.base("file a text=a")
+    store.root.close()
+    found = by_kind(store.root)["layer"]
+    assert found.size == found.reclaimable == tree_size(directory(store.root, lost))
 
 
 def test_what_is_in_use_is_not_reclaimable(store: Store) -> None:
     layer = store.base("file a text=a")
     store.step(layer)
+    size = tree_size(directory(store.root, layer))
     store.root.close()
     with StateRoot.open(store.root.top) as other:
         other.use("layer", layer.diff_id)
         assert by_kind(store.root)["step"].reclaimable == 0
         assert by_kind(store.root)["step"].active == 1
-    assert by_kind(store.root)["step"].reclaimable == layer.size
+    assert by_kind(store.root)["step"].reclaimable == size
 
 
 def test_a_tree_takes_the_blocks_of_its_files(tmp_path: Path) -> None:

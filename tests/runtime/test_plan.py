@@ -25,7 +25,7 @@ from runtime.actions import (
 from runtime.errors import SpecError
 from runtime.host import Host
 from runtime.plan import plan, plan_exec
-from runtime.spec import Bind, File, Process, RootFs, SandboxSpec, Sysfs, Tmpfs
+from runtime.spec import Bind, BindFd, File, Process, RootFs, SandboxSpec, Sysfs, Tmpfs
 
 HOST = Host(machine="x86_64", resolv_conf="nameserver 192.0.2.1\n", hosts="192.0.2.9 far\n")
 ROOTLESS = HOST._replace(initial_user_namespace=False)
