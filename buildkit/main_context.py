@@ -191,7 +191,26 @@ def _named(main: Main, file: str, fetch: Fetch | None) -> Main:
             raise UsageError(f"-f {shown(file)}: this command takes a path")
         source = Source.decode(shown(file), _downloaded(file, fetch))
         return main._replace(source=source, dockerfile_name=shown(file))
-    return main._replace(dockerfile=file, source=_read(file), dockerfile_name=os.path.abspath(file))
+    source = _read(file, _meant(main.directory, file))
+    return main._replace(dockerfile=file, source=source, dockerfile_name=os.path.abspath(file))
+
+
+def _meant(context: str, file: str) -> str:
+    """Return a hint for a `file` that is not there: the path that was meant, or nothing."""
+    if os.path.lexists(file):
+        return ""
+    inside = os.path.join(context, file)
+    if not os.path.isabs(file) and os.path.isfile(inside):
+        return f"-f is seen from the working directory: did you mean {inside}?"
+    from grammar.nearest import nearest  # for a mistake only
+
+    directory, name = os.path.split(file)
+    try:
+        beside = os.listdir(directory or ".")
+    except OSError:
+        return ""
+    near = nearest(name, sorted(beside))
+    return f"did you mean {os.path.join(directory, near)}?" if near else ""
 
 
 def _inside(main: Main, file: str | None) -> Main:
@@ -230,13 +249,14 @@ def _downloaded(url: str, fetch: Fetch) -> bytes:
         return _bounded(file.read(_LIMIT + 1), shown(url))
 
 
-def _read(path: str) -> Source:
+def _read(path: str, hint: str = "") -> Source:
     try:
         with open(path, "rb") as file:
             return Source.decode(path, _bounded(file.read(_LIMIT + 1), path))
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
-        raise DefinitionError(f"failed to read dockerfile: open {path}: {reason}") from error
+        message = f"failed to read dockerfile: open {path}: {reason}"
+        raise DefinitionError(message, hint=hint) from error
 
 
 def _bounded(data: bytes, name: str) -> bytes:

@@ -33,6 +33,9 @@ class Command(NamedTuple):
     summary: str
 
 
+_RUNNING = ("run", "exec")
+"""Commands whose status is that of a program: their own faults are 125, as docker has it."""
+
 COMMANDS: Mapping[str, Command] = {
     "build": Command("build", "build an image from a Dockerfile (the default command)"),
     "run": Command("run", "run a command in a new container"),
@@ -260,7 +263,7 @@ def _guarded(name: str, argv: Sequence[str], root: str | None) -> int:
         _mute_stdout()
         return 1
     except BaseException as error:  # noqa: BLE001 - the one place that turns any error into text
-        status, text = describe(error, run=name == "run")
+        status, text = describe(error, run=name in _RUNNING)
         sys.stderr.write(text)
         return status
 

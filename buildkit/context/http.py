@@ -135,13 +135,25 @@ def download(
         except (OSError, http.client.HTTPException) as error:
             if isinstance(error, ssl.SSLCertVerificationError):
                 raise _failed(url, error.verify_message) from error
-            fault = str(error) or type(error).__name__
+            fault = _fault(error)
             pause = 0.2 * 2**attempt * (1 + random.random())  # noqa: S311
         os.ftruncate(target, 0)
         os.lseek(target, 0, os.SEEK_SET)
         if attempt + 1 < _TRIES:
             _sleep(pause, check)
     raise _failed(url, f"{fault}, {_TRIES} times")
+
+
+def _fault(error: Exception) -> str:
+    """Return why there was no answer, as a user can read it."""
+    if isinstance(error, socket.gaierror):
+        return "the name of the host cannot be resolved"
+    reason = getattr(error, "reason", None) if isinstance(error, ssl.SSLError) else None
+    if reason:
+        return f"no TLS: {reason.replace('_', ' ').lower()}"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror.lower()
+    return str(error) or type(error).__name__
 
 
 def redacted(url: str) -> str:

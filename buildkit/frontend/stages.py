@@ -12,14 +12,14 @@ from buildkit.frontend.bases import Names, Origin
 from buildkit.frontend.expander import Expander
 from buildkit.oci.platforms import Platform
 from grammar import words
-from grammar.errors import quote
+from grammar.errors import GrammarError, quote
 from grammar.instructions import Copy, Dockerfile, Run, Stage, StageInstruction
 from grammar.nearest import did_you_mean
 from runtime.values import NamedTuple
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from buildkit.frontend.options import LowerOptions
     from grammar.source import Span
@@ -63,7 +63,11 @@ def plan_stages(dockerfile: Dockerfile, scope: Mapping[str, str], options: Lower
     names = Names(options, len(dockerfile.stages))
     plans: list[StagePlan] = []
     for stage in dockerfile.stages:
-        plans.append(_plan(stage, dockerfile.escape, scope, names, options))
+        try:
+            plans.append(_plan(stage, dockerfile.escape, scope, names, options))
+        except DefinitionError as error:
+            error.hint = error.hint or _unset_hint(stage, dockerfile, scope)
+            raise
         if stage.name is not None:
             names.add(stage.name, stage.number)
     return Stages(tuple(plans), names, _target(options.target, names, len(plans)))
@@ -103,6 +107,27 @@ def _platform(written: str, expander: Expander, escape: str, scope: Mapping[str,
         return Platform.parse(text)
     except ValueError as error:
         raise expander.error(f"failed to parse platform {written}: {error}{near}") from None
+
+
+def _unset_hint(stage: Stage, dockerfile: Dockerfile, scope: Mapping[str, str]) -> str:
+    """Return what to do about the first variable of a FROM line that has no value, or nothing."""
+    base = stage.base
+    written = [base.image.text, *([base.platform.text] if base.platform is not None else [])]
+    unset = {name for word in written for name in _unset(word, dockerfile.escape, scope)}
+    if not unset:
+        return ""
+    name = min(unset)
+    declared = {one.name.text for arg in dockerfile.global_args for one in arg.arguments}
+    if name in declared:
+        return f"{name} has no value: give one with --build-arg {name}=VALUE or ARG {name}=VALUE"
+    return f"{name} is not declared: FROM sees an ARG that stands before the first FROM"
+
+
+def _unset(word: str, escape: str, scope: Mapping[str, str]) -> Iterable[str]:
+    try:
+        return words.expand(word, scope, escape).unset
+    except GrammarError:
+        return ()
 
 
 def _near_variable(written: str, escape: str, scope: Mapping[str, str]) -> str:

@@ -42,7 +42,16 @@ def _reasons(tree: Tree, written: str, missing: Missing) -> list[str]:
             f"{written!r} would lie outside of {tree.label}; `..` ends at its root, "
             "and only what is below it can be copied"
         )
-    return reasons or [f"paths are looked for in {tree.place}"]
+    return reasons or [_where(tree)]
+
+
+def _where(tree: Tree) -> str:
+    """Return where the source was looked for."""
+    if tree.place != "-":
+        return f"paths are looked for in {tree.place}"
+    if tree.directory("").rows:
+        return "paths are looked for in the archive on standard input"
+    return "a Dockerfile on standard input comes without files; with '-f - DIR' it has those of DIR"
 
 
 def _near(tree: Tree, path: str) -> str:

@@ -196,7 +196,8 @@ class Mounting:
         if source is None:
             if mount.required:
                 raise StepError(
-                    f"secret {mount.id}: not found", hint=f"give it with --secret id={mount.id}"
+                    f"secret {mount.id}: not found",
+                    hint=f"give it with --secret id={mount.id},src=FILE or env=NAME",
                 )
             return ()
         value = secrets.read(mount.id, source)

@@ -12,8 +12,9 @@ from collections.abc import Sequence
 from typing import NoReturn, TextIO
 
 from tqdm import tqdm
-from tqdm.utils import disp_trim
+from tqdm.utils import disp_len, disp_trim
 
+from buildkit.progress.board import Going
 from buildkit.progress.events import Moved
 
 _TRANSFER = "{desc} {bar:24} {n_fmt}/{total_fmt}"
@@ -40,7 +41,7 @@ class Bars:
         if lines:
             tqdm.write("\n".join(lines), file=self._stream)
 
-    def show(self, rows: Sequence[str | Moved]) -> None:
+    def show(self, rows: Sequence[str | Going | Moved]) -> None:
         """Make `rows` the live lines."""
         while len(self._rows) > len(rows):
             self._rows.pop().close()
@@ -56,7 +57,7 @@ class Bars:
                 bar.set_description_str(disp_trim(row.what, max(10, width - 50)), refresh=False)
             else:
                 bar.bar_format = "{desc}"
-                bar.set_description_str(disp_trim(row, width), refresh=False)
+                bar.set_description_str(_fitting(row, width), refresh=False)
             bar.refresh()
 
     def close(self) -> None:
@@ -82,3 +83,12 @@ class Bars:
         except (OSError, ValueError):
             return 80, 24
         return size.columns or 80, size.lines or 24
+
+
+def _fitting(row: str | Going, width: int) -> str:
+    """Return a row cut to `width` columns, with the time of a step that runs at its end."""
+    if isinstance(row, str):
+        return str(disp_trim(row, width))
+    if disp_len(row.what) + len(row.time) <= width:
+        return row.what + row.time
+    return f"{disp_trim(row.what, max(0, width - len(row.time) - 3))}...{row.time}"

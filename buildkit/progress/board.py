@@ -23,10 +23,18 @@ from buildkit.progress.events import (
     Warned,
 )
 from buildkit.progress.output_text import output_line
+from runtime.values import NamedTuple
 
 LOG_LINES = 6
 
 _PARTIAL_LIMIT = 4096
+
+
+class Going(NamedTuple):
+    """The line of a step that runs; where it is too long, `time` is what must be seen of it."""
+
+    what: str
+    time: str
 
 
 class _Running:
@@ -98,13 +106,13 @@ class Board:
             else f"=> ERROR {name}: {visible(event.message)}"
         )
 
-    def live(self, now: float, height: int) -> list[str | Moved]:
+    def live(self, now: float, height: int) -> list[str | Going | Moved]:
         """Return the live lines from top to bottom, `height` at most; a `Moved` is to be a bar."""
-        rows: list[str | Moved] = []
+        rows: list[str | Going | Moved] = []
         room = height - len(self._running) - len(self._moved)
         each = min(LOG_LINES, max(0, room) // max(1, len(self._running)))
         for step in self._running.values():
-            rows.append(f"=> {step.name} {now - step.started:.1f}s")
+            rows.append(Going(f"=> {step.name}", f" {now - step.started:.1f}s"))
             rows += [f"   {line}" for line in step.last(each)]
         rows += self._moved.values()
         return rows[:height]

@@ -8,6 +8,7 @@ what holds up most work first. The first failure stops the others.
 
 from __future__ import annotations
 
+import os
 import time
 from heapq import heappop, heappush
 
@@ -260,4 +261,7 @@ def message_of(error: BaseException) -> str:
     """Return what a failed step says of itself in one line."""
     if isinstance(error, BuildError):
         return redacted(error.message)
+    if isinstance(error, OSError) and error.strerror:
+        place = f"{os.fsdecode(error.filename)}: " if error.filename not in (None, -1) else ""
+        return f"{place}{error.strerror.lower()}"
     return str(error) or type(error).__name__

@@ -83,6 +83,23 @@ def test_a_byte_order_mark_is_no_part_of_the_text(here: Path) -> None:
     assert find_main(".", None).source.text == "FROM x\n"
 
 
+@pytest.mark.parametrize(
+    ("file", "hint"),
+    [
+        ("d", "-f is seen from the working directory: did you mean c/d?"),
+        ("Dockerfle", "did you mean Dockerfile?"),
+        ("c/dd", "did you mean c/d?"),
+        ("none/of/these", ""),
+        ("/none/d", ""),
+    ],
+)
+def test_what_was_meant_by_a_dockerfile_that_is_not_there(here: Path, file: str, hint: str) -> None:
+    make_tree(here, "dir c", "file c/d text=FROM x", "file Dockerfile text=FROM x")
+    with pytest.raises(DefinitionError) as raised:
+        find_main("c", file)
+    assert raised.value.hint == hint
+
+
 REFUSED: list[tuple[str, str | None, type[BuildError], str]] = [
     (".", None, DefinitionError, "open Dockerfile: no such file or directory"),
     (".", "no", DefinitionError, "failed to read dockerfile: open no: no such file or directory"),

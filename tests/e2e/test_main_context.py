@@ -154,7 +154,7 @@ class TestStandardInput:
         shows(built(caller, "-", stdin="FROM busybox\nRUN echo alone\n"), "alone")
         missing = built(caller, "-", stdin=DOCKERFILE)
         refuses(missing, '"/a": not found', 1)
-        assert "paths are looked for in -" in missing.errors
+        assert "a Dockerfile on standard input comes without files" in missing.errors
 
     def test_a_dockerfile_and_a_name_for_one_are_too_many(self, caller: Caller) -> None:
         refuses(built(caller, "-f", "d", "-", stdin=DOCKERFILE), "ambiguous Dockerfile source")

@@ -212,7 +212,7 @@ def test_a_required_secret_that_nobody_gave_ends_the_build(caller: Caller) -> No
     assert done.status == 1
     assert "ERROR: failed to build: failed to solve: secret token: not found\n" in done.errors
     assert ">>> RUN --mount=type=secret,id=token,required true\n" in done.errors
-    assert "hint: give it with --secret id=token" in done.errors
+    assert "hint: give it with --secret id=token,src=FILE or env=NAME" in done.errors
 
 
 def test_a_required_agent_that_nobody_gave_ends_the_build(caller: Caller) -> None:

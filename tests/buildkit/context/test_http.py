@@ -3,10 +3,12 @@
 import base64
 import hashlib
 import os
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -259,8 +261,39 @@ def test_a_chunked_body_that_breaks_off_is_an_error(server: Server, tmp_path: Pa
 
 
 def test_nobody_listening_is_an_error(server: Server, tmp_path: Path) -> None:
-    with pytest.raises(ContextError, match="refused"):
+    with pytest.raises(ContextError, match=r"/a: connection refused, \d times"):
         get(tmp_path, "http://127.0.0.1:1/a")
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (socket.gaierror(-2, "Name or service not known"), "the name of the host cannot be"),
+        (ConnectionRefusedError(111, "Connection refused"), "connection refused"),
+        (TimeoutError("timed out"), "timed out"),
+        (ConnectionResetError(), "ConnectionResetError"),
+    ],
+    ids=str,
+)
+def test_a_fault_is_told_in_words(
+    error: Exception,
+    message: str,
+    server: Server,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refuse(*_: object, **__: object) -> NoReturn:
+        raise error
+
+    monkeypatch.setattr(socket, "create_connection", refuse)
+    with pytest.raises(ContextError) as raised:
+        get(tmp_path, f"{server.url}/a")
+    assert raised.value.message.startswith(f"failed to load {server.url}/a: {message}")
+
+
+def test_a_server_without_tls_is_told_as_that(server: Server, tmp_path: Path) -> None:
+    with pytest.raises(ContextError, match=r"no TLS: [a-z ]+, \d times"):
+        get(tmp_path, f"{server.url.replace('http:', 'https:')}/a")
 
 
 def test_credentials_go_to_their_host_only(server: Server, tmp_path: Path) -> None:

@@ -283,6 +283,26 @@ def test_a_mistake_is_told_at_its_line(case: Case) -> None:
     assert (caught.value.lines or (None,))[0] == case.line
 
 
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        ("FROM a:$TAG", "TAG is not declared: FROM sees an ARG that stands before the first FROM"),
+        (
+            "ARG TAG\nFROM a:$TAG",
+            "TAG has no value: give one with --build-arg TAG=VALUE or ARG TAG=VALUE",
+        ),
+        ("ARG P\nFROM --platform=$P a", "P has no value: give one with --build-arg P=VALUE or "),
+        ("FROM a\nARG B=x\nFROM $B", "B is not declared: FROM sees an ARG that stands before"),
+        ("FROM a:-", ""),
+    ],
+)
+def test_a_variable_of_from_without_a_value_is_explained(text: str, hint: str) -> None:
+    with pytest.raises(DefinitionError) as caught:
+        lowered(parsed(text))
+    assert caught.value.hint.startswith(hint)
+    assert bool(caught.value.hint) == bool(hint)
+
+
 def test_what_looks_like_a_nul_character_is_none() -> None:
     text = 'FROM alpine\nCMD ["a\\\\u0000"]\nRUN echo \\u0000\nCOPY <<E /x\n\0\nE\n'
     lowered(parsed(text), LowerOptions(build_platform=AMD64))

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from buildkit.progress.board import LOG_LINES, Board
+from buildkit.progress.board import LOG_LINES, Board, Going
 from buildkit.progress.events import Moved, StepCached, StepDone, StepLog, StepMissed, StepStarted
 from buildkit.progress.live import LiveDisplay
 
@@ -61,7 +61,7 @@ def test_what_runs_is_drawn_with_its_output_and_taken_off_again(
     drawn = threading.Event()
     show = Board.live
 
-    def live(board: Board, now: float, height: int) -> list[str | Moved]:
+    def live(board: Board, now: float, height: int) -> list[str | Going | Moved]:
         rows = show(board, now, height)
         if any("compiling" in row for row in rows if isinstance(row, str)):
             drawn.set()
@@ -91,7 +91,9 @@ def test_live_lines_fit_the_screen() -> None:
     board.feed(Moved("blob", 1, 2), 0.0)
     assert len(board.live(1.0, 100)) == 3 * (1 + LOG_LINES) + 1
     assert board.live(1.0, 7) == [
-        *("=> RUN 1 1.0s", "   19", "=> RUN 2 1.0s", "   19", "=> RUN 3 1.0s", "   19"),
+        *(Going("=> RUN 1", " 1.0s"), "   19"),
+        *(Going("=> RUN 2", " 1.0s"), "   19"),
+        *(Going("=> RUN 3", " 1.0s"), "   19"),
         Moved("blob", 1, 2),
     ]
     assert len(board.live(1.0, 2)) == 2
