@@ -57,8 +57,7 @@ def command(args: Namespace) -> int:
     ):
         lines = []
         for name in _names(args, worker):
-            one = Namespace(**{**vars(args), "image": name})
-            written = _pushed(one, worker, display.emit, cancel)
+            written = _pushed(args, name, worker, display.emit, cancel)
             lines.append(f"{written.digest}\n")
     sys.stdout.writelines(lines)
     if args.digestfile:
@@ -84,7 +83,7 @@ def _names(args: Namespace, worker: Worker) -> list[str]:
     return sorted(found)
 
 
-def _pushed(args: Namespace, worker: Worker, emit: Emit, cancel: Cancel) -> Descriptor:
+def _pushed(args: Namespace, text: str, worker: Worker, emit: Emit, cancel: Cancel) -> Descriptor:
     from buildkit.cli.access import access_of, reference_of
     from buildkit.exporter.forms import Forms
     from buildkit.exporter.oci import NamedImage
@@ -93,13 +92,13 @@ def _pushed(args: Namespace, worker: Worker, emit: Emit, cancel: Cancel) -> Desc
     from buildkit.snapshot.compression import compressor
 
     output = _output(args)
-    named = worker.images.identify(args.image)
-    name = reference_of(args.destination or args.image)
+    named = worker.images.identify(text)
+    name = reference_of(args.destination or text)
     if args.destination is None and worker.images.names(named) == ():
-        raise UsageError(f"{args.image} has no name", hint="name a destination, too")
+        raise UsageError(f"{text} has no name", hint="name a destination, too")
     if worker.images.is_index(named) and not args.platform:
         return _pushed_index(args, named, name, worker, emit, cancel)
-    found = image_for(worker.images, args.image, image_platform_of(args.platform))
+    found = image_for(worker.images, text, image_platform_of(args.platform))
     data = worker.images.config_blob(found.config_digest)
     image = NamedImage(
         found.config,
