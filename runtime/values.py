@@ -26,20 +26,36 @@ else:
     _GLOBALS = {"_new": _new, "__builtins__": {}}
     _CODES = {}
 
+    # Compiling one takes as long as declaring ten classes: what most classes need is here.
+    _READY = (
+        lambda cls: _new(cls, ()),
+        lambda cls, a: _new(cls, (a,)),
+        lambda cls, a, b: _new(cls, (a, b)),
+        lambda cls, a, b, c: _new(cls, (a, b, c)),
+        lambda cls, a, b, c, d: _new(cls, (a, b, c, d)),
+        lambda cls, a, b, c, d, e: _new(cls, (a, b, c, d, e)),
+        lambda cls, a, b, c, d, e, f: _new(cls, (a, b, c, d, e, f)),
+        lambda cls, a, b, c, d, e, f, g: _new(cls, (a, b, c, d, e, f, g)),
+        lambda cls, a, b, c, d, e, f, g, h: _new(cls, (a, b, c, d, e, f, g, h)),
+        lambda cls, a, b, c, d, e, f, g, h, i: _new(cls, (a, b, c, d, e, f, g, h, i)),
+        lambda cls, a, b, c, d, e, f, g, h, i, j: _new(cls, (a, b, c, d, e, f, g, h, i, j)),
+        lambda cls, a, b, c, d, e, f, g, h, i, j, k: _new(cls, (a, b, c, d, e, f, g, h, i, j, k)),
+    )
+
     def _constructor(fields, defaults):
         """Return a `__new__` that takes `fields`; the last ones have `defaults`."""
         arity = len(fields)
-        code = _CODES.get(arity)
+        code = _READY[arity].__code__ if arity < len(_READY) else _CODES.get(arity)
         if code is None:
             names = [f"field{number}" for number in range(arity)]
             scope = {}
             exec(  # noqa: S102 - numbered names only; collections.namedtuple does the same
                 f"def __new__({', '.join(['cls', *names])}):\n"
-                f"    return _new(cls, ({''.join(f'{name}, ' for name in names)}))",
+                f"    return _new(cls, ({', '.join(names)}))",
                 scope,
             )
             code = _CODES[arity] = scope["__new__"].__code__
-        code = code.replace(co_varnames=("cls", *fields))
+        code = code.replace(co_varnames=("cls", *fields), co_name="__new__", co_qualname="__new__")
         return FunctionType(code, _GLOBALS, "__new__", defaults or None)
 
     class _NamedTupleMeta(type):
