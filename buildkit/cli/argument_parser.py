@@ -7,6 +7,7 @@ as argparse has them.
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
@@ -29,6 +30,10 @@ class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Raise UsageError with argparse's message."""
         raise UsageError(message, hint=f"'{self.prog} --help' tells the options")
+
+    def print_help(self, file: Any = None) -> None:  # noqa: ANN401 - argparse's own
+        """Print the help. Raises OSError where argparse would say nothing."""
+        (file or sys.stdout).write(self.format_help())
 
     def unknown(self, option: str) -> NoReturn:
         """Raise UsageError about an option that there is not."""

@@ -166,7 +166,7 @@ def test_a_reader_that_leaves_is_no_fault_of_ours() -> None:
 
 
 @pytest.mark.parametrize("unbuffered", ["", "1"])
-@pytest.mark.parametrize("words", [("--version",), ("--help",)])
+@pytest.mark.parametrize("words", [("--version",), ("--help",), ("build", "--help")])
 def test_what_cannot_be_printed_is_told(words: tuple[str, ...], unbuffered: str) -> None:
     with open("/dev/full", "wb") as full:
         done = subprocess.run(
