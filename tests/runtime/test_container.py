@@ -99,8 +99,11 @@ def test_a_monitor_that_is_about_to_end_is_waited_for(
         os._exit(0)
     os.close(lock)  # the child has the lock alone
     os.close(reading)
-    os.close(writing)
+    if waits:
+        os.close(writing)
     taken = container.hold(str(tmp_path))
+    if not waits:
+        os.close(writing)  # it was there all the time
     os.waitpid(monitor, 0)
     assert (taken is not None) == waits
     if taken is not None:
