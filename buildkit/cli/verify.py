@@ -35,6 +35,11 @@ def command(args: Namespace) -> int:
     grants = Grants(dict(split_secret(text) for text in args.secret), search=False)
     done: list[Verified] = []
     with cancellable(), open_root(args) as root, Worker(root) as worker:
+        if root.tmp_if_writable() is None:
+            raise UsageError(
+                "steps cannot be run again: the state root is on a read-only file system",
+                hint="a copy of it, with --root or PYBUILD_ROOT, can be verified",
+            )
         found = candidates(worker.records.recent(KEPT_ALL), worker)
         for build, position in sample(found, percent, args.seed):
             one = verify(build, position, worker, grants)

@@ -65,6 +65,7 @@ class Layers:
         self._found: set[Digest] = set()
         self._signs: dict[Digest, frozenset[str]] = {}
         self._trees: set[Digest] = set()
+        self._covered: set[str] = set()
         self._making = allocate_lock()
 
     def directory(self, diff_id: Digest) -> str:
@@ -230,7 +231,14 @@ class Layers:
         # Most builds make no tree of pieces.
         from buildkit.snapshot.tree_of_pieces import make_tree
 
-        made = self._root.tmp()
+        made = self._root.tmp_if_writable()
+        if made is None:
+            with self._root.writing("layers"):
+                self._cover(directory, (TREE, _BOOT))
+                make_tree(directory, diff_id, f"{directory}/{TREE}")
+                with open(f"{directory}/{PIECES}/{_BOOT}", "x", encoding="ascii") as file:
+                    file.write(_SYNCED)
+            return
         try:
             with self._root.writing("tmp"):
                 make_tree(directory, diff_id, f"{made}/{TREE}")
@@ -249,6 +257,34 @@ class Layers:
         finally:
             with self._root.writing("tmp"):
                 remove_tree(made)
+
+    def room(self, diff_id: Digest) -> str:
+        """Return a new directory in which to make something for beside a layer's tree."""
+        usual = self._root.tmp_if_writable()
+        if usual is not None:
+            return usual
+        directory = self.directory(diff_id)
+        with self._root.writing("layers"):
+            self._cover(directory)
+            made = f"{directory}/made"
+            os.mkdir(made, 0o700)
+        return made
+
+    def place(self, diff_id: Digest, made: str, target: str) -> None:
+        """Give what was made in its room its place beside the layer's tree, unless one is there."""
+        if diff_id.hex in self._covered:
+            os.rename(made, target)
+            return
+        with exclusive(self._root, "layers"):
+            if not os.path.isdir(target):
+                os.rename(made, target)
+
+    def _cover(self, directory: str, without: tuple[str, ...] = ()) -> None:
+        """Have room in memory for what cannot be written to the layer's directory."""
+        from buildkit.snapshot.aside import cover  # for a state root that is read-only
+
+        cover(directory, without)
+        self._covered.add(os.path.basename(directory))
 
     def _insert(self, record: LayerRecord) -> None:
         with self._root.transaction() as transaction:

@@ -16,7 +16,6 @@ from buildkit.snapshot import rootdir
 from buildkit.snapshot.adapted import adapt, differing, pointless
 from buildkit.snapshot.snapshot import Snapshot
 from buildkit.snapshot.views import Views
-from buildkit.state.locks import exclusive
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -156,13 +155,11 @@ class Stacks:
             void = pointless(deletes, parent_fd)
             if not plain and not void:
                 return f"{own}/fs"
-            made = self._root.tmp()
+            made = self._layers.room(diff_id)
             with _opened(f"{own}/fs") as fd:
                 adapt(fd, f"{made}/fs", parent_fd=parent_fd, directories=plain, void=void)
             os.makedirs(f"{own}/on", 0o700, exist_ok=True)
-            with exclusive(self._root, "layers"):
-                if not os.path.isdir(target):
-                    os.rename(made, target)
+            self._layers.place(diff_id, made, target)
         return f"{target}/fs"
 
     @contextlib.contextmanager

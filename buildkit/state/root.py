@@ -131,7 +131,7 @@ class StateRoot:
         try:
             lease = self.lease
         except StoreError as error:
-            if isinstance(error.__cause__, OSError) and error.__cause__.errno == errno.EROFS:
+            if is_read_only(error):
                 return
             raise
         with self.writing("leases"):
@@ -142,6 +142,15 @@ class StateRoot:
         lease = self.lease
         with self.writing("tmp"):
             return lease.directory()
+
+    def tmp_if_writable(self) -> str | None:
+        """Return the same, None where the file system is read-only."""
+        try:
+            return self.tmp()
+        except StoreError as error:
+            if is_read_only(error):
+                return None
+            raise
 
     def note(self, name: str) -> str:
         """Return a short text that was noted in the root, nothing where none was."""
@@ -226,6 +235,11 @@ def writing(path: str) -> Iterator[None]:
         raise disk_error(error, path) from error
 
 
+def is_read_only(error: StoreError) -> bool:
+    """Say whether the file system of a state root is read-only, which is why `error` came."""
+    return isinstance(error.__cause__, OSError) and error.__cause__.errno == errno.EROFS
+
+
 def disk_error(error: OSError, path: str) -> StoreError:
     """Return what to tell the user about `error`, which happened at or below `path`."""
     where = path
@@ -234,7 +248,7 @@ def disk_error(error: OSError, path: str) -> StoreError:
     hints = {
         errno.ENOSPC: "free some space, for example with pybuild prune",
         errno.EDQUOT: "free some space, for example with pybuild prune",
-        errno.EROFS: "put the state root elsewhere with --root or PYBUILD_ROOT",
+        errno.EROFS: "what is there can be looked at; --root or PYBUILD_ROOT names another one",
         errno.EACCES: "is the state root this user's? --root names another one",
         errno.EPERM: "is the state root this user's? --root names another one",
         errno.EMFILE: "raise the limit of open files (ulimit -n)",

@@ -120,6 +120,9 @@ def test_a_read_only_state_root_is_told(as_root: Caller) -> None:
 def test_a_read_only_state_root_can_be_looked_at(as_root: Caller, log: bool) -> None:
     with small(as_root, SMALL) as program:
         wanted = program.inspect("busybox")["Id"]
+        files = [f"file {number} text={number}" for number in range(100, 300)]
+        context = as_root.context("FROM busybox\nCOPY * /d/\n", *files, "file 999 text=999999")
+        program.build(context, name="many").ok()
         if not log:
             # Whoever closes a database last takes its log along.
             database = sqlite3.connect(program.root / "state.db")
@@ -133,6 +136,14 @@ def test_a_read_only_state_root_can_be_looked_at(as_root: Caller, log: bool) -> 
         assert "busybox" in program("images").ok().output
         for words in (("history", "busybox"), ("du",), ("records", "ls"), ("tree", "busybox")):
             program(*words).ok()
+        # A layer that is kept as its tar: its tree is made in memory.
+        assert "/d/999" in program("size", "many").ok().output
+        assert "D   " in program("diff", "many", "busybox").ok().output
+        ran = program("run", "--rm", "busybox", "true")
+        assert (ran.status, "read-only file system" in ran.errors) == (125, True)
+        refused = program("verify")
+        assert refused.status == 2
+        assert "steps cannot be run again: the state root is on a read-only" in refused.errors
         saved = as_root.place("saved") / "image.tar"
         program("save", "-o", saved, "busybox").ok()
         assert saved.stat().st_size > 0
