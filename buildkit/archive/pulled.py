@@ -9,6 +9,7 @@ from __future__ import annotations
 from buildkit.archive.remembered import Remembered, recall, remember
 from buildkit.archive.stores import Stores
 from buildkit.archive.stream import StreamTaker
+from buildkit.errors import ImageError
 from buildkit.exporter.forms import Forms
 from buildkit.oci.config import ResolvedImage
 from buildkit.oci.platforms import Platform
@@ -24,8 +25,8 @@ def pull_image(
 ) -> ResolvedImage:
     """Pull and name the image. Raises RegistryError, ImageError, StoreError, Cancelled.
 
-    A reference with a digest gives no name. Nor does one for another platform than this machine's
-    take a name away from an image that has it.
+    A reference with a digest gives no name. A name that stands for the index that the image was
+    taken out of goes on standing for that.
     """
     chosen = choose(registry, reference, platform, emit)
     taker = StreamTaker(
@@ -51,11 +52,21 @@ def keep(chosen: Chosen, platform: Platform, stores: Stores) -> None:
     reference = chosen.reference
     stores.blobs.put_bytes(chosen.data)
     manifest = stores.blobs.put_bytes(chosen.manifest.data).digest
-    names = () if reference.digest is not None else (reference,)
+    names = () if reference.digest is not None or _is_index(chosen, stores) else (reference,)
     stores.images.add(chosen.data, names, manifest=manifest)
     blobs = (chosen.digest, *(layer.digest for layer in chosen.document.layers))
     remembered = Remembered(chosen.top, chosen.digest, blobs)
     remember(stores.root, reference, platform, remembered)
+
+
+def _is_index(chosen: Chosen, stores: Stores) -> bool:
+    """Say whether the name stands for the index already that it means at the registry."""
+    try:
+        return stores.images.identify(str(chosen.reference)) == chosen.top and (
+            stores.images.is_index(chosen.top)
+        )
+    except ImageError:
+        return False
 
 
 def is_current(

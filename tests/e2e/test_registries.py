@@ -347,7 +347,7 @@ def test_no_image_comes_of_a_layer_that_is_another_one(
     pybuild("pull", f"{misbehaving.host}/app:1").ok()
 
 
-def test_an_image_for_another_platform_does_not_take_the_name(
+def test_an_image_for_another_platform_is_told_of(
     as_root: Caller, misbehaving: Misbehaving
 ) -> None:
     misbehaving.image(bytes(10240))

@@ -85,3 +85,14 @@ def test_newer_takes_what_has_changed_and_does_without_an_answer(
     assert [type(one) for one in events] == [Warned]
     with pytest.raises((RegistryError, BuildError)):
         get_all(stock, name, "always")
+
+
+def test_one_image_that_is_pulled_leaves_the_index_its_name(stock: Stock, server: Server) -> None:
+    index, name = multi(server), f"{server.host}/app:multi"
+    get_all(stock, name, "always")
+    image = get(stock, name, "always", ARM64)
+    assert stock.images.identify(name) == index
+    assert stock.images.find(name, ARM64).config_digest == image.config_digest
+    hold(server, tag="multi")
+    other = get(stock, name, "always")
+    assert stock.images.identify(name) == other.config_digest
