@@ -20,7 +20,7 @@ import os
 import time
 
 from runtime import documents, spec
-from runtime.idmap import Range
+from runtime.idmap import IdMap, Range
 from runtime.typed import Literal
 from runtime.values import NamedTuple
 
@@ -168,6 +168,7 @@ TYPES: dict[str, type] = {
     kind.__name__: kind
     for kind in (
         *vars(spec).values(),
+        IdMap,
         Range,
         Port,
         HealthCheck,

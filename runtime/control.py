@@ -34,6 +34,13 @@ _MAX_FDS = 16
 _SENT = 1 << 20
 
 
+class Begin(NamedTuple):
+    """To a monitor that was forked early: look after the container of the task.
+
+    With it go a memfd that holds the task, and the lock on the container's directory.
+    """
+
+
 class Attach(NamedTuple):
     """Command: show me the output from now on; with `stdin`, what I send is its input."""
 
@@ -147,12 +154,26 @@ class Refused(NamedTuple):
 
 
 Message: TypeAlias = (
-    Attach | Input | Resize | Signal | Mute | Detach | Stop | Pause | RunExec | Wait | Look
+    Begin | Attach | Input | Resize | Signal | Mute | Detach | Stop | Pause | RunExec | Wait | Look
     | Processes | Started | Output | Done | Listed | Refused | ExitStatus
 )  # fmt: skip
 
 _TYPES = wire.named(
-    *(Attach, Input, Resize, Signal, Mute, Detach, Stop, Pause, RunExec, Wait, Look, Processes),
+    *(
+        Begin,
+        Attach,
+        Input,
+        Resize,
+        Signal,
+        Mute,
+        Detach,
+        Stop,
+        Pause,
+        RunExec,
+        Wait,
+        Look,
+        Processes,
+    ),
     *(Started, Output, Done, Listed, Refused, ExitStatus, Exec, Process, Rlimit),
 )
 

@@ -14,20 +14,30 @@ import gc
 import os
 import time
 
-from runtime import cgroups, child, containerlog, events, execs, host, plan, restarts, wire
+from runtime import (
+    cgroups,
+    child,
+    containerlog,
+    events,
+    execs,
+    host,
+    plan,
+    restarts,
+    rootless,
+    wire,
+)
 from runtime import container as values
 from runtime.channel import Failed
 from runtime.child import KILL, Child
 from runtime.container import State, Task
-from runtime.control import Connection
+from runtime.control import Begin, Connection
 from runtime.errors import SandboxError, StateError, explain
 from runtime.init import Given
 from runtime.loop import Loop
 from runtime.process import close_all_but, reset_signals
 from runtime.removal import remove_tree
-from runtime.sandbox import descriptors
 from runtime.service import Service
-from runtime.spec import ExitStatus, RootFs
+from runtime.spec import ExitStatus, Process, RootFs, SandboxSpec, descriptors
 from runtime.streams import Streams
 from runtime.tending import Tending
 from runtime.uplink import Uplink
@@ -46,6 +56,23 @@ def main(task_fd: int, first_fd: int, lock: int) -> NoReturn:
     with open(task_fd, "rb") as file:
         task: Task = wire.loads(file.read(), values.TYPES)
     serve(task, Connection.of(first_fd), lock)
+
+
+def wait(first_fd: int) -> None:
+    """Be a monitor that was forked early (`early.py`): wait for a task. Returns if none comes.
+
+    What every container needs is made in the meantime.
+    """
+    rootless.enter()
+    plan.plan(SandboxSpec(RootFs(()), Process(("true",))), host.here())
+    first = Connection.of(first_fd)
+    received = first.receive()
+    if received is not None and isinstance(received[0], Begin):
+        task_fd, lock = received[1]
+        os.lseek(task_fd, 0, os.SEEK_SET)
+        with open(task_fd, "rb") as file:
+            task: Task = wire.loads(file.read(), values.TYPES)
+        serve(task, first, lock)
 
 
 def serve(task: Task, first: Connection, lock: int) -> NoReturn:

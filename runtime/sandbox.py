@@ -13,7 +13,7 @@ import time
 from runtime import host, interpreter, plan, wire
 from runtime.channel import Channel, Failed, Ready, Run, Signal, in_memory
 from runtime.errors import StateError
-from runtime.spec import BindFd, ExitStatus, MountedRoot, Overlay, SandboxSpec
+from runtime.spec import ExitStatus, SandboxSpec, descriptors
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -185,14 +185,3 @@ class Zygote:
         trace: TracebackType | None,
     ) -> None:
         self.close()
-
-
-def descriptors(spec: SandboxSpec) -> tuple[int, ...]:
-    """Return the detached mounts that a spec uses up."""
-    found: list[int] = [spec.root.fd] if isinstance(spec.root, MountedRoot) else []
-    for mount in spec.mounts:
-        if isinstance(mount, BindFd):
-            found.append(mount.fd)
-        elif isinstance(mount, Overlay):
-            found += [lower for lower in mount.lowers if isinstance(lower, int)]
-    return (*found, *(fd for _name, fd in spec.joined))

@@ -359,3 +359,14 @@ class ExitStatus(NamedTuple):
     peak_memory: int = 0
     read_bytes: int = 0
     written_bytes: int = 0
+
+
+def descriptors(spec: SandboxSpec) -> tuple[int, ...]:
+    """Return the detached mounts that a spec uses up."""
+    found: list[int] = [spec.root.fd] if isinstance(spec.root, MountedRoot) else []
+    for mount in spec.mounts:
+        if isinstance(mount, BindFd):
+            found.append(mount.fd)
+        elif isinstance(mount, Overlay):
+            found += [lower for lower in mount.lowers if isinstance(lower, int)]
+    return (*found, *(fd for _name, fd in spec.joined))

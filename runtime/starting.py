@@ -9,22 +9,31 @@ from __future__ import annotations
 
 import os
 
-from runtime import interpreter, monitor, syscalls, wire
-from runtime.control import Connection, Refused, Started
+from runtime import interpreter, syscalls, wire
+from runtime.control import Begin, Connection, Refused, Started
 from runtime.errors import SandboxError, StateError
-from runtime.sandbox import descriptors
+from runtime.spec import descriptors
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from runtime.container import Task
+    from runtime.early import Early
 
 
-def start(task: Task, lock: int) -> tuple[Connection, int]:
+def start(task: Task, lock: int, early: Early | None = None) -> tuple[Connection, int]:
     """Start the monitor; return the connection and its process number.
 
-    `lock` and the descriptors of the spec are used up. The caller must be single-threaded, and can
-    fork no more afterwards. Whether the container runs, the monitor tells (`running`).
+    `lock` and the descriptors of the spec are used up, and so is `early`, which becomes the monitor
+    if it can. The caller must be single-threaded, and can fork no more afterwards. Whether the
+    container runs, the monitor tells (`running`).
     """
+    if early is not None:
+        if task.attached and not descriptors(task.spec):
+            return _hand_over(task, lock, early)
+        early.discard()
+    if task.attached:
+        from runtime import monitor  # elsewhere it has been imported by who was forked early
+
     ours, theirs = Connection.pair()
     syscalls.unshare(syscalls.CLONE_NEWPID)
     pid = os.fork()
@@ -42,13 +51,30 @@ def start(task: Task, lock: int) -> tuple[Connection, int]:
     return ours, pid
 
 
-def _execute(task: Task, first: Connection, lock: int) -> None:
-    """Become a process that has nothing of ours."""
+def _hand_over(task: Task, lock: int, early: Early) -> tuple[Connection, int]:
+    """Let a process that was forked early be the monitor."""
+    fd, pid = early.taken()
+    connection = Connection.of(fd)
+    memory = _in_memory(task)
+    connection.send(Begin(), [memory, lock])
+    os.close(memory)
+    os.close(lock)
+    return connection, pid
+
+
+def _in_memory(task: Task) -> int:
+    """Return a memfd that holds the task; others may inherit it."""
     memory = os.memfd_create("task", 0)
     view = memoryview(wire.dumps(task))
     while view:
         view = view[os.write(memory, view) :]
     os.lseek(memory, 0, os.SEEK_SET)
+    return memory
+
+
+def _execute(task: Task, first: Connection, lock: int) -> None:
+    """Become a process that has nothing of ours."""
+    memory = _in_memory(task)
     for fd in (first.fileno(), lock, *descriptors(task.spec)):
         os.set_inheritable(fd, True)  # noqa: FBT003 - the only way to say it
     numbers = (str(memory), str(first.fileno()), str(lock))

@@ -13,7 +13,7 @@ import gc
 import os
 import select
 
-from runtime import actions, cgroups, child, init, process, spec, syscalls, wire
+from runtime import actions, cgroups, child, idmap, init, process, spec, syscalls, wire
 from runtime.channel import Channel, Ready, Run, Signal, from_memory
 from runtime.child import KILL, Child
 from runtime.errors import SandboxError
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 _TYPES = {
     name: kind
-    for module in (actions, spec)
+    for module in (actions, idmap, spec)
     for name, kind in vars(module).items()
     if isinstance(kind, type) and issubclass(kind, tuple)
 }

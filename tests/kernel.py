@@ -156,6 +156,7 @@ FEATURES: dict[str, Callable[[], bool]] = {
     "single": has_single,
     "seccomp": has_seccomp,
     "tmpfs": has_tmpfs,
+    "processors": lambda: len(os.sched_getaffinity(0)) > 1,
     "hadolint": lambda: hadolint() is not None,
     **{name: has_tool(name) for name in TOOLS},
 }

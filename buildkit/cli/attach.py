@@ -6,7 +6,7 @@ import os
 
 from buildkit.cli.arguments import Namespace, Parser
 from buildkit.cli.containers import found, names_argument, opened
-from buildkit.cli.run import tell
+from buildkit.cli.running import tell
 from buildkit.errors import UsageError
 from runtime import container, foreground
 from runtime.control import Connection

@@ -8,8 +8,8 @@ import sys
 from buildkit.cli import run_flags
 from buildkit.cli.arguments import Namespace, Parser
 from buildkit.cli.options import open_root
-from buildkit.cli.run import made, reserved
 from buildkit.cli.run_options import wishes_of
+from buildkit.cli.running import made, reserved
 from buildkit.snapshot.overlay import OverlayStore
 
 

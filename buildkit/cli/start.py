@@ -9,7 +9,7 @@ from buildkit.cli.arguments import Namespace, Parser
 from buildkit.cli.containers import found, names_argument, opened
 from buildkit.cli.options import state_path
 from buildkit.cli.report import describe
-from buildkit.cli.run import attended
+from buildkit.cli.running import attended
 from buildkit.containers.start import start
 from buildkit.errors import UsageError
 from buildkit.snapshot.overlay import OverlayStore

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from buildkit.state.root import StateRoot
     from runtime.container import Task
     from runtime.control import Connection
+    from runtime.early import Early
 
 
 class Started(NamedTuple):
@@ -30,11 +31,18 @@ class Started(NamedTuple):
     task: Task
 
 
-def start(root: StateRoot, store: OverlayStore, one: Container, *, attached: bool) -> Started:
+def start(
+    root: StateRoot,
+    store: OverlayStore,
+    one: Container,
+    *,
+    attached: bool,
+    early: Early | None = None,
+) -> Started:
     """Start the monitor of a container. Raises UsageError where it has one.
 
     The caller can start no other process afterwards. With `attached` the container ends with the
-    caller, unless that detaches.
+    caller, unless that detaches. `early`: what may become the monitor.
     """
     task = prepared(store, one, attached=attached)
     if task.spec.network == "default" and not mounts.in_initial_user_namespace():
@@ -46,7 +54,7 @@ def start(root: StateRoot, store: OverlayStore, one: Container, *, attached: boo
     if lock is None:
         raise UsageError(f"container {one.record.name} is running already")
     remove_groups(container.read_state(one.directory))
-    connection, monitor = starting.start(task, lock)
+    connection, monitor = starting.start(task, lock, early)
     # From here on the container's own marks hold its layers.
     root.release()
     return Started(connection, monitor, task)

@@ -1,0 +1,128 @@
+"""What `run` does with what it was asked for; `create`, `start`, `attach` and `exec` use parts.
+
+In: parsed arguments. Out: an exit status. Imported when the process that will be the container's
+monitor is forked already (`runtime/early.py`), so that both import at the same time.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from buildkit.cli.options import open_root
+from buildkit.cli.run_image import image_of
+from buildkit.cli.run_options import wishes_of
+from buildkit.containers.create import Wishes, create, create_of_directory
+from buildkit.containers.start import Started, start
+from buildkit.containers.store import Container, ContainerStore
+from buildkit.errors import UsageError
+from buildkit.snapshot.overlay import OverlayStore
+from runtime import foreground, starting
+from runtime.foreground import Manner
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from buildkit.cli.arguments import Namespace
+    from buildkit.state.root import StateRoot
+    from runtime.early import Early
+    from runtime.spec import ExitStatus
+
+
+def run(args: Namespace, early: Early | None) -> int:
+    """Run the container; return its exit status."""
+    wishes = wishes_of(args)
+    manner = manner_of(args)
+    cidfile = reserved(args.cidfile)
+    shared = wishes.options.network == "default"
+    with open_root(args, shared=shared, beside=wishes.others) as root:
+        store = OverlayStore(root)
+        one = made(root, store, args, wishes)
+        if cidfile is not None:
+            os.write(cidfile, one.record.identity.encode())
+            os.close(cidfile)
+        started = start(root, store, one, attached=wishes.attached, early=early)
+        if not wishes.attached:
+            starting.running(started.connection)
+            sys.stdout.write(f"{one.record.identity}\n")
+            return 0
+        return attended(started, manner)
+
+
+def made(root: StateRoot, store: OverlayStore, args: Namespace, wishes: Wishes) -> Container:
+    """Make the container that the arguments ask for."""
+    if args.replace and wishes.name:
+        _make_way(ContainerStore(root), wishes.name)
+    if args.rootfs:
+        return create_of_directory(root, args.image, wishes)
+    access = (
+        *(("--authfile", args.authfile) if args.authfile else ()),
+        *(("--tls-verify", args.tls_verify) if args.tls_verify else ()),
+    )
+    image = image_of(root, args.image, policy=args.pull, platform=platform(args), access=access)
+    return create(root, store, image, wishes)
+
+
+def platform(args: Namespace) -> str:
+    """Return what --platform says, or its parts; empty for nothing."""
+    if not args.os and not args.arch and not args.variant:
+        return str(args.platform)
+    from buildkit.oci.platforms import Platform  # for these options only
+
+    here = Platform.host()
+    parts = (args.os or here.os, args.arch or here.architecture, args.variant)
+    return "/".join(filter(None, parts))
+
+
+def _make_way(containers: ContainerStore, name: str) -> None:
+    from buildkit.containers.ending import remove  # for --replace only
+
+    try:
+        old = containers.find(name)
+    except UsageError:
+        return
+    remove(containers, old, force=True)
+
+
+def attended(started: Started, manner: Manner) -> int:
+    """Stay with a container in the foreground; return the exit status of the command."""
+    status = foreground.stay(started.connection, manner)
+    if status is None:
+        return 0
+    tell(status)
+    return status.code
+
+
+def tell(status: ExitStatus) -> None:
+    """Say why a command ended, where its exit status does not."""
+    if status.reason:
+        sys.stderr.write(f"pybuild: {status.reason}\n")
+
+
+def manner_of(args: Namespace) -> Manner:
+    """Return how a command takes part in its container."""
+    streams = {"stdout": 1, "stderr": 2}
+    wanted = [text.lower() for text in args.attach]
+    if any(text not in ("stdin", *streams) for text in wanted):
+        raise UsageError("--attach takes stdin, stdout or stderr")
+    return Manner(
+        tty=args.tty,
+        stdin=args.interactive,
+        keys=foreground.parse_keys(args.detach_keys),
+        signals=args.sig_proxy.lower() not in ("false", "0"),
+        streams=tuple(number for name, number in streams.items() if not wanted or name in wanted),
+    )
+
+
+def reserved(path: str | None) -> int | None:
+    """Make the file for a container's ID, which must not be there; return its descriptor."""
+    if path is None:
+        return None
+    try:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+        return os.open(path, flags, 0o644)
+    except FileExistsError:
+        raise UsageError(
+            f"the file {path} exists", hint="does its container still run? else remove the file"
+        ) from None
+    except OSError as error:
+        raise UsageError(f"--cidfile {path}: {(error.strerror or '').lower()}") from error
