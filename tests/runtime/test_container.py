@@ -8,6 +8,7 @@ import pytest
 
 from runtime import container
 from runtime.container import Check, HealthCheck, Port, Restart, State, Status, Task
+from runtime.idmap import IdMap, Range
 from runtime.spec import Bind, File, Process, RootFs, SandboxSpec
 
 
@@ -15,6 +16,7 @@ def task(directory: Path) -> Task:
     spec = SandboxSpec(
         root=RootFs(("/layers/a", "/layers/b"), "/upper", "/work"),
         process=Process(("sh", "-c", "true"), env=(("A", "b"),)),
+        ids=IdMap((Range(0, 1000, 1),), (Range(0, 1000, 1),)),
         mounts=(Bind("/data", "/mnt", readonly=False), File("/secret", b"\0\xff")),
     )
     return Task(
