@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 from buildkit.cli.arguments import (
+    REMAINDER,
     SUPPRESS,
     UNSET,
     Argument,
@@ -75,7 +76,9 @@ def _declare(parser: argparse.ArgumentParser, declared: Parser) -> None:
     for step in declared.steps:
         match step:
             case Argument(group="", names=names):
-                parser.add_argument(*names, **_options(step))
+                made = parser.add_argument(*names, **_options(step))
+                # argparse would name it among what is missing, though there may be none of it.
+                made.required = made.required and made.nargs != REMAINDER
             case Argument(group=title, names=names):
                 if title not in groups:
                     groups[title] = parser.add_argument_group(title)

@@ -238,6 +238,11 @@ def test_the_words_of_a_type_are_told_or_its_name() -> None:
         parser.parse_args(["--whole", "y"])
 
 
+def test_what_may_be_left_out_is_not_told_as_missing() -> None:
+    with pytest.raises(UsageError, match=r"are required: IMAGE$"):
+        declared("run").parse_args([])
+
+
 def test_what_is_said_of_help_and_of_the_rest_is_argparse_s_own() -> None:
     assert (arguments.REMAINDER, arguments.SUPPRESS) == (argparse.REMAINDER, argparse.SUPPRESS)
 
