@@ -9,13 +9,13 @@ import os
 
 from buildkit.cli.arguments import InvalidValueError, Parser
 from buildkit.errors import UsageError
-from buildkit.state.root import StateRoot
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from buildkit.cli.arguments import Namespace
+    from buildkit.state.root import StateRoot
 
 
 _OPENED: list[StateRoot] = []
@@ -103,6 +103,8 @@ def open_root(
         rootless.enter()
     else:
         rootless.join(namespace)
+    from buildkit.state.root import StateRoot  # as above
+
     root = StateRoot.open(path, mend=mend)
     _OPENED.append(root)
     return root
