@@ -16,7 +16,7 @@ ENV A=b
 """
 EVERYBODY = SOUND.replace("--chown=5:6 ", "")
 UNSOUND = """FROM busybox AS build
-RUN date +%s > /stamp; cat /proc/sys/kernel/random/uuid > /id
+RUN date +%s > /stamp; cat /proc/sys/kernel/random/uuid > /id; sleep 1
 FROM busybox
 COPY --from=build /stamp /
 RUN nproc > /cpus
