@@ -53,8 +53,8 @@ def kept(root: StateRoot, image: Digest | None = None) -> tuple[Kept, ...]:
             return ()
         rows = database.execute(
             "SELECT config, kind, statement FROM attestation"
-            " WHERE ?1 IS NULL OR config=?1 ORDER BY config, kind DESC",
-            (image,),
+            " WHERE ? IS NULL OR config=? ORDER BY config, kind DESC",
+            (image, image),
         ).fetchall()
     found = []
     for config, kind, statement in rows:

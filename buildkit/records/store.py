@@ -78,9 +78,10 @@ class RecordStore:
     def get(self, prefix: str) -> BuildRecord | None:
         """Return the newest build whose id begins with `prefix`."""
         found = self._read(
-            "SELECT record FROM build WHERE substr(id, 1, length(?1))=?1 "
+            # Python 3.12.1 takes a numbered parameter, which could stand here twice, for a name.
+            "SELECT record FROM build WHERE substr(id, 1, length(?))=? "
             "ORDER BY started DESC LIMIT 1",
-            (prefix,),
+            (prefix, prefix),
         )
         return next(found, None)
 
