@@ -130,6 +130,19 @@ TWO_WORDS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
 }
 """docker's commands of two words, and what they are called here."""
 
+_ELSEWHERE = {
+    "bake": "one build a command; 'pybuild targets' lists the stages of a Dockerfile",
+    "bud": "it is 'pybuild build'",
+    "compose": "there is none; 'pybuild run' starts one container",
+    "from": "there are no working containers; 'pybuild create' makes a container of an image",
+    "info": "'pybuild doctor' tells of the machine, 'pybuild du' of the store",
+    "manifest": "'pybuild index create' and 'index inspect' are for images of several platforms",
+    "network": "there are no networks to be made; 'pybuild run --network' has the choice",
+    "search": "there is none; 'pybuild pull' takes an image by its name",
+    "update": "there is none; limits are given to 'pybuild run'",
+}
+"""What docker and buildah users may look for, and what there is in its place."""
+
 _HARMLESS = frozenset(
     {
         "PYTHONUNBUFFERED",
@@ -235,17 +248,25 @@ def _leading_options(argv: list[str]) -> tuple[str | None, list[str]]:
 
 
 def _mistaken_command(rest: Sequence[str]) -> str:
-    """Return a message when the only word of `rest` looks like a command and is no directory."""
+    """Return a message when the first word of `rest` looks like a command and is no directory."""
     word = rest[0]
     if word.startswith("-") or "/" in word or ":" in word or os.path.lexists(word):
         return ""
-    from difflib import get_close_matches  # needed for a mistake only
+    what = f"no command and no build context is called {word!r}"
+    if word in _ELSEWHERE:
+        hint = _ELSEWHERE[word]
+    elif word in TWO_WORDS:
+        known = ", ".join(f"{word} {second}" for second in sorted(TWO_WORDS[word]))
+        what = f"no command is called {' '.join(rest[:2])!r}"
+        hint = f"there are: {known}; 'pybuild --help' lists the commands"
+        if len(rest) > 1 and rest[1] in COMMANDS:
+            hint = f"'pybuild {rest[1]}': {COMMANDS[rest[1]].summary}"
+    else:
+        from difflib import get_close_matches  # needed for a mistake only
 
-    close = get_close_matches(word, COMMANDS, n=1)
-    if len(rest) > 1 or close:
+        close = get_close_matches(word, COMMANDS, n=1)
         hint = f"did you mean {close[0]}?" if close else "'pybuild --help' lists the commands"
-        return f"ERROR: no command and no build context is called {word!r}\nhint: {hint}\n"
-    return ""
+    return f"ERROR: {what}\nhint: {hint}\n"
 
 
 def _guarded(name: str, argv: Sequence[str], root: str | None) -> int:

@@ -68,12 +68,23 @@ def test_the_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out == f"pybuild {program.VERSION}\n"
 
 
+def test_a_second_word_that_there_is_not_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["system", "prune"]) == 2
+    what = "ERROR: no command is called 'system prune'\n"
+    assert capsys.readouterr().err == f"{what}hint: 'pybuild prune': remove what nothing uses\n"
+    assert main(["system", "x"]) == 2
+    assert "\nhint: there are: system df, system events," in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("words", "hint"),
     [
         (["biuld", "."], "did you mean build?"),
         (["imagse"], "did you mean images?"),
         (["frobnicate", "x"], "'pybuild --help' lists the commands"),
+        (["frobnicate"], "'pybuild --help' lists the commands"),
+        (["info"], "'pybuild doctor' tells of the machine, 'pybuild du' of the store"),
+        (["bud", "-t", "x", "."], "it is 'pybuild build'"),
     ],
 )
 def test_a_word_that_is_neither_command_nor_context_is_told(
