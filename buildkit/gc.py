@@ -26,6 +26,7 @@ from buildkit.oci.chain import chain_ids
 from buildkit.oci.config import ImageConfig
 from buildkit.oci.digest import Digest
 from buildkit.records.store import RecordStore
+from buildkit.snapshot.disk import LayerDisk
 from buildkit.snapshot.layers import is_in_pieces
 from buildkit.state.lease import in_use
 from buildkit.state.locks import exclusive
@@ -62,7 +63,7 @@ class Policy(NamedTuple):
 class Pruned(NamedTuple):
     """What went: digests of images, diff IDs of layers, digests of blobs, and numbers of the rest.
 
-    `size`: bytes of layers (as tars) and blobs.
+    `size`: bytes that the disk has got back; of a file that what stays has, too, none.
     """
 
     images: tuple[Digest, ...]
@@ -87,8 +88,11 @@ def prune(root: StateRoot, policy: Policy = Policy()) -> Pruned:  # noqa: B008 -
         trash = root.tmp()
         with root.lease.collecting(), exclusive(root, "layers"):
             pruned = _Collection(root, policy, trash).run()
+        going = [(name, f"{trash}/{name}") for name in os.listdir(trash)]
+        freed = LayerDisk(going).free([name for name, _ in going])
         with root.writing("tmp"):
             remove_tree(trash)
+        pruned = pruned._replace(size=pruned.size + freed)
         RecordStore(root).collect_logs()
         return pruned
     finally:
@@ -127,7 +131,7 @@ class _Collection:
                 "DELETE FROM known_image WHERE config=?", [(image,) for image in images]
             )
         LocalCacheStore(self._root).remove(gone)
-        size = self._drop_layers(layers)
+        self._drop_layers(layers)
         self._forget_selections(live.values())
         blobs, blob_size = self._drop_blobs(live)
         self._drop_contexts()
@@ -138,7 +142,7 @@ class _Collection:
             steps=len(gone),
             caches=self._drop_caches(),
             leftovers=self._drop_leftovers(kept),
-            size=size + blob_size,
+            size=blob_size,  # the rest when it goes
         )
 
     def _untagged(self) -> tuple[Digest, ...]:
@@ -235,16 +239,16 @@ class _Collection:
         with self._root.writing("blobs"), os.scandir(self._root.path("blobs", "sha256")) as found:
             return sum(entry.stat().st_size for entry in found)
 
-    def _layers(self, kept: set[str]) -> dict[Digest, int]:
+    def _layers(self, kept: set[str]) -> list[Digest]:
         """Return the layers to drop; with them goes what a power cut made worthless."""
-        sizes = dict(self._rows("SELECT diff_id, size FROM layer"))
+        known = self._rows("SELECT diff_id FROM layer")
         torn = self._rows(
             "SELECT diff_id FROM layer WHERE synced=0 AND boot_id<>?", self._root.boot_id
         )
         good = kept.difference(_digests(torn))
-        return {digest: sizes[digest] for digest in _digests(zip(sizes)) if digest not in good}
+        return [digest for digest in _digests(known) if digest not in good]
 
-    def _drop_layers(self, layers: dict[Digest, int]) -> int:
+    def _drop_layers(self, layers: Iterable[Digest]) -> None:
         with self._root.transaction() as database:
             for table in ("layer", "blob_form"):
                 database.executemany(
@@ -258,7 +262,6 @@ class _Collection:
             self._throw_away(self._root.path("layers", diff_id.hex))
         if self._policy.steps == "all" and self._may("blob"):
             self._drop_trees()
-        return sum(layers.values())
 
     def _drop_trees(self) -> None:
         """Throw away the trees of layers that are kept as their tar, too."""
@@ -290,7 +293,7 @@ class _Collection:
         size = 0
         for digest in self._blobs:
             if digest not in kept:
-                size += os.stat(self._blobs.path(digest)).st_size
+                size += os.stat(self._blobs.path(digest)).st_blocks * 512
                 self._blobs.remove(digest)
                 dropped.append(digest)
         return tuple(sorted(dropped)), size

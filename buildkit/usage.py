@@ -2,7 +2,7 @@
 
 In: a state root. Out: one `Usage` a type, each with its entries. A type takes what it takes on the
 disk, as du(1) counts it: a file that layers share counts once, for the first type that has it. Of a
-single image or step the size is that of its layers' tars, as `images` and `prune` have it. Looks,
+single image or step the size is that of its layers' tars, as `images` has it. Looks,
 and changes nothing but what dead commands have left.
 """
 

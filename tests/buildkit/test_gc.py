@@ -13,6 +13,7 @@ from buildkit.oci.config import ImageConfig
 from buildkit.oci.digest import Digest
 from buildkit.oci.platforms import Platform
 from buildkit.oci.reference import Reference
+from buildkit.snapshot.disk import tree_size
 from buildkit.snapshot.overlay import OverlayStore
 from buildkit.snapshot.snapshot import Committed
 from buildkit.state.root import StateRoot
@@ -79,6 +80,20 @@ def test_what_an_image_with_a_name_needs_stays_and_the_rest_goes(store: Store) -
     assert prune(ended(store)) == pruned._replace(
         images=(), layers=(), blobs=(), steps=0, caches=0, size=0
     )
+
+
+def test_what_is_said_to_be_given_back_is_what_the_disk_gets(store: Store) -> None:
+    """Files that a layer shares with one that stays, as pieces of a large COPY, give nothing."""
+    named, step = (store.base(f"file {name}") for name in "ab")
+    store.image(named, "app")
+    store.step(step)
+    shared = Path(store.root.path("layers", named.diff_id.hex), "piece")
+    shared.write_bytes(b"x" * 100_000)
+    going = store.root.path("layers", step.diff_id.hex)
+    Path(going, "piece").hardlink_to(shared)
+    Path(going, "own").write_bytes(b"x" * 50_000)
+    expected = tree_size(going) - os.stat(shared).st_blocks * 512
+    assert prune(ended(store)).size == expected > 50_000
 
 
 def test_an_image_stays_where_nothing_can_be_marked_as_in_use(
