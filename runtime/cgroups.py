@@ -27,8 +27,16 @@ if TYPE_CHECKING:
 _COUNTED = frozenset({"memory", "cpuacct", "pids", "blkio", "freezer"})
 """Controllers of version 1 that a group with accounting is in."""
 _PREFIX = "pybuild-"
+_PATIENCE = 5.0
+"""Seconds until a group is left to `collect_stale`."""
 PARENT = "pybuild"
 """The group in the unified tree that holds those of sandboxes."""
+MAIN = f"{PARENT}.main"
+"""Beside it the group that whoever was above moved to: see `runtime/delegation.py`."""
+_HINT_CONTROLLER = (
+    "the machine's root may delegate it: systemctl edit user@.service, with the lines [Service] "
+    "and Delegate=cpu cpuset io memory pids; then log in again"
+)
 _HINT_ROOTLESS = (
     "start it in a delegated group: systemd-run --user --scope -p Delegate=yes pybuild ..."
 )
@@ -74,7 +82,7 @@ def layout(mountinfo: str, own: str) -> Layout:
                 if option in paths:
                     legacy.setdefault(option, _directory(point, root, paths[option]))
                     tops.setdefault(option, point)
-    return Layout(unified, top, legacy, tops)
+    return Layout(unified.removesuffix(f"/{MAIN}"), top, legacy, tops)
 
 
 def _directory(point: str, root: str, own: str) -> str:
@@ -132,10 +140,7 @@ class Group:
         """Remove the groups, whose processes have ended."""
         for directory in self._directories.values():
             _remove(directory)
-        for directory in reversed(self._above):
-            # Not if somebody else is in there by now.
-            with contextlib.suppress(OSError):
-                os.rmdir(directory)
+        _remove_empty(self._above)
 
 
 def create(resources: Resources, where: Layout, name: str) -> Group | None:
@@ -157,7 +162,10 @@ def create(resources: Resources, where: Layout, name: str) -> Group | None:
             return _create_legacy(resources, where, name, needed)
         if where.unified:
             return _create_unified(resources, where, name, needed)
-    except OSError as error:
+    except (OSError, UnsupportedError) as error:
+        _remove_empty(where.made)
+        if isinstance(error, UnsupportedError):
+            raise
         if needed or resources.parent:
             raise _refusal(needed, error) from error
         return None
@@ -205,58 +213,67 @@ def _create_legacy(resources: Resources, where: Layout, name: str, needed: froze
 def _create_unified(
     resources: Resources, where: Layout, name: str, needed: frozenset[str]
 ) -> Group:
-    parent = _unified_parent(where, needed)
-    directory = f"{parent}/{name}"
+    settings: list[tuple[str, str]] = []
+    if needed:
+        from runtime import limits  # for those who have some
+
+        # First, for it refuses what there is not.
+        settings = limits.of_unified(resources)
+    directory = f"{_unified_parent(where, needed)}/{name}"
     os.mkdir(directory, 0o755)
     try:
-        if needed:
-            from runtime import limits  # for those who have some
-
-            for file, value in limits.of_unified(resources):
-                write(f"{directory}/{file}", value)
+        for file, value in settings:
+            write(f"{directory}/{file}", value)
     except OSError:
         _remove(directory)
         raise
     return Group({"": directory}, unified=True, above=where.made)
 
 
-def _unified_parent(where: Layout, needed: frozenset[str]) -> str:
-    """Return a group without processes of its own, whose children have the controllers.
+def unified_base(where: Layout) -> str:
+    """Return the group below which those of sandboxes are made in the unified tree.
 
-    The root group may have both processes and children; any other may not, so our processes
-    move into a child of it.
+    Root of the machine makes them at the top: there alone a group may have both processes and
+    children with controllers.
     """
-    base = where.unified
     if not os.path.exists(f"{where.top}/cgroup.type") and os.access(where.top, os.W_OK):
-        base = where.top
+        return where.top
+    return where.unified
+
+
+def _unified_parent(where: Layout, needed: frozenset[str]) -> str:
+    """Return a group without processes of its own, whose children have the controllers."""
+    base = unified_base(where)
     parent = f"{base}/{PARENT}"
+    _let_have(base, needed)
     os.makedirs(parent, 0o755, exist_ok=True)
-    wanted = needed | frozenset({"memory", "io"})
-    for above in (base, parent):
-        present = frozenset(usage.text_of(f"{above}/cgroup.controllers").split())
-        if needed - present:
-            missing = ", ".join(sorted(needed - present))
-            raise OSError(errno.EACCES, f"the controller {missing} is not delegated", above)
-        switched_on = frozenset(usage.text_of(f"{above}/cgroup.subtree_control").split())
-        adding = (wanted & present) - switched_on
-        if adding:
-            switch_on(above, adding)
+    _let_have(parent, needed)
     return parent
+
+
+def _let_have(above: str, needed: frozenset[str]) -> None:
+    """Let the children of a group have what limits need, and what counts where it is there."""
+    missing, adding = to_switch_on(above, needed)
+    if missing:
+        hint = _HINT_CONTROLLER if os.path.exists(f"{above}/cgroup.type") else ""
+        reason = f"the controller {', '.join(sorted(missing))} is not delegated: {above}"
+        raise UnsupportedError(_limits(needed), reason, hint=hint)
+    if adding:
+        switch_on(above, adding)
+
+
+def to_switch_on(above: str, needed: frozenset[str]) -> tuple[frozenset[str], frozenset[str]]:
+    """Return which controllers a group has not itself, and which its children have not yet."""
+    present = frozenset(usage.text_of(f"{above}/cgroup.controllers").split())
+    switched_on = frozenset(usage.text_of(f"{above}/cgroup.subtree_control").split())
+    wanted = needed | frozenset({"memory", "io"})
+    return needed - present, (wanted & present) - switched_on
 
 
 def switch_on(directory: str, controllers: frozenset[str]) -> None:
     """Let the children of a group of version 2 have controllers."""
     text = " ".join(f"+{controller}" for controller in sorted(controllers))
-    try:
-        write(f"{directory}/cgroup.subtree_control", text)
-    except OSError as error:
-        if error.errno != errno.EBUSY:
-            raise
-        leaf = f"{directory}/{PARENT}.main"
-        os.makedirs(leaf, 0o755, exist_ok=True)
-        for process in usage.text_of(f"{directory}/cgroup.procs").split():
-            write(f"{leaf}/cgroup.procs", process)
-        write(f"{directory}/cgroup.subtree_control", text)
+    write(f"{directory}/cgroup.subtree_control", text)
 
 
 def collect_stale(where: Layout) -> None:
@@ -304,17 +321,25 @@ class Maker:
 
 def _remove(directory: str) -> None:
     """Remove a group; the kernel may take a moment to see that it is empty."""
-    for _ in range(200):
+    delay = 0.001
+    deadline = time.monotonic() + _PATIENCE
+    while True:
         try:
             os.rmdir(directory)
-        except FileNotFoundError:
-            return
         except OSError as error:
-            if error.errno != errno.EBUSY:
+            if error.errno != errno.EBUSY or time.monotonic() > deadline:
                 return
-            time.sleep(0.001)
+            time.sleep(delay)
+            delay = min(2 * delay, 0.05)
         else:
             return
+
+
+def _remove_empty(above: tuple[str, ...]) -> None:
+    """Remove groups that were made for one to be in, unless somebody else is there by now."""
+    for directory in reversed(above):
+        with contextlib.suppress(OSError):
+            os.rmdir(directory)
 
 
 def write(path: str, text: str) -> None:

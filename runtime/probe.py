@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import tempfile
 
-from runtime import bridge, cgroups, idmap, mounts, network, rootless, syscalls, usernet
+from runtime import bridge, cgroups, delegation, idmap, mounts, network, rootless, syscalls, usernet
 from runtime.errors import SandboxError, explain
 from runtime.seccomp import MACHINES
 from runtime.spec import Resources
@@ -201,7 +201,9 @@ def _try_proc() -> str:
 
 def _try_limits() -> str:
     rootless.enter()
-    group = cgroups.Maker().make(Resources(memory=1 << 26, pids=10, cpus=1))
+    resources = Resources(memory=1 << 26, pids=10, cpus=1)
+    delegation.make_room(resources)
+    group = cgroups.Maker().make(resources)
     if group is not None:
         group.remove()
     return "memory, pids, cpus"

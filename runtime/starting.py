@@ -27,6 +27,10 @@ def start(task: Task, lock: int, early: Early | None = None) -> tuple[Connection
     if it can. The caller must be single-threaded, and can fork no more afterwards. Whether the
     container runs, the monitor tells (`running`).
     """
+    if task.spec.resources.limits or task.spec.resources.account:
+        from runtime import delegation  # for those who have a group
+
+        delegation.make_room(task.spec.resources)
     if early is not None:
         if task.attached and not descriptors(task.spec):
             return _hand_over(task, lock, early)

@@ -89,6 +89,16 @@ def has_cgroup2() -> bool:
 
 
 @cache
+def has_unified() -> bool:
+    """Whether groups of version 2 limit memory, processors and processes."""
+    return has_cgroup2() and _works(
+        "from runtime import cgroups, spec; where = cgroups.here()._replace(legacy={}); "
+        "wanted = spec.Resources(memory=1 << 26, cpus=1, pids=10); "
+        "cgroups.create(wanted, where, 'pybuild-probe').remove()"
+    )
+
+
+@cache
 def has_bridge() -> bool:
     """Whether we may connect a network namespace to a bridge with NAT."""
     return os.geteuid() == 0 and _works(
@@ -150,6 +160,7 @@ FEATURES: dict[str, Callable[[], bool]] = {
     "busybox": has_busybox,
     "cgroups": has_cgroups,
     "cgroup2": has_cgroup2,
+    "unified": has_unified,
     "bridge": has_bridge,
     "helper": has_helper,
     "tun": has_tun,

@@ -8,7 +8,7 @@ from __future__ import annotations
 import threading
 
 from buildkit.ops.gateway import with_gateway
-from runtime import network
+from runtime import delegation, network
 from runtime.network import Namespace
 from runtime.sandbox import Step, Zygote
 from runtime.spec import SandboxSpec
@@ -29,6 +29,7 @@ class Sandboxes:
             if self._closed:
                 raise RuntimeError("the build is over")
             if self._zygote is None:
+                delegation.make_room(spec.resources)
                 # It starts by itself while the network is being made.
                 self._zygote = Zygote.start()
             zygote = self._zygote

@@ -88,7 +88,8 @@ def test_a_group_above_is_made_and_goes(pybuild: Pybuild) -> None:
 
 
 def test_what_version_2_has_not_is_refused(pybuild: Pybuild) -> None:
-    done = pybuild("run", "--rm", *NONE, "--oom-kill-disable", "busybox", "true")
+    options = ("--cgroup-parent", "/pybuild-v2-refused", "--oom-kill-disable", *NONE)
+    done = pybuild("run", "--rm", *options, "busybox", "true")
     assert done.status == 125
     assert "version 2 of control groups has none" in done.errors or "delegated" in done.errors
 
@@ -123,6 +124,88 @@ def test_controllers_are_switched_on_all_the_way() -> None:
     finally:
         for path in reversed(made.made):
             _gone(path)
+
+
+@pytest.fixture
+def delegated(as_rootless: Caller) -> Iterator[tuple[Pybuild, Path]]:
+    """Give an ordinary user's pybuild in a group that was given to that user, and the group.
+
+    As systemd gives it: the user may make groups there and distribute the controllers.
+    """
+    require("unified")
+    if as_rootless.user is None:
+        pytest.skip("only root can give a group away")
+    user = as_rootless.user
+    top = Path(cgroups.here().top)
+    cgroups.switch_on(str(top), frozenset({"memory", "cpu", "pids"}))
+    group = top / "pybuild-v2-user"
+    group.mkdir()
+    for path in (group, group / "cgroup.procs", group / "cgroup.subtree_control"):
+        os.chown(path, user.pw_uid, user.pw_gid)
+
+    def enter() -> None:
+        # A shell's commands begin where the shell is by then.
+        main = group / cgroups.MAIN
+        ((main if main.is_dir() else group) / "cgroup.procs").write_text("0")
+        os.setgroups([])
+        os.setgid(user.pw_gid)
+        os.setuid(user.pw_uid)
+
+    base = as_rootless.pybuild
+    try:
+        yield Pybuild(base.root, base.cwd, words=base.words, identity={"preexec_fn": enter}), group
+    finally:
+        if (group / "cgroup.kill").exists():
+            (group / "cgroup.kill").write_text("1")
+        for path in sorted((path for path in group.glob("**/") if path.is_dir()), reverse=True):
+            _gone(str(path))
+
+
+def test_an_ordinary_user_has_limits_in_a_delegated_group(
+    delegated: tuple[Pybuild, Path],
+) -> None:
+    pybuild, group = delegated
+    shell = subprocess.Popen(["sleep", "1000"])
+    (group / "cgroup.procs").write_text(str(shell.pid))
+    try:
+        script = "x=a; while :; do x=$x$x; done"
+        options = ("--memory", "32m", *NONE)
+        done = pybuild("run", "--rm", *options, "busybox", "sh", "-c", script)
+        assert done.status == 137
+        assert "out of memory: the limit is 32 MiB, the peak was 3" in done.errors
+        # Whoever was there has moved aside, and does not move again.
+        options = ("--pids-limit", "20", "--cpus", "0.5", *NONE)
+        look = "cat /sys/fs/cgroup/pids.max /sys/fs/cgroup/cpu.max"
+        done = pybuild("run", "--rm", *options, "busybox", "sh", "-c", look).ok()
+        assert done.output.split() == ["20", "50000", "100000"]
+        assert (group / "pybuild.main/cgroup.procs").read_text().split() == [str(shell.pid)]
+        assert {path.name for path in group.glob("**/")} == {group.name, "pybuild", "pybuild.main"}
+    finally:
+        shell.kill()
+        shell.wait()
+
+
+def test_a_container_that_stays_is_limited_and_counted(delegated: tuple[Pybuild, Path]) -> None:
+    pybuild, group = delegated
+    options = ("--name", "box", "--memory", "40m", *NONE)
+    pybuild("run", "-d", *options, "busybox", "sleep", "1000").ok()
+    assert "/ 41.9MB" in pybuild("stats", "--no-stream", "box").ok().output
+    pybuild("pause", "box").ok()
+    pybuild("unpause", "box").ok()
+    shown = pybuild("exec", "box", "cat", "/sys/fs/cgroup/memory.max").ok()
+    assert shown.output == f"{40 << 20}\n"
+    pybuild("stop", "-t", "0", "box").ok()
+    pybuild("start", "box").ok()
+    pybuild("rm", "-f", "box").ok()
+    assert list(group.glob("pybuild/*/")) == []
+
+
+def test_a_step_of_a_build_is_limited(delegated: tuple[Pybuild, Path], as_rootless: Caller) -> None:
+    pybuild, _group = delegated
+    context = as_rootless.context("FROM busybox\nRUN x=a; while :; do x=$x$x; done\n")
+    done = pybuild.build(context, "--memory", "32m")
+    assert done.status == 1
+    assert "exit code: 137: out of memory: the limit is 32 MiB" in done.errors
 
 
 def _gone(path: str) -> None:
