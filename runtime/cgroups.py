@@ -178,6 +178,10 @@ def create(resources: Resources, where: Layout, name: str) -> Group | None:
     return None
 
 
+_SETS = {"cpuset.cpus": "cpu", "cpuset.mems": "node"}
+"""What the numbers in these files are of: directories of /sys/devices/system."""
+
+
 def _limits(needed: frozenset[str]) -> str:
     return f"a limit of {' and '.join(sorted(needed))}" if needed else "a control group"
 
@@ -185,6 +189,10 @@ def _limits(needed: frozenset[str]) -> str:
 def _refusal(needed: frozenset[str], error: OSError) -> UnsupportedError:
     hint = _HINT_ROOTLESS if error.errno in (errno.EACCES, errno.EPERM, errno.EBUSY) else ""
     reason = f"{(error.strerror or '').lower()}: {error.filename}"
+    kind = _SETS.get(os.path.basename(error.filename or ""))
+    if kind is not None and error.errno in (errno.ERANGE, errno.EINVAL):
+        there = usage.text_of(f"/sys/devices/system/{kind}/online").strip()
+        reason = f"this machine has {kind} {there}, and not all that is asked for"
     return UnsupportedError(_limits(needed), reason, hint=hint)
 
 

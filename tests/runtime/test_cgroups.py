@@ -2,12 +2,13 @@
 
 import os
 import re
+from pathlib import Path
 
 import pytest
 
 from runtime import cgroups
 from runtime.cgroups import Layout
-from runtime.errors import SetupError, UnsupportedError
+from runtime.errors import SandboxError, SetupError, UnsupportedError
 from runtime.spec import Resources
 from tests.kernel import needs_cgroups
 from tests.runtime.conftest import Sandboxes
@@ -104,6 +105,13 @@ def test_processors_are_limited(as_root: Sandboxes) -> None:
     result = as_root.sh(script, resources=resources)
     assert result.lines[0].split()[1] == "0"
     assert result.lines[1].split()[0] == "50000"
+
+
+@needs_cgroups
+def test_processors_that_are_not_there_are_named_beside_those_that_are(as_root: Sandboxes) -> None:
+    online = Path("/sys/devices/system/cpu/online").read_text().strip()
+    with pytest.raises(SandboxError, match=f"this machine has cpu {online}, and not all"):
+        as_root.sh("true", resources=Resources(cpuset_cpus="0,4000"))
 
 
 @needs_cgroups
