@@ -67,9 +67,9 @@ def _wait(ours: _socket.socket, theirs: _socket.socket) -> None:
     """Be that process. Never returns."""
     try:
         ours.close()
-        from runtime import monitor  # what all this is for
+        from runtime import becoming  # what all this is for
 
-        monitor.wait(theirs.detach())
+        becoming.wait(theirs.detach())
     except Exception:  # noqa: BLE001 - whatever it is, nobody else could tell of it
         # Its caller sees that it has gone.
         if os.environ.get("PYBUILD_TRACEBACK"):

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import _signal  # type: ignore[import-not-found]  # `signal` costs 5 ms for its enums
 import contextlib
-import gc
 import os
 import time
 
@@ -23,73 +22,29 @@ from runtime import (
     host,
     plan,
     restarts,
-    rootless,
-    wire,
 )
 from runtime import container as values
 from runtime.channel import Failed
 from runtime.child import KILL, Child
 from runtime.container import State, Task
-from runtime.control import Begin, Connection
+from runtime.control import Connection
 from runtime.errors import SandboxError, StateError, explain
 from runtime.init import Given
 from runtime.loop import Loop
-from runtime.process import close_all_but, reset_signals
 from runtime.removal import remove_tree
 from runtime.service import Service
-from runtime.spec import ExitStatus, Process, RootFs, SandboxSpec, descriptors
+from runtime.spec import ExitStatus, RootFs, descriptors
 from runtime.streams import Streams
 from runtime.tending import Tending
 from runtime.uplink import Uplink
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import NoReturn
+    pass
 
 
 _ENDING = (1, 2, 15)
 """Signals that end the monitor, and the container in its own way: SIGHUP, SIGINT, SIGTERM."""
-
-
-def main(task_fd: int, first_fd: int, lock: int) -> NoReturn:
-    """Be the monitor as a program of its own: `task_fd` holds the marshalled task."""
-    with open(task_fd, "rb") as file:
-        task: Task = wire.loads(file.read(), values.TYPES)
-    serve(task, Connection.of(first_fd), lock)
-
-
-def wait(first_fd: int) -> None:
-    """Be a monitor that was forked early (`early.py`): wait for a task. Returns if none comes.
-
-    What every container needs is made in the meantime.
-    """
-    rootless.enter()
-    plan.plan(SandboxSpec(RootFs(()), Process(("true",))), host.here())
-    first = Connection.of(first_fd)
-    received = first.receive()
-    if received is not None and isinstance(received[0], Begin):
-        task_fd, lock = received[1]
-        os.lseek(task_fd, 0, os.SEEK_SET)
-        with open(task_fd, "rb") as file:
-            task: Task = wire.loads(file.read(), values.TYPES)
-        serve(task, first, lock)
-
-
-def serve(task: Task, first: Connection, lock: int) -> NoReturn:
-    """Look after a container to its end, and end.
-
-    `first` is the command that started it; `lock` is held on the container's directory.
-    """
-    try:
-        gc.disable()
-        os.setsid()
-        reset_signals()
-        close_all_but({first.fileno(), lock, *descriptors(task.spec)})
-        Monitor(task, first).run()
-    except BaseException as error:  # noqa: BLE001 - nobody else could tell of it
-        _leave_word(task, error)
-    finally:
-        os._exit(0)
 
 
 class Monitor:
@@ -404,14 +359,3 @@ def _write_pid(path: str, pid: int) -> None:
     except OSError:
         # As with the state: this must not end the container.
         return
-
-
-def _leave_word(task: Task, error: BaseException) -> None:
-    """Write down a fault of the monitor's own."""
-    message = f"fault of the monitor: {type(error).__name__}: {error}"
-    if os.environ.get("PYBUILD_TRACEBACK"):
-        import traceback  # only for a fault of ours
-
-        message = "".join(traceback.format_exception(error))
-    state = State("exited", code=125, error=message, finished=containerlog.now())
-    values.write_state(task.directory, state)

@@ -36,7 +36,7 @@ def start(task: Task, lock: int, early: Early | None = None) -> tuple[Connection
             return _hand_over(task, lock, early)
         early.discard()
     if task.attached:
-        from runtime import monitor  # elsewhere it has been imported by who was forked early
+        from runtime import becoming  # elsewhere it has been imported by who was forked early
 
     ours, theirs = Connection.pair()
     syscalls.unshare(syscalls.CLONE_NEWPID)
@@ -45,7 +45,7 @@ def start(task: Task, lock: int, early: Early | None = None) -> tuple[Connection
         try:
             ours.close()
             if task.attached:
-                monitor.serve(task, theirs, lock)
+                becoming.serve(task, theirs, lock)
             _execute(task, theirs, lock)
         finally:
             os._exit(125)
@@ -82,7 +82,7 @@ def _execute(task: Task, first: Connection, lock: int) -> None:
     for fd in (first.fileno(), lock, *descriptors(task.spec)):
         os.set_inheritable(fd, True)  # noqa: FBT003 - the only way to say it
     numbers = (str(memory), str(first.fileno()), str(lock))
-    words = interpreter.words("monitor.main(*map(int, argv))", *numbers)
+    words = interpreter.words("becoming.main(*map(int, argv))", *numbers)
     kept = ("PYBUILD_TRACEBACK", "PYTHONPYCACHEPREFIX", "PYTHONDONTWRITEBYTECODE")
     os.chdir("/")
     os.execve(words[0], words, interpreter.environment(*kept))
