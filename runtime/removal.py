@@ -2,6 +2,7 @@
 
 A tree deeper than `_DEEP` is cut: what lies below is renamed up to the top of what is being
 removed and taken from there, so neither the path length nor the number of open files matters.
+Others may remove the same tree at the same time: what is gone already is no error.
 """
 
 from __future__ import annotations
@@ -22,14 +23,17 @@ def remove_tree(path: str | bytes, *, dir_fd: int | None = None) -> None:
     except (IsADirectoryError, PermissionError):
         # unlink(2) of a directory: EISDIR on Linux, EPERM by POSIX.
         pass
-    top = _open(path, dir_fd)
+    try:
+        top = _open(path, dir_fd)
+    except FileNotFoundError:
+        return
     try:
         # What is cut off arrives in the top directory, so look again until nothing is there.
         while _empty(top, top, 0):
             pass
     finally:
         os.close(top)
-    os.rmdir(path, dir_fd=dir_fd)
+    _rmdir(path, dir_fd)
 
 
 def _empty(fd: int, top: int, depth: int) -> bool:
@@ -57,15 +61,22 @@ def _empty_and_remove(name: str, parent: int, top: int, depth: int) -> bool:
         cut = _empty(fd, top, depth + 1)
     finally:
         os.close(fd)
-    try:
-        os.rmdir(name, dir_fd=parent)
-    except FileNotFoundError:
-        pass
+    _rmdir(name, parent)
     return cut
 
 
+def _rmdir(path: str | bytes, dir_fd: int | None) -> None:
+    try:
+        os.rmdir(path, dir_fd=dir_fd)
+    except FileNotFoundError:
+        pass
+
+
 def _cut_off(name: str, fd: int, top: int) -> None:
-    os.rename(name, os.urandom(12).hex(), src_dir_fd=fd, dst_dir_fd=top)
+    try:
+        os.rename(name, os.urandom(12).hex(), src_dir_fd=fd, dst_dir_fd=top)
+    except FileNotFoundError:
+        pass
 
 
 def _unlink(name: str, fd: int) -> None:
