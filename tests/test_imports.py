@@ -162,3 +162,68 @@ def test_values_are_declared_the_cheap_way(module: str) -> None:
         if isinstance(node, ast.ImportFrom) and node.module in ("typing", "dataclasses"):
             names = {name.name for name in node.names}
             assert not names & {"NamedTuple", "dataclass"}, "use runtime.values.NamedTuple"
+
+
+def is_for_types(node: ast.AST) -> bool:
+    """Whether it is `if TYPE_CHECKING:`."""
+    return isinstance(node, ast.If) and getattr(node.test, "id", "") == "TYPE_CHECKING"
+
+
+def bound(nodes: Iterator[ast.AST]) -> Iterator[str]:
+    """Yield the names that statements give something to."""
+    for node in nodes:
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            yield from ((name.asname or name.name).partition(".")[0] for name in node.names)
+        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            yield node.name
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            yield node.id
+        elif isinstance(node, ast.arg):
+            yield node.arg
+
+
+class Evaluated(ast.NodeVisitor):
+    """Finds names out of `absent` where they are evaluated: annotations are not (PEP 563)."""
+
+    def __init__(self, absent: set[str]) -> None:
+        self.absent = absent
+        self.found: list[tuple[int, str]] = []
+
+    def visit_If(self, node: ast.If) -> None:
+        for child in node.orelse if is_for_types(node) else ast.iter_child_nodes(node):
+            self.visit(child)
+
+    def visit_AnnAssign(self, node: ast.AnnAssign) -> None:
+        for child in (node.target, node.value):
+            if child is not None:
+                self.visit(child)
+
+    def visit_FunctionDef(self, node: ast.FunctionDef | ast.AsyncFunctionDef) -> None:
+        for child in (*node.decorator_list, *node.args.defaults, *node.args.kw_defaults):
+            if child is not None:
+                self.visit(child)
+        own = set(bound(ast.walk(node)))
+        before, self.absent = self.absent, self.absent - own
+        for child in node.body:
+            self.visit(child)
+        self.absent = before
+
+    visit_AsyncFunctionDef = visit_FunctionDef  # noqa: N815 - ast's names
+
+    def visit_Name(self, node: ast.Name) -> None:
+        if node.id in self.absent and isinstance(node.ctx, ast.Load):
+            self.found.append((node.lineno, node.id))
+
+
+@pytest.mark.parametrize("module", modules())
+def test_what_is_imported_for_types_alone_is_not_evaluated(module: str) -> None:
+    path = TOP.joinpath(*module.split("."))
+    source = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+    tree = ast.parse(source.read_text(encoding="utf-8"))
+    types = [node for node in tree.body if is_for_types(node)]
+    for_types = {name for node in types for part in node.body for name in bound(ast.walk(part))}
+    there = {name for node in tree.body if node not in types for name in bound(iter([node]))}
+    there |= {name for node in types for part in node.orelse for name in bound(ast.walk(part))}
+    found = Evaluated(for_types - there)
+    found.visit(tree)
+    assert not found.found
