@@ -55,7 +55,8 @@ def serve(task: Task, first: Connection, lock: int) -> NoReturn:
     """
     try:
         gc.disable()
-        os.setsid()
+        if os.getsid(0) != os.getpid():  # who was forked early has done so
+            os.setsid()
         reset_signals()
         close_all_but({first.fileno(), lock, *descriptors(task.spec)})
         Monitor(task, first).run()

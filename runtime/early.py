@@ -66,6 +66,7 @@ def fork() -> Early | None:
 def _wait(ours: _socket.socket, theirs: _socket.socket) -> None:
     """Be that process. Never returns."""
     try:
+        os.setsid()  # what is typed at the terminal is for our caller
         ours.close()
         from runtime import becoming  # what all this is for
 

@@ -33,7 +33,9 @@ def start(task: Task, lock: int, early: Early | None = None) -> tuple[Connection
         delegation.make_room(task.spec.resources)
     if early is not None:
         if task.attached and not descriptors(task.spec):
-            return _hand_over(task, lock, early)
+            handed = _hand_over(task, lock, early)
+            if handed is not None:
+                return handed
         early.discard()
     if task.attached:
         from runtime import becoming  # elsewhere it has been imported by who was forked early
@@ -55,13 +57,16 @@ def start(task: Task, lock: int, early: Early | None = None) -> tuple[Connection
     return ours, pid
 
 
-def _hand_over(task: Task, lock: int, early: Early) -> tuple[Connection, int]:
-    """Let a process that was forked early be the monitor."""
+def _hand_over(task: Task, lock: int, early: Early) -> tuple[Connection, int] | None:
+    """Let a process that was forked early be the monitor; None where it has ended."""
     fd, pid = early.taken()
     connection = Connection.of(fd)
     memory = _in_memory(task)
-    connection.send(Begin(), [memory, lock])
+    heard = connection.send(Begin(), [memory, lock])
     os.close(memory)
+    if not heard:
+        connection.close()
+        return None
     os.close(lock)
     return connection, pid
 

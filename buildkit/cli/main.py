@@ -11,6 +11,7 @@ imported only when it is called: start-up time is a feature.
 
 from __future__ import annotations
 
+import _signal  # type: ignore[import-not-found]  # `signal` costs 5 ms for its enums
 import gc
 import os
 import sys
@@ -169,6 +170,8 @@ def program() -> int:
     gc.disable()
     _isolate()  # first: what starts over is to see which descriptors are closed
     _open_standard_descriptors()
+    # Who ignores it hands that on, and the kernel would keep no status of our children for us.
+    _signal.signal(_signal.SIGCHLD, _signal.SIG_DFL)
     try:
         status = main(sys.argv[1:])
     except BrokenPipeError:  # of the overview; commands are guarded

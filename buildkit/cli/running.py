@@ -6,6 +6,7 @@ monitor is forked already (`runtime/early.py`), so that both import at the same 
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 
@@ -34,18 +35,39 @@ def run(args: Namespace, early: Early | None) -> int:
     manner = manner_of(args)
     cidfile = reserved(args.cidfile)
     shared = wishes.options.network == "default"
-    with open_root(args, shared=shared, beside=wishes.others) as root:
-        store = OverlayStore(root)
-        one = made(root, store, args, wishes)
-        if cidfile is not None:
-            os.write(cidfile, one.record.identity.encode())
-            os.close(cidfile)
-        started = start(root, store, one, attached=wishes.attached, early=early)
-        if not wishes.attached:
-            starting.running(started.connection)
-            sys.stdout.write(f"{one.record.identity}\n")
-            return 0
-        return attended(started, manner)
+    try:
+        with open_root(args, shared=shared, beside=wishes.others) as root:
+            store = OverlayStore(root)
+            one = made(root, store, args, wishes)
+            if cidfile is not None:
+                os.write(cidfile, one.record.identity.encode())
+                os.close(cidfile)
+                cidfile = None
+            started = _started(root, store, one, wishes, early)
+            if not wishes.attached:
+                starting.running(started.connection)
+                sys.stdout.write(f"{one.record.identity}\n")
+                return 0
+            return attended(started, manner)
+    finally:
+        if cidfile is not None:  # there is no ID to be told
+            os.unlink(args.cidfile)
+
+
+def _started(
+    root: StateRoot, store: OverlayStore, one: Container, wishes: Wishes, early: Early | None
+) -> Started:
+    """Start the container; one that shall not stay goes again where it has no monitor to do so."""
+    try:
+        return start(root, store, one, attached=wishes.attached, early=early)
+    except BaseException:
+        if wishes.remove:
+            from buildkit.containers.ending import remove  # for this alone
+            from buildkit.containers.volumes import VolumeStore
+
+            with contextlib.suppress(UsageError, OSError):
+                remove(ContainerStore(root), one, volumes=VolumeStore(root))
+        raise
 
 
 def made(root: StateRoot, store: OverlayStore, args: Namespace, wishes: Wishes) -> Container:

@@ -5,6 +5,9 @@ In: a `Container`. Out: a connection to its monitor.
 
 from __future__ import annotations
 
+import contextlib
+import os
+
 from buildkit.containers import record as records
 from buildkit.containers.create import secret_file
 from buildkit.containers.store import Container, remove_groups
@@ -53,8 +56,14 @@ def start(
     lock = container.hold(one.directory)
     if lock is None:
         raise UsageError(f"container {one.record.name} is running already")
-    remove_groups(container.read_state(one.directory))
-    connection, monitor = starting.start(task, lock, early)
+    try:
+        remove_groups(container.read_state(one.directory))
+        connection, monitor = starting.start(task, lock, early)
+    except BaseException:
+        # Unless a monitor has it, nobody does: whoever hears of this may remove the container.
+        with contextlib.suppress(OSError):
+            os.close(lock)
+        raise
     # From here on the container's own marks hold its layers.
     root.release()
     return Started(connection, monitor, task)

@@ -63,14 +63,19 @@ class ContainerStore:
 
         Without a name of the user's it gets one. Its layers must be marked as in use already.
         """
-        with self._root.writing("containers"):
-            records.write(directory, record)
-            container.write_task(task._replace(directory=directory))
-            container.write_state(directory, State())
-            os.rename(directory, task.directory)
-            self._link(record)
         made = Container(task.directory, record)
-        self.event(made, "create", image=record.image)
+        try:
+            with self._root.writing("containers"):
+                records.write(directory, record)
+                container.write_task(task._replace(directory=directory))
+                container.write_state(directory, State())
+                os.rename(directory, task.directory)
+                self._link(record)
+            self.event(made, "create", image=record.image)
+        except KeyboardInterrupt:  # nobody has been told of it
+            with contextlib.suppress(UsageError, OSError):
+                self.remove(made)
+            raise
         return made
 
     def _link(self, record: Record) -> None:

@@ -12,6 +12,7 @@ import threading
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -387,6 +388,46 @@ def test_a_container_that_cannot_be_made_leaves_no_file_with_its_id(
     failed = pybuild("create", "--cidfile", path, "--rootfs", "/nowhere", "true")
     assert failed.status
     assert not path.exists()
+
+
+def test_a_run_that_cannot_be_leaves_no_file_with_an_id(pybuild: Pybuild, caller: Caller) -> None:
+    path = caller.place() / "id"
+    failed = pybuild("run", "--cidfile", path, "--pull", "never", "missing")
+    assert failed.status == 125
+    assert not path.exists()
+
+
+def test_children_are_waited_for_where_the_caller_ignores_their_end(pybuild: Pybuild) -> None:
+    # Which is handed on to programs, and has the kernel keep no exit status.
+    heedless = partial(
+        pybuild, preexec_fn=lambda: signal.signal(signal.SIGCHLD, signal.SIG_IGN) and None
+    )
+    failed = heedless("run", "--rm", "--pull", "never", "missing")
+    assert (failed.status, "no image is called 'missing'" in failed.errors) == (125, True)
+    (pybuild.cwd / "Dockerfile").write_text("FROM busybox\nRUN exit 3\n")
+    errors = heedless("build", "-q", "--network", "none", ".").errors
+    assert ("exit code: 3" in errors, "no child processes" in errors) == (True, False)
+
+
+def test_a_container_whose_run_is_interrupted_before_it_starts_goes_again(
+    pybuild: Pybuild,
+) -> None:
+    imports, _, call = pybuild.words[-1].rpartition("; ")
+    patch = (
+        "from runtime import starting\n"
+        "from buildkit.containers.store import ContainerStore\n"
+        "def interrupted(*_, **__): raise KeyboardInterrupt\n"
+        "place = sys.argv.pop(1)\n"
+        "if place == 'start': starting.start = interrupted\n"
+        "else: ContainerStore.event = lambda *given, **_: given[2] == 'create' and interrupted()\n"
+    )
+    for place in ("start", "event"):
+        words = (*pybuild.words[:-1], f"{imports}\n{patch}{call}", place)
+        other = Pybuild(
+            pybuild.root, pybuild.cwd, pybuild.environment, words=words, identity=pybuild.identity
+        )
+        assert other("run", "--rm", "busybox", "true").status == 130
+        assert pybuild("ps", "-aq").ok().output == ""
 
 
 def test_a_container_gets_another_name(pybuild: Pybuild) -> None:

@@ -76,3 +76,31 @@ print(os.readlink(f"/proc/self/ns/pid_for_children") == here)
 def test_there_is_none_on_one_processor() -> None:
     program = "os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})\nprint(early.fork())"
     assert run(f"if one: one.discard()\n{program}") == "None\n"
+
+
+@needs("root")
+@needs("processors")
+def test_what_is_typed_at_the_terminal_of_its_caller_is_not_for_it() -> None:
+    told = run("""
+while os.getsid(one._pid) != one._pid:
+    time.sleep(0.001)
+print(os.getsid(one._pid) == one._pid)
+one.discard()
+""")
+    assert told == "True\n"
+
+
+@needs("root")
+@needs("processors")
+def test_one_that_has_ended_takes_no_task() -> None:
+    told = run("""
+from runtime import starting
+from runtime.idmap import Range
+lock = os.open("/", os.O_RDONLY)
+os.kill(one._pid, 9)
+os.waitpid(one._pid, 0)
+print(starting._hand_over(Range(0, 0, 1), lock, one))
+os.fstat(lock)
+one.discard()
+""")
+    assert told == "None\n"
