@@ -38,14 +38,17 @@ class Early:
 def fork() -> Early | None:
     """Fork one as process 1 of a pid namespace of its own; None where that is of no use.
 
-    It is of none on one processor, nor for an ordinary user, who would be bound to the new pid
-    namespace from then on. The caller must be single-threaded, and may go on to fork others.
+    It is of none on one processor, nor for an ordinary user or root of a user namespace, who would
+    be bound to the new pid namespace from then on. The caller must be single-threaded, and may go
+    on to fork others.
     """
     if len(os.sched_getaffinity(0)) < 2 or rootless.is_needed():
         return None
     ours, theirs = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_SEQPACKET)
     namespace = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
     try:
+        # Root of a user namespace may not return to a pid namespace from outside of that.
+        syscalls.setns(namespace, syscalls.CLONE_NEWPID)
         syscalls.unshare(syscalls.CLONE_NEWPID)
         try:
             pid = os.fork()

@@ -104,3 +104,19 @@ os.fstat(lock)
 one.discard()
 """)
     assert told == "None\n"
+
+
+@needs("root")
+def test_root_of_a_user_namespace_is_not_bound_to_another_pid_namespace() -> None:
+    told = run("""
+if one:
+    one.discard()
+from runtime import syscalls
+syscalls.unshare(syscalls.CLONE_NEWUSER)
+here = os.readlink("/proc/self/ns/pid")
+print(early.fork(), os.readlink("/proc/self/ns/pid_for_children") == here)
+if os.fork() == 0:
+    os._exit(0)
+os.wait()
+""")
+    assert told == "None True\n"
