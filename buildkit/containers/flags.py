@@ -42,8 +42,10 @@ def parse_signal(text: str) -> int:
     match = re.fullmatch(_SIGNAL, name)
     if match and match[1] in SIGNALS:
         offset = int(f"{match[2]}{match[3]}")
-        if not offset or match[1].startswith("RT"):
-            return SIGNALS[match[1]] + offset
+        number = SIGNALS[match[1]] + offset
+        in_range = SIGNALS["RTMIN"] <= number <= SIGNALS["RTMAX"]
+        if not offset or (match[1].startswith("RT") and in_range):
+            return number
     raise UsageError(f"unknown signal {text!r}", hint="as in TERM, SIGTERM or 15")
 
 

@@ -70,6 +70,8 @@ def test_forms(parse: Any, text: str, value: object) -> None:
         (flags.parse_signal, "TERMINATE"),
         (flags.parse_signal, "0"),
         (flags.parse_signal, "TERM+1"),
+        (flags.parse_signal, "RTMAX+1"),
+        (flags.parse_signal, "RTMIN-1"),
         (flags.parse_restart, "sometimes"),
         (flags.parse_restart, "always:3"),
         (flags.parse_ulimit, "files=1"),
