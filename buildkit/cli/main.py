@@ -285,11 +285,20 @@ def _guarded(name: str, argv: Sequence[str], root: str | None) -> int:
         _mute_stdout()
         return 1
     except BaseException as error:  # noqa: BLE001 - the one place that turns any error into text
-        from buildkit.cli.report import describe  # for errors alone
+        return _reported(error, run=name in _RUNNING)
 
-        status, text = describe(error, run=name in _RUNNING)
-        sys.stderr.write(text)
-        return status
+
+def _reported(error: BaseException, *, run: bool) -> int:
+    """Say what went wrong; return the status."""
+    try:
+        from buildkit.cli.report import describe  # for errors alone
+    except OSError:
+        # Not one file more may be open.
+        sys.stderr.write(f"ERROR: {error}\nhint: raise the limit of open files (ulimit -n)\n")
+        return 125 if run else 1
+    status, text = describe(error, run=run)
+    sys.stderr.write(text)
+    return status
 
 
 def _run(
