@@ -11,7 +11,7 @@ import errno
 import os
 from contextlib import contextmanager
 
-from runtime import syscalls
+from runtime import safepath, syscalls
 from runtime.errors import SpecError, UnsupportedError
 
 TYPE_CHECKING = False
@@ -80,6 +80,32 @@ def pin(fd: int, path: str = "") -> int:
     return syscalls.open_tree(fd, path, flags | syscalls.AT_SYMLINK_NOFOLLOW)
 
 
+def can_pin_from_detached() -> bool:
+    """Whether `pin` takes what lies in a detached mount, as a view is (Linux 6.15)."""
+    return _release() >= (6, 15)
+
+
+def pin_in_overlay(lowers: Sequence[str], path: str, place: str) -> int:
+    """Return a detached copy of the tree at `path` in a stack of `lowers`, read-only.
+
+    For kernels that cannot `pin` from a detached mount: the stack is attached at `place`, an empty
+    directory, while that is done. Raises OSError.
+    """
+    fd = overlay_fd(lowers, attributes=_READONLY_VIEW)
+    try:
+        syscalls.move_mount(fd, syscalls.AT_FDCWD, place)
+        try:
+            found = safepath.open_beneath(fd, path or ".", os.O_PATH | os.O_NOFOLLOW)
+            try:
+                return pin(found)
+            finally:
+                os.close(found)
+        finally:
+            syscalls.umount(place, syscalls.MNT_DETACH)
+    finally:
+        os.close(fd)
+
+
 def overlay_fd(
     lowers: Sequence[str],
     upper: str | None = None,
@@ -131,9 +157,14 @@ def file_system(kind: str, attributes: int, options: Mapping[str, str | None]) -
 
 def takes_single_lowers() -> bool:
     """Whether overlays can be told one lower after the other (Linux 6.7)."""
+    return _release() >= (6, 7)
+
+
+def _release() -> tuple[int, int]:
+    """Return the first two numbers of the kernel's release."""
     release = os.uname().release.split(".")
     major, minor = release[0], release[1] if len(release) > 1 else "0"
-    return (int(major), int("".join(filter(str.isdigit, minor)) or 0)) >= (6, 7)
+    return int(major), int("".join(filter(str.isdigit, minor)) or 0)
 
 
 def in_initial_user_namespace() -> bool:

@@ -99,7 +99,7 @@ class Mounting:
         with self._looking:
             path = self._materialised(mount.origin, mount.source)
         directory = stat.S_ISDIR(os.fstat(path).st_mode)
-        pinned = kernel.pin(path)
+        pinned = self._pinned(mount, path)
         if mount.readonly:
             return BindFd(pinned, mount.target, readonly=True, source=mount.source or "/")
         if directory:
@@ -108,6 +108,18 @@ class Mounting:
         return BindFd(
             self._own_copy(path), mount.target, readonly=False, source=mount.source or "/"
         )
+
+    def _pinned(self, mount: BindMount, path: int) -> int:
+        """Return a pinned copy of `path`, the source of the mount."""
+        tree = self._origins.tree(mount.origin)
+        lowers: tuple[str, ...] = ()
+        if not kernel.can_pin_from_detached() and is_shown_as_it_lies(tree):
+            lowers = self._origins.lowers(mount.origin)
+        if len(lowers) < 2:
+            return kernel.pin(path)
+        # Its view is a detached mount, from which older kernels copy nothing.
+        found = tree.find(mount.source.lstrip("/")).path
+        return kernel.pin_in_overlay(lowers, found, self._root.tmp())
 
     def _materialised(self, origin: int, source: str) -> int:
         """Return an O_PATH descriptor of `source` in input `origin`; it goes with the stack.
@@ -148,7 +160,8 @@ class Mounting:
         made = os.open(copied, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         try:
             found = owners.stat_of(source)
-            while os.copy_file_range(source, made, 1 << 24):
+            # Not copy_file_range(2), which does not go from an overlay to the file system below.
+            while os.sendfile(made, source, None, 1 << 24):
                 self._cancel.check()
             owners.give(made, found.st_uid, found.st_gid)
             os.fchmod(made, stat.S_IMODE(found.st_mode))

@@ -54,6 +54,11 @@ class Origins:
             known = self._trees[number] = self._open(self._inputs[number])
         return known
 
+    def lowers(self, number: int) -> tuple[str, ...]:
+        """Return the layers of input `number`, the top-most first, none for what has none."""
+        ref = self._inputs[number]
+        return self._snapshots.lowers(ref) if isinstance(ref, Snapshot) else ()
+
     def trees(self, numbers: Iterable[int]) -> dict[int, Tree]:
         """Return the trees of several inputs by number."""
         return {number: self.tree(number) for number in numbers}

@@ -351,6 +351,19 @@ def test_what_is_written_to_a_bind_mount_is_gone_for_the_next_step(caller: Calle
     assert (context / "a").read_text() == "hello\n"
 
 
+def test_a_file_of_a_stage_of_several_layers_takes_writes_that_are_thrown_away(
+    caller: Caller,
+) -> None:
+    text = (
+        "FROM busybox AS first\nRUN echo old > /g\nFROM busybox\n"
+        "RUN --mount=from=first,source=/g,target=/f,rw echo new >> /f && cat /f > /one\n"
+        "RUN --mount=from=first,source=/g,target=/f cat /f > /two\n"
+    )
+    fresh = caller.fresh()
+    fresh.build(caller.context(text)).ok()
+    assert fresh.run("test", "cat", "/one", "/two").ok().output == "old\nnew\nold\n"
+
+
 def test_a_bind_mount_is_part_of_the_key_as_far_as_it_is_shown(caller: Caller) -> None:
     text = "FROM busybox\nRUN --mount=source=dir,target=/m cat /m/inner\n"
     context = caller.context(text, *TREE)

@@ -1,4 +1,5 @@
-"""Kernels before Linux 6.7, whose overlays are mounted in another way.
+"""Kernels before Linux 6.7, whose overlays are mounted in another way, and before 6.15, which copy
+no mount from one that is attached nowhere.
 
 A process with the personality UNAME26 is told that the kernel is an older one. Source:
 personality(2).
@@ -16,6 +17,9 @@ FROM busybox AS first
 RUN mkdir /d && echo x > /d/f && echo y > /d/g
 FROM busybox
 RUN --mount=from=first,source=/d,target=/m,rw rm /m/f && ls /m && touch /new
+RUN --mount=from=first,source=/d,target=/m test "$(ls /m)" = "$(printf 'f\\ng')"
+RUN --mount=from=first,source=/d/g,target=/file,rw echo z > /file && grep z /file
+RUN --mount=from=first,target=/all grep y /all/d/g
 COPY --from=first /d /e
 RUN rm /e/f
 """
