@@ -26,9 +26,7 @@ if TYPE_CHECKING:
 
 def main(task_fd: int, first_fd: int, lock: int) -> NoReturn:
     """Be the monitor as a program of its own: `task_fd` holds the marshalled task."""
-    with open(task_fd, "rb") as file:
-        task: Task = wire.loads(file.read(), values.TYPES)
-    serve(task, Connection.of(first_fd), lock)
+    serve(_task(task_fd), Connection.of(first_fd), lock)
 
 
 def wait(first_fd: int) -> None:
@@ -42,10 +40,14 @@ def wait(first_fd: int) -> None:
     received = first.receive()
     if received is not None and isinstance(received[0], Begin):
         task_fd, lock = received[1]
-        os.lseek(task_fd, 0, os.SEEK_SET)
-        with open(task_fd, "rb") as file:
-            task: Task = wire.loads(file.read(), values.TYPES)
-        serve(task, first, lock)
+        serve(_task(task_fd), first, lock)
+
+
+def _task(fd: int) -> Task:
+    """Return the task in a memfd, which is at its beginning, and close that."""
+    with open(fd, "rb") as file:
+        task: Task = wire.loads(file.read(), values.TYPES)
+    return task
 
 
 def serve(task: Task, first: Connection, lock: int) -> NoReturn:
