@@ -6,6 +6,7 @@ file (made at the first byte), and the last lines for the error message.
 
 from __future__ import annotations
 
+import errno
 import os
 import time
 from collections import deque
@@ -39,7 +40,7 @@ class StepReporter:
         self._tail: deque[str] = deque(maxlen=TAIL_LINES)
         self._partial = b""
         self.logged = 0
-        """Bytes so far."""
+        """Bytes that are in the file."""
 
     def __enter__(self) -> Self:
         return self
@@ -53,13 +54,22 @@ class StepReporter:
         self.close()
 
     def log(self, data: bytes, stream: int = 1) -> None:
-        """Pass on what the step printed (`stream` 1 or 2). Raises OSError when the disk is full."""
+        """Pass on what the step printed (`stream` 1 or 2).
+
+        On a full disk the file ends early, with a warning: the step itself may still tell what it
+        lacked the room for. Raises OSError when the file cannot be written for another reason.
+        """
         if not data:
             return
         seconds = time.monotonic() - self._started
         self._emit(StepLog(self._number, data, seconds, stream))
-        self._append(data)
-        self.logged += len(data)
+        try:
+            self._append(data)
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            self._path = ""
+            self.warn(f"the log of this step is cut off: {(error.strerror or '').lower()}")
         *lines, self._partial = (self._partial + data).split(b"\n")
         self._tail.extend(_line(seconds, line) for line in lines[-TAIL_LINES:])
         self._partial = self._partial[-_LINE_LIMIT:]
@@ -96,7 +106,9 @@ class StepReporter:
         view = memoryview(data)
         try:
             while view:
-                view = view[os.write(self._fd, view) :]
+                written = os.write(self._fd, view)
+                view = view[written:]
+                self.logged += written
         except OSError as error:
             raise OSError(error.errno, error.strerror, self._path) from error
 

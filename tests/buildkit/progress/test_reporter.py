@@ -4,6 +4,8 @@ import pytest
 
 from buildkit.progress.events import Event, Moved, StepLog, Warned
 from buildkit.progress.reporter import TAIL_LINES, StepReporter
+from runtime import syscalls
+from tests import kernel
 
 
 def texts(reporter: StepReporter) -> list[str]:
@@ -55,3 +57,24 @@ def test_a_log_is_never_written_through_a_link(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="symbolic"):
         reporter.log(b"x")
     assert not target.exists()
+
+
+def test_where_the_log_does_not_fit_the_step_is_still_heard(tmp_path: Path) -> None:
+    kernel.require("tmpfs")
+    syscalls.mount("tmpfs", str(tmp_path), "tmpfs", 0, "size=8k,nr_inodes=2")
+    try:
+        events: list[Event] = []
+        with StepReporter(events.append, 1, str(tmp_path / "b-1.log")) as reporter:
+            reporter.log(b"a" * 4096)
+            reporter.log(b"b" * 8192 + b"\nno room")
+            reporter.log(b" left\n")
+        assert (tmp_path / "b-1.log").stat().st_size == reporter.logged == 8192
+        with StepReporter(events.append, 2, str(tmp_path / "b-2.log")) as other:
+            other.log(b"c")
+        assert other.logged == 0
+    finally:
+        syscalls.umount(str(tmp_path), syscalls.MNT_DETACH)
+    assert texts(reporter)[-1] == "no room left"
+    told = [event.message for event in events if isinstance(event, Warned)]
+    assert told == ["the log of this step is cut off: no space left on device"] * 2
+    assert [event.data for event in events if isinstance(event, StepLog)][2:] == [b" left\n", b"c"]
