@@ -64,7 +64,9 @@ def _message(message: str, hint: str) -> str:
 def _os_error(error: OSError) -> str:
     """Return what the kernel said, with the path it said it of, and what helps against it."""
     reason = os.strerror(error.errno) if error.errno else str(error)
-    place = f"{os.fsdecode(error.filename)}: " if error.filename not in (None, -1) else ""
+    # It may also be the number of a descriptor, which tells nobody anything.
+    named = isinstance(error.filename, str | bytes)
+    place = f"{os.fsdecode(error.filename)}: " if named else ""
     hints = {
         errno.ENOSPC: "free some space ('pybuild prune' removes what nothing uses) and try again",
         errno.EDQUOT: "the disk quota is used up; 'pybuild prune' removes what nothing uses",

@@ -63,9 +63,12 @@ def _read(path: str) -> bytes:
         fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except (OSError, ValueError):
         return b""
+    found = os.fstat(fd)
+    if not stat.S_ISREG(found.st_mode) or found.st_size > _MOST:
+        os.close(fd)
+        return b""
     with open(fd, "rb") as file:
-        found = os.fstat(fd)
-        return file.read() if stat.S_ISREG(found.st_mode) and found.st_size <= _MOST else b""
+        return file.read()
 
 
 def _entries(data: bytes, length: int) -> Iterator[tuple[bytes, int]]:

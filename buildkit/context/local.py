@@ -175,9 +175,10 @@ def _read(path: str, directory: int | None) -> bytes | None:
         return None
     except OSError as error:
         raise ContextError(f"cannot read {path}: {error.strerror}") from error
+    if not stat.S_ISREG(os.fstat(fd).st_mode):
+        os.close(fd)
+        raise ContextError(f"{path} is not a regular file")
     with open(fd, "rb") as file:
-        if not stat.S_ISREG(os.fstat(fd).st_mode):
-            raise ContextError(f"{path} is not a regular file")
         data = file.read(_LIMIT + 1)
     if len(data) > _LIMIT:
         raise ContextError(f"{path} is larger than {_LIMIT >> 20} MiB")

@@ -262,6 +262,8 @@ def message_of(error: BaseException) -> str:
     if isinstance(error, BuildError):
         return redacted(error.message)
     if isinstance(error, OSError) and error.strerror:
-        place = f"{os.fsdecode(error.filename)}: " if error.filename not in (None, -1) else ""
+        # It may also be the number of a descriptor.
+        named = isinstance(error.filename, str | bytes)
+        place = f"{os.fsdecode(error.filename)}: " if named else ""
         return f"{place}{error.strerror.lower()}"
     return str(error) or type(error).__name__

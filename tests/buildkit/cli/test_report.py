@@ -56,6 +56,11 @@ CASES: dict[str, tuple[BaseException, int, str]] = {
             "hint: the file system is read-only; give a writable place with --root DIR\n"
         ),
     ),
+    "descriptor": (
+        OSError(errno.EISDIR, "x", 5),
+        1,
+        "ERROR: is a directory\n",
+    ),
     "full": (
         OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)),
         1,

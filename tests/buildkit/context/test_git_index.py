@@ -84,3 +84,6 @@ def test_what_is_no_repository_has_no_modes(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / ".git/index")
     assert stat.S_ISFIFO(os.stat(tmp_path / ".git/index").st_mode)
     assert read_modes(str(tmp_path)) == {}
+    os.unlink(tmp_path / ".git/index")
+    os.mkdir(tmp_path / ".git/index")
+    assert read_modes(str(tmp_path)) == {}

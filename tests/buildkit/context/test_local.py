@@ -88,6 +88,13 @@ def test_an_ignore_file_that_is_a_fifo_does_not_hang(tmp_path: Path) -> None:
     context.close()
 
 
+@pytest.mark.parametrize("kind", ["dir", "fifo"])
+def test_an_ignore_file_beside_the_dockerfile_is_a_file(kind: str, tmp_path: Path) -> None:
+    make_tree(tmp_path, "file Dockerfile", f"{kind} Dockerfile.dockerignore")
+    with pytest.raises(ContextError, match=r"Dockerfile\.dockerignore is not a regular file"):
+        LocalContext.open(str(tmp_path), dockerfile=str(tmp_path / "Dockerfile"))
+
+
 def test_an_unreadable_directory_is_named(tmp_path: Path) -> None:
     if os.geteuid() == 0:
         pytest.skip("root reads everything")

@@ -1,3 +1,4 @@
+import errno
 import signal
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -18,7 +19,7 @@ from buildkit.records.record import BuildRecord, StepRecord
 from buildkit.snapshot.snapshot import Snapshot
 from buildkit.solver.causes import Past
 from buildkit.solver.policy import CachePolicy
-from buildkit.solver.solve import Result, solve
+from buildkit.solver.solve import Result, message_of, solve
 from buildkit.solver.step import StepLogs
 from tests.buildkit.solver.fakes import CREATED, Events, FakeOps, MemoryCache, Plan, chain
 
@@ -529,3 +530,15 @@ def test_records_tell_where_a_step_stands_and_what_it_was_made_from() -> None:
     steps = machine.build(plan.graph, copied).steps
     assert [step.inputs for step in steps] == [("",), (0,), (1, "context context")]
     assert [step.lines for step in steps] == [(1, 1), (2, 2), (3, 3)]
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device", "/p"), "/p: no space left on device"),
+        (OSError(errno.EISDIR, "Is a directory", 5), "is a directory"),
+        (ValueError(), "ValueError"),
+    ],
+)
+def test_a_failed_step_says_why_in_one_line(error: BaseException, said: str) -> None:
+    assert message_of(error) == said
