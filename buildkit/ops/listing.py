@@ -55,6 +55,17 @@ class _Frame(NamedTuple):
     held: list[Row]
 
 
+def is_copied(row: Row, tree: Tree) -> bool:
+    """Say whether a COPY from `tree` knows what to do with a file of this kind."""
+    if stat.S_ISREG(row[1]):
+        return True
+    kind = _KINDS.get(stat.S_IFMT(row[1]))
+    if kind in ("dir", "link", "fifo"):
+        return True
+    # A 0/0 device is overlayfs's mark of a deletion and nothing that may be made (S18).
+    return tree.special and kind is not None and not (kind == "char" and row[9] == 0)
+
+
 class Listing:
     """Lists the roots of one op in one tree."""
 
@@ -89,7 +100,7 @@ class Listing:
                 path = prefix + row[0]
                 directory = stat.S_ISDIR(row[1])
                 walked, taken, after = judge(state, path, directory)
-                if taken and self._is_copied(row):
+                if taken and is_copied(row, self._tree):
                     for above in frames:
                         if above.held:
                             yield above.path, above.held.pop()
@@ -127,7 +138,7 @@ class Listing:
             row = self._tree.find(root.path).row
         except Missing:
             raise self._tree.moved(root.path) from None
-        if not self._is_copied(row):
+        if not is_copied(row, self._tree):
             raise ContextError(
                 f"{self._tree.label}: {root.path!r} is neither a file nor a directory nor a link",
                 hint="sockets, and devices of a build context, are never copied",
@@ -137,16 +148,6 @@ class Listing:
     def _frame(self, root: Root, path: str, state: _State, held: list[Row]) -> _Frame:
         rows = self._tree.directory(join(root.path, path)).rows
         return _Frame(path, iter(rows), state, held)
-
-    def _is_copied(self, row: Row) -> bool:
-        """Say whether a COPY knows what to do with a file of this kind."""
-        if stat.S_ISREG(row[1]):
-            return True
-        kind = _KINDS.get(stat.S_IFMT(row[1]))
-        if kind in ("dir", "link", "fifo"):
-            return True
-        # A 0/0 device is overlayfs's mark of a deletion and nothing that may be made (S18).
-        return self._tree.special and kind is not None and not (kind == "char" and row[9] == 0)
 
     def _judge(self, root: Root) -> Callable[[_State, str, bool], tuple[bool, bool, _State]]:
         """Return a function: state of a directory, path in it, is it a directory -> verdict.

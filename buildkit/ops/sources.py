@@ -15,6 +15,7 @@ from buildkit.context.paths import join, native, within
 from buildkit.context.tree import Missing, Place, Tree
 from buildkit.errors import DefinitionError
 from buildkit.llb.op import CopyOp, CopySource, InlineFile
+from buildkit.ops.listing import is_copied
 from buildkit.ops.missing import not_found
 from buildkit.ops.selection import INLINE, Root
 
@@ -47,8 +48,11 @@ _NO_ROW = ("", stat.S_IFREG | 0o644, 0, 0, 0, 0, 0, 0, 0, 0, 0)
 
 def _plain(number: int, origin: int, tree: Tree, written: str) -> Iterator[Root]:
     """Yield the roots of a source without --parents."""
+    wild = has_wildcards(within(written))
     for matched in _expand(tree, within(written)):
         place, path = _existing(tree, matched, written)
+        if wild and not is_copied(place.row, tree):
+            continue
         directory = stat.S_ISDIR(place.row[1])
         yield _root(number, origin, place, path.rpartition("/")[2], directory=directory)
 
