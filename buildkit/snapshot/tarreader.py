@@ -28,6 +28,7 @@ from runtime.values import NamedTuple
 
 _BLOCK = 512
 _MAX_EXTENSION = 1 << 20
+"""Bytes of all extended headers of one member: they are what is held."""
 _ZERO = bytes(_BLOCK)
 _XATTR = b"SCHILY.xattr."
 _TYPES = {
@@ -78,6 +79,7 @@ class TarReader:
         self._skip(self._left + self._gap)
         self._left = self._gap = 0
         pax: dict[bytes, bytes] = {}
+        held = 0
         while True:
             header = self._header()
             if header is None:
@@ -86,7 +88,9 @@ class TarReader:
                 return None
             kind = header[156:157]
             if kind in (b"x", b"L", b"K"):
-                self._extend(pax, kind, header)
+                held += self._extend(pax, kind, header)
+                if held > _MAX_EXTENSION:
+                    raise ImageError(f"the extended headers of a tar member have {held} bytes")
             elif kind == b"g":
                 self._extension(header)
             else:
@@ -132,12 +136,14 @@ class TarReader:
             raise ImageError("a tar header has a wrong checksum")
         return header
 
-    def _extend(self, pax: dict[bytes, bytes], kind: bytes, header: bytes) -> None:
+    def _extend(self, pax: dict[bytes, bytes], kind: bytes, header: bytes) -> int:
+        """Take an extended header; return how many bytes it has."""
         data = self._extension(header)
         if kind == b"x":
             pax.update(_records(data))
         else:
             pax[b"path" if kind == b"L" else b"linkpath"] = data.rstrip(b"\0")
+        return len(data)
 
     def _extension(self, header: bytes) -> bytes:
         size = within(number(header[124:136], "size"), MAX_SIZE, "size")

@@ -119,6 +119,11 @@ HOSTILE = {
         patched(patched(ONE, 156, b"L"), 124, b"%011o\0" % (2 << 20)),
         "an extended tar header has 2097152 bytes",
     ),
+    "endless pax": (
+        pax(b"600010 a=%s\n" % (b"x" * 600_000))[:600_576]
+        + pax(b"600010 b=%s\n" % (b"x" * 600_000)),
+        "the extended headers of a tar member have 1200020 bytes",
+    ),
     "pax without a length": (pax(b"path=x\n"), "a pax record has no length"),
     "pax too short": (pax(b"3 path=xxxx\n"), "a pax record is garbled"),
     "pax too long": (pax(b"99 path=x\n"), "a pax record is garbled"),
