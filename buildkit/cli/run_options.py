@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from buildkit.cli.arguments import Namespace
     from buildkit.containers.namespaces import Wanted
     from buildkit.containers.user_mode import UserMode
+    from runtime.spec import Rlimit
 
 _PROFILE_LIMIT = 1 << 20
 _RARE = (
@@ -202,7 +203,7 @@ def _options(args: Namespace, network: NetworkMode) -> RunOptions:
         init=args.init,
         readonly=args.read_only,
         resources=resources_of(args),
-        rlimits=tuple(map(flags.parse_ulimit, args.ulimit)),
+        rlimits=_rlimits(args.ulimit),
         shm_size=flags.size_of("--shm-size", args.shm_size) if args.shm_size else SHM_SIZE,
         umask=_umask(args.umask),
         devices=tuple(map(flags.parse_device, args.device)),
@@ -214,6 +215,14 @@ def _options(args: Namespace, network: NetworkMode) -> RunOptions:
     for text in args.security_opt:
         options = _with_security(options, text)
     return options
+
+
+def _rlimits(texts: list[str]) -> tuple[Rlimit, ...]:
+    if not texts:
+        return ()
+    from buildkit.ops.ulimits import parse_ulimit  # for this option only
+
+    return tuple(map(parse_ulimit, texts))
 
 
 def _score(number: int | None) -> int | None:

@@ -76,6 +76,8 @@ def _pairs(config: ContainerConfig, word: str, rest: str, line: str) -> Containe
         key, _, value = rest.partition(" ")
         words = [f"{key}={value.strip()}"]
     pairs = {text.partition("=")[0]: text.partition("=")[2] for text in words}
+    if "" in pairs:
+        raise UsageError(f"invalid change {line!r}", hint="the form is NAME=VALUE")
     if word == "LABEL":
         return config._replace(labels=tuple({**dict(config.labels), **pairs}.items()))
     kept = [entry for entry in config.env if entry.partition("=")[0] not in pairs]

@@ -47,6 +47,7 @@ def commit(
     base = ImageConfig(Platform.host())
     if one.record.config:
         base = images.config(Digest.parse(one.record.config))
+    wanted = changed(base.config, changes)
     snapshot = Snapshot.of(records.diff_ids(one.record.diff_ids))
     if snapshot is not None and not store.has(snapshot.diff_ids):
         raise UsageError(f"the layers of container {one.record.name} are gone")
@@ -70,7 +71,7 @@ def commit(
     config = base._replace(
         created=now,
         author=author or base.author,
-        config=changed(base.config, changes),
+        config=wanted,
         diff_ids=committed.snapshot.diff_ids,
         history=(*base.history, history),
     )

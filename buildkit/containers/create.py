@@ -7,6 +7,7 @@ file `uses` from the moment it is there, so collection never takes them.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from contextlib import AbstractContextManager, ExitStack
@@ -16,7 +17,7 @@ from buildkit.containers.mounts import ImageVolumes, Wanted, with_volumes
 from buildkit.containers.record import Record, Secret, Volume
 from buildkit.containers.store import Container, ContainerStore
 from buildkit.containers.volumes import VolumeStore
-from buildkit.errors import UsageError
+from buildkit.errors import BuildError, UsageError
 from buildkit.launch import INIT, RunOptions, command_of, sandbox_for
 from buildkit.oci.config import ContainerConfig, ResolvedImage
 from buildkit.snapshot.snapshot import Active, Snapshot
@@ -36,6 +37,8 @@ from runtime.values import NamedTuple
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from buildkit.containers import namespaces
     from buildkit.containers.own_ids import OwnIds
     from buildkit.containers.user_mode import UserMode
@@ -166,12 +169,35 @@ class _Making(NamedTuple):
 
 def _create(root: StateRoot, store: OverlayStore | None, making: _Making) -> Container:
     containers = ContainerStore(root)
+    wishes = making.wishes
+    if wishes.name:
+        containers.check_free(wishes.name)
+    mounts = (*_mounts_of_others(containers, wishes), *wishes.mounts)
+    wanted = with_volumes(mounts, making.config.volumes, wishes.image_volumes)
+    volumes: list[Volume] = []
+    try:
+        volumes.extend(_volumes(root, store, making, wanted))
+        return _added(root, containers, making, wanted, tuple(volumes))
+    except BaseException:
+        # Nobody else has them.
+        for volume in volumes:
+            if volume.anonymous:
+                with contextlib.suppress(BuildError):
+                    VolumeStore(root).remove(volume.name)
+        raise
+
+
+def _added(
+    root: StateRoot,
+    containers: ContainerStore,
+    making: _Making,
+    wanted: tuple[Wanted, ...],
+    volumes: tuple[Volume, ...],
+) -> Container:
+    """Put all together and add the container to those that are there."""
     wishes, config = making.wishes, making.config
     identity = os.urandom(32).hex()
     name = wishes.name or containers.new_name()
-    mounts = (*_mounts_of_others(containers, wishes), *wishes.mounts)
-    wanted = with_volumes(mounts, config.volumes, wishes.image_volumes)
-    volumes = _volumes(root, store, making, wanted)
     task = Task(
         identity=identity,
         directory=containers.directory(identity),
@@ -272,9 +298,8 @@ def _root(making: _Making, directory: str) -> Root:
 
 def _volumes(
     root: StateRoot, store: OverlayStore | None, making: _Making, wanted: tuple[Wanted, ...]
-) -> tuple[Volume, ...]:
-    """Make the volumes that are new; return all, in the order in which they are wanted."""
-    found: list[Volume] = []
+) -> Iterator[Volume]:
+    """Make the volumes that are new; yield all, in the order in which they are wanted."""
     volumes = VolumeStore(root)
     for mount in wanted:
         if mount.kind != "volume":
@@ -290,8 +315,7 @@ def _volumes(
             with store.view(snapshot) as tree:
                 seed = volume_values.seed_from(tree, mount.target, making.active.directory, owned)
                 volumes.ensure(name, anonymous=anonymous, seed=seed)
-        found.append(Volume(name, mount.target, mount.readonly, anonymous))
-    return tuple(found)
+        yield Volume(name, mount.target, mount.readonly, anonymous)
 
 
 def _owned(making: _Making) -> Owned | None:

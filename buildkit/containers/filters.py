@@ -79,5 +79,5 @@ def _is_of(image: str, config: str, value: str) -> bool:
         return True
     try:
         return str(Reference.parse(value)) == image
-    except Exception:  # noqa: BLE001 - what is no name is no ancestor
+    except ValueError:  # what is no name is no ancestor
         return False

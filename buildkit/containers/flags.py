@@ -13,7 +13,7 @@ from buildkit.errors import UsageError
 from buildkit.sizes import parse_size
 from runtime import plain_json
 from runtime.container import Logging, Restart
-from runtime.spec import LIMITS, Device, Rlimit
+from runtime.spec import Device
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -120,27 +120,6 @@ def parse_host(text: str) -> tuple[str, str]:
     if not found or not name or not address:
         raise UsageError(f"invalid --add-host {text!r}", hint="the form is NAME:IP")
     return name, address
-
-
-def parse_ulimit(text: str) -> Rlimit:
-    """Parse `NAME=SOFT[:HARD]`; -1 and `unlimited` are no limit."""
-    name, equals, values = text.partition("=")
-    soft, colon, hard = values.partition(":")
-    if name not in LIMITS or not equals:
-        raise UsageError(f"invalid ulimit {text!r}", hint=f"known are {', '.join(LIMITS)}")
-    first = _limit(soft, text)
-    last = _limit(hard, text) if colon else first
-    if last != -1 and (first == -1 or first > last):
-        raise UsageError(f"invalid ulimit {text!r}: the soft limit is above the hard one")
-    return Rlimit(name, first, last)
-
-
-def _limit(text: str, whole: str) -> int:
-    if text in ("-1", "unlimited"):
-        return -1
-    if not text.isascii() or not text.isdigit() or len(text) > 18:
-        raise UsageError(f"invalid ulimit {whole!r}", hint="the form is NAME=SOFT[:HARD]")
-    return int(text)
 
 
 def parse_device(text: str) -> Device:

@@ -79,25 +79,38 @@ class ContainerStore:
         return made
 
     def _link(self, record: Record) -> None:
-        names = f"{self._top}/names"
-        os.makedirs(names, 0o700, exist_ok=True)
+        try:
+            self._take(record.name, record.identity)
+        except UsageError:
+            self._discard(record.identity)
+            raise
+
+    def _take(self, name: str, identity: str) -> None:
+        """Let a name mean a container. Raises UsageError when it means one that is there."""
+        os.makedirs(f"{self._top}/names", 0o700, exist_ok=True)
+        linked = f"{self._top}/names/{name}"
         for _ in range(2):
             try:
-                os.symlink(f"../{record.identity}", f"{names}/{record.name}")
+                os.symlink(f"../{identity}", linked)
             except FileExistsError:
-                if os.path.exists(f"{names}/{record.name}"):
-                    break
+                self.check_free(name)
                 # Its container is gone, or cut off by a power failure.
                 with contextlib.suppress(FileNotFoundError):
-                    os.unlink(f"{names}/{record.name}")
+                    os.unlink(linked)
             else:
                 return
-        self._discard(record.identity)
-        holder = os.path.basename(os.path.realpath(f"{names}/{record.name}"))
-        raise UsageError(
-            f"the name {record.name} is taken by container {holder[:12]}",
-            hint=f"pybuild rm {record.name} frees it; --replace does it for you",
-        )
+        # Others were quicker, and are gone again.
+        raise UsageError(f"the name {name} is taken", hint="try again")
+
+    def check_free(self, name: str) -> None:
+        """Raise UsageError when a container that is there has this name."""
+        linked = f"{self._top}/names/{name}"
+        if os.path.exists(linked):
+            holder = os.path.basename(os.path.realpath(linked))
+            raise UsageError(
+                f"the name {name} is taken by container {holder[:12]}",
+                hint=f"pybuild rm {name} frees it; --replace of run and create does it for you",
+            )
 
     def rename(self, one: Container, name: str) -> None:
         """Give a container another name. Raises UsageError when it is taken or is none.
@@ -105,20 +118,15 @@ class ContainerStore:
         Its neighbours know a running one by the new name once it is started again.
         """
         check_name(name)
-        names = f"{self._top}/names"
         old = one.record.name
         with self._root.writing("containers"):
-            try:
-                os.symlink(f"../{one.record.identity}", f"{names}/{name}")
-            except FileExistsError:
-                holder = os.path.basename(os.path.realpath(f"{names}/{name}"))
-                raise UsageError(f"the name {name} is taken by container {holder[:12]}") from None
+            self._take(name, one.record.identity)
             task = container.read_task(one.directory)
             renamed = tuple(name if text == old else text for text in task.names)
             container.write_task(task._replace(names=renamed, directory=one.directory))
             records.rewrite(one.directory, one.record._replace(name=name))
             with contextlib.suppress(FileNotFoundError):
-                os.unlink(f"{names}/{old}")
+                os.unlink(f"{self._top}/names/{old}")
         self.event(Container(one.directory, one.record._replace(name=name)), "rename", oldName=old)
 
     def new_name(self) -> str:

@@ -309,6 +309,10 @@ def test_volumes_keep_what_is_in_them(pybuild: Pybuild, caller: Caller) -> None:
     pybuild("run", "--name", "box", "seeded", "true").ok()
     (anonymous,) = set(pybuild("volume", "ls", "-q").output.split()) - {"empty", "named"}
     assert "is used by" in pybuild("volume", "rm", anonymous).errors
+    # What comes to nothing leaves none behind.
+    assert pybuild("create", "--name", "box", "-v", "fresh:/x", "seeded").status
+    assert pybuild("create", "--network", "container:nobody", "seeded").status
+    assert set(pybuild("volume", "ls", "-q").output.split()) == {"empty", "named", anonymous}
     pybuild("rm", "-v", "box").ok()
     pybuild("volume", "rm", "named", "empty").ok()
     assert pybuild("volume", "ls", "-q").ok().output == ""
