@@ -45,7 +45,8 @@ LAYERS = (
         "usage",
     },
     {"main_context"},
-    {"frontend", "solver", "exporter", "archive"},
+    {"archive"},
+    {"frontend", "solver", "exporter"},
     {"attestation"},
     {"ops", "records"},
     {"cache"},
@@ -60,7 +61,7 @@ ALSO_BESIDE = {
     ("progress", "errors"), ("progress", "sizes"), ("llb", "oci"), ("oci", "errors"),
     ("records", "cache"),
     ("content", "state"), ("tree", "content"), ("state", "content"),
-    ("images", "snapshot"), ("exporter", "archive"), ("archive", "exporter"),
+    ("images", "snapshot"),
     ("fsck", "gc"), ("gc", "fsck"), ("upkeep", "gc"), ("lock", "definition"),
 }  # fmt: skip
 """Imports within one line of LAYERS that are wanted."""

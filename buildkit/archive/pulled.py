@@ -6,7 +6,6 @@ before all of it is there, verified and durable (docs/security.md, R1, R2).
 
 from __future__ import annotations
 
-from buildkit.archive.remembered import Remembered, recall, remember
 from buildkit.archive.stores import Stores
 from buildkit.archive.stream import StreamTaker
 from buildkit.errors import ImageError
@@ -17,6 +16,7 @@ from buildkit.oci.reference import Reference
 from buildkit.progress.events import Emit, Note, Warned
 from buildkit.registry.client import Registry
 from buildkit.registry.pull import Chosen, fetch, newest, resolve
+from buildkit.registry.remembered import Remembered, recall, remember
 from buildkit.state.root import StateRoot
 
 

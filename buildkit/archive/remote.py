@@ -7,13 +7,13 @@ and for several platforms of one name. Imports nothing of the network before it 
 
 from __future__ import annotations
 
-from buildkit.archive.remembered import recall
 from buildkit.errors import Cancelled, ImageError
 from buildkit.oci.config import ResolvedImage
 from buildkit.oci.reference import Reference
 from buildkit.progress.cancel import Cancel
 from buildkit.progress.events import Emit, Warned
 from buildkit.registry.errors import RegistryError
+from buildkit.registry.remembered import recall
 from runtime.typed import Literal
 
 TYPE_CHECKING = False

@@ -6,11 +6,10 @@ all its layers. As `remote.py` for one platform.
 
 from __future__ import annotations
 
-from buildkit.archive.remembered import recall
+from buildkit.archive.combine import Combiner
 from buildkit.archive.remote import PullPolicy
 from buildkit.archive.stores import Stores
 from buildkit.errors import Cancelled, ImageError
-from buildkit.exporter.combine import Combiner
 from buildkit.oci.digest import Digest
 from buildkit.oci.index import Index, is_attestation
 from buildkit.oci.media_types import MANIFESTS
@@ -20,6 +19,7 @@ from buildkit.progress.events import Emit, Warned
 from buildkit.registry.client import Registry
 from buildkit.registry.errors import RegistryError
 from buildkit.registry.pull import newest
+from buildkit.registry.remembered import recall
 
 
 def obtain_all(

@@ -12,6 +12,7 @@ import json
 import sys
 from typing import Any
 
+from buildkit.archive.combine import Combiner, Source, combined, replacing, top_of
 from buildkit.cli.arguments import Namespace, Parser
 from buildkit.cli.interrupts import cancelling
 from buildkit.cli.options import open_root
@@ -20,7 +21,6 @@ from buildkit.cli.template import render
 from buildkit.cli.values import platforms_of
 from buildkit.errors import ImageError, UsageError
 from buildkit.exporter.annotations import Annotation, parse_annotation
-from buildkit.exporter.combine import Combiner, Source, combined, replacing, top_of
 from buildkit.exporter.forms import Forms
 from buildkit.exporter.index import add_index
 from buildkit.exporter.oci import NamedIndex

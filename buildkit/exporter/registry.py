@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
-from buildkit.archive.remembered import Remembered, elsewhere, remember
 from buildkit.attestation.kept import kept
 from buildkit.content.store import BlobStore
 from buildkit.content.streams import CHUNK, Sink
@@ -28,6 +27,7 @@ from buildkit.progress.events import Emit, Moved, Note
 from buildkit.registry.client import Registry
 from buildkit.registry.pull import Told
 from buildkit.registry.push import Make, Parcel, push_blobs
+from buildkit.registry.remembered import Remembered, elsewhere, remember
 from buildkit.registry.repository import Repository
 from buildkit.snapshot.compression import Compressor
 from buildkit.state.root import StateRoot

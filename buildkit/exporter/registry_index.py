@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import partial
 
-from buildkit.archive.remembered import Remembered, elsewhere, remember
 from buildkit.attestation.kept import kept
 from buildkit.content.store import BlobStore
 from buildkit.errors import UsageError
@@ -22,6 +21,7 @@ from buildkit.oci.reference import Reference
 from buildkit.progress.events import Emit, Note
 from buildkit.registry.client import Registry
 from buildkit.registry.push import Make, Parcel, push_blobs
+from buildkit.registry.remembered import Remembered, elsewhere, remember
 from buildkit.registry.repository import Repository
 from buildkit.state.root import StateRoot
 

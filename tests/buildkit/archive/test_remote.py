@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from buildkit.archive.remembered import elsewhere, recall
 from buildkit.archive.remote import PullPolicy, local_image, obtain
 from buildkit.errors import BuildError, ImageError
 from buildkit.oci.config import ResolvedImage
@@ -17,6 +16,7 @@ from buildkit.oci.platforms import Platform
 from buildkit.oci.reference import Reference
 from buildkit.progress.cancel import Cancel
 from buildkit.progress.events import Event, Warned
+from buildkit.registry.remembered import elsewhere, recall
 from tests import registry_faults as faults
 from tests.buildkit.exporter.stock import Stock
 from tests.registry import MANIFEST, described, digest_of, document, running

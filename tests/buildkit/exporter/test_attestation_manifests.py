@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
+from buildkit.archive.combine import Combiner, combined
 from buildkit.archive.load import load
 from buildkit.archive.members import open_members
 from buildkit.archive.take import Taker
 from buildkit.errors import ImageError
-from buildkit.exporter.combine import Combiner, combined
 from buildkit.exporter.index import stored_index
 from buildkit.exporter.layout import open_layout
 from buildkit.exporter.oci import NamedIndex, write_oci

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from buildkit.archive.combine import Combiner, combined, replacing
 from buildkit.errors import BuildError, UsageError
 from buildkit.exporter.annotations import Annotation
 from buildkit.exporter.assemble import Image
-from buildkit.exporter.combine import Combiner, combined, replacing
 from buildkit.exporter.index import add_index
 from buildkit.exporter.registry_index import push_index
 from buildkit.oci.index import Index
