@@ -248,7 +248,7 @@ def _outputs(
     """Return the outputs, with the annotations of `--annotation` where they have a place."""
     found = tuple(map(parse_output, texts))
     if annotations or any(output.annotated for output in found):
-        from buildkit.exporter.annotations import with_annotations  # for these only
+        from buildkit.exporter.annotated import with_annotations  # for these only
 
         found = with_annotations(found, annotations, platforms)
     if sum(output.dest == STDOUT for output in found) > 1:

@@ -7,11 +7,10 @@ document gets. Source: docker buildx build, --annotation; Moby BuildKit's page o
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Literal, TypeAlias
 
 from buildkit.errors import UsageError
-from buildkit.exporter.attributes import Output
 from buildkit.oci.platforms import Platform
 from runtime.typed import get_args
 from runtime.values import NamedTuple
@@ -71,34 +70,6 @@ def _annotation(kind: str, platform: str | None, name: str, value: str, text: st
         raise UsageError(f"{text}: {error}", hint="as in manifest[linux/amd64]") from error
     known: AnnotationKind = next(one for one in get_args(AnnotationKind) if one == kind)
     return Annotation(known, wanted, name, value)
-
-
-def with_annotations(
-    outputs: Sequence[Output], given: Sequence[Annotation], platforms: Sequence[Platform]
-) -> tuple[Output, ...]:
-    """Return the outputs that have a manifest with what `--annotation` gives besides.
-
-    `platforms` of an index, none for one image: then all is the manifest's. Raises UsageError.
-    """
-    for one in (*given, *(one for output in outputs for one in output.annotated)):
-        if not platforms and one.kind != "manifest":
-            raise UsageError(
-                f"annotation {one.kind}:{one.name}: only manifests have annotations here",
-                hint="an index is made for several platforms",
-            )
-        if platforms and one.platform is not None and one.platform not in platforms:
-            raise UsageError(f"annotation {one.name}: nothing is built for {one.platform}")
-    return tuple(_with(output, given, several=bool(platforms)) for output in outputs)
-
-
-def _with(output: Output, given: Sequence[Annotation], *, several: bool) -> Output:
-    if output.kind not in ("oci", "registry", "image"):
-        return output
-    annotated = (*output.annotated, *given)
-    if several:
-        return output._replace(annotated=annotated)
-    pairs = ((one.name, one.value) for one in annotated)
-    return output._replace(annotations=(*output.annotations, *pairs), annotated=())
 
 
 def pairs_of(

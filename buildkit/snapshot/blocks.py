@@ -15,12 +15,12 @@ from __future__ import annotations
 import os
 import struct
 from collections import deque
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 
 from isal import isal_zlib
 
 from buildkit.content.streams import CHUNK
-from buildkit.snapshot.compression import is_noise
 
 _HEADER = b"\x1f\x8b\x08" + bytes(6) + b"\xff"
 """No name, no time, no operating system."""
@@ -36,10 +36,14 @@ _LONGEST_STORED = 0xFFFF
 
 
 class GzipBlocks:
-    """Compresses like an object of zlib, but must be given 1 MiB at a time. `level`: of ISA-L."""
+    """Compresses like an object of zlib, but must be given 1 MiB at a time.
 
-    def __init__(self, level: int) -> None:
+    `level`: of ISA-L. `is_noise` says of a block whether it is to be stored as it is.
+    """
+
+    def __init__(self, level: int, is_noise: Callable[[bytes | memoryview], bool]) -> None:
         self._level = level
+        self._is_noise = is_noise
         self._crc = 0
         self._size = 0
         self._head = _HEADER
@@ -80,7 +84,7 @@ class GzipBlocks:
     def _deflated(self, block: bytes | memoryview) -> bytes:
         if not block:
             return b""
-        if is_noise(block):
+        if self._is_noise(block):
             return _stored(block)
         stream = isal_zlib.compressobj(self._level, wbits=_RAW)
         # The empty stored block of a flush makes it end on a byte.

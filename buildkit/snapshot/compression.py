@@ -234,7 +234,7 @@ def _compressing(how: Compressor) -> Any:  # noqa: ANN401 - three libraries, one
             if how.name.startswith("isa-l"):
                 from buildkit.snapshot.blocks import GzipBlocks  # a pool of threads, used here only
 
-                return GzipBlocks(how.level)
+                return GzipBlocks(how.level, is_noise)
             return zlib.compressobj(how.level, wbits=_GZIP_CONTAINER)
         case "zstd":
             return _ZstdJobs(how.level)

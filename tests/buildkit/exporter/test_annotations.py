@@ -3,12 +3,12 @@
 import pytest
 
 from buildkit.errors import UsageError
+from buildkit.exporter.annotated import with_annotations
 from buildkit.exporter.annotations import (
     Annotation,
     pairs_of,
     parse_annotation,
     parse_attribute,
-    with_annotations,
 )
 from buildkit.exporter.attributes import Output, parse_output
 from buildkit.oci.platforms import Platform

@@ -12,6 +12,7 @@ import pytest
 
 from buildkit.content.streams import CHUNK
 from buildkit.snapshot.blocks import GzipBlocks
+from buildkit.snapshot.compression import is_noise
 
 CHANCE = random.Random(5)
 TEXT = b" ".join(b"%d" % CHANCE.getrandbits(20) for _ in range(450_000))
@@ -19,7 +20,7 @@ NOISE = CHANCE.randbytes(3 * CHUNK + 17)
 
 
 def _compressed(data: bytes) -> bytes:
-    stream = GzipBlocks(1)
+    stream = GzipBlocks(1, is_noise)
     parts = [stream.compress(data[at : at + CHUNK]) for at in range(0, len(data), CHUNK)]
     return b"".join(parts) + stream.flush()
 
