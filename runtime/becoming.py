@@ -44,9 +44,8 @@ def wait(first_fd: int) -> None:
 
 
 def _task(fd: int) -> Task:
-    """Return the task in a memfd, which is at its beginning, and close that."""
-    with open(fd, "rb") as file:
-        task: Task = wire.loads(file.read(), values.TYPES)
+    """Return the task in a memfd, and close that."""
+    task: Task = wire.from_memory(fd, values.TYPES)
     return task
 
 

@@ -8,7 +8,6 @@ Source: unix(7).
 from __future__ import annotations
 
 import _socket  # the plain module; `socket` costs 6 ms for its enums
-import os
 
 from runtime import wire
 from runtime.errors import SandboxError, SetupError, UserError
@@ -144,19 +143,3 @@ class Channel:
     def close(self) -> None:
         """Close this end."""
         self._connection.close()
-
-
-def in_memory(data: bytes) -> int:
-    """Return a memfd that holds `data`, for what may exceed a message."""
-    fd = os.memfd_create("plan", os.MFD_CLOEXEC)
-    view = memoryview(data)
-    while view:
-        view = view[os.write(fd, view) :]
-    return fd
-
-
-def from_memory(fd: int) -> bytes:
-    """Return the content of a memfd, and close it."""
-    with open(fd, "rb") as file:
-        file.seek(0)
-        return file.read()

@@ -158,7 +158,7 @@ Message: TypeAlias = (
     | Processes | Started | Output | Done | Listed | Refused | ExitStatus
 )  # fmt: skip
 
-_TYPES = wire.named(
+TYPES = wire.named(
     *(
         Begin,
         Attach,
@@ -248,7 +248,7 @@ class Connection:
                 fds += wire.unpacked(content)
         if not data:
             return None
-        return cast("Message", wire.loads(data, _TYPES)), fds
+        return cast("Message", wire.loads(data, TYPES)), fds
 
     def ask(self, message: Message, fds: Sequence[int] = ()) -> tuple[Message, list[int]]:
         """Send, and return the answer. Raises StateError for a refusal or none."""
@@ -287,22 +287,6 @@ def accept(listening: _socket.socket) -> Connection | None:
         return None
     os.set_blocking(fd, True)
     return Connection.of(fd)
-
-
-def in_memory(value: Exec) -> int:
-    """Return a memfd that holds a value, which may exceed a message."""
-    fd = os.memfd_create("exec", os.MFD_CLOEXEC)
-    view = memoryview(wire.dumps(value))
-    while view:
-        view = view[os.write(fd, view) :]
-    return fd
-
-
-def from_memory(fd: int) -> Exec:
-    """Return the value in a memfd, and close it."""
-    with open(fd, "rb") as file:
-        file.seek(0)
-        return cast("Exec", wire.loads(file.read(), _TYPES))
 
 
 def _by_short_name(directory: str, act: Callable[[str], object]) -> None:

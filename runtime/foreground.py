@@ -12,6 +12,7 @@ import os
 import select
 from contextlib import contextmanager
 
+from runtime import wire
 from runtime.control import (
     BLOCK,
     Attach,
@@ -26,7 +27,6 @@ from runtime.control import (
     Resize,
     RunExec,
     Signal,
-    in_memory,
 )
 from runtime.errors import SandboxError
 from runtime.spec import ExitStatus
@@ -192,7 +192,7 @@ class Keys:
 
 def execute(connection: Connection, wanted: Exec, manner: Manner) -> ExitStatus | None:
     """Run a further program in a container, with our streams or a terminal; return its status."""
-    memory = in_memory(wanted)
+    memory = wire.in_memory(wanted)
     if manner.tty:
         _message, fds = connection.ask(RunExec(), [memory])
         return _at_terminal(connection, fds[0], manner)
@@ -208,7 +208,7 @@ def execute(connection: Connection, wanted: Exec, manner: Manner) -> ExitStatus 
 def execute_detached(connection: Connection, wanted: Exec) -> None:
     """Run a further program in a container, and leave it there."""
     null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
-    connection.ask(RunExec(detached=True), [in_memory(wanted), null, null, null])
+    connection.ask(RunExec(detached=True), [wire.in_memory(wanted), null, null, null])
 
 
 class _Pump(NamedTuple):

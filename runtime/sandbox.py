@@ -11,7 +11,7 @@ import select
 import time
 
 from runtime import host, interpreter, plan, wire
-from runtime.channel import Channel, Failed, Ready, Run, Signal, in_memory
+from runtime.channel import Channel, Failed, Ready, Run, Signal
 from runtime.errors import StateError
 from runtime.spec import ExitStatus, SandboxSpec, descriptors
 
@@ -142,7 +142,7 @@ class Zygote:
         numbers = used_up if spec.network_fd is None else (*used_up, spec.network_fd)
         ours, theirs = Channel.pair()
         null = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC) if stdin is None else None
-        memory = in_memory(wire.dumps((actions, spec.resources)))
+        memory = wire.in_memory((actions, spec.resources))
         try:
             first = null if stdin is None else stdin
             last = stdout if stderr is None else stderr

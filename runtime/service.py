@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 
-from runtime import control, execs
+from runtime import control, execs, wire
 from runtime.channel import Failed
 from runtime.child import KILL
 from runtime.clients import Client
@@ -39,6 +39,7 @@ from runtime.loop import READ
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from runtime.container import Exec
     from runtime.monitor import Monitor
     from runtime.spec import ExitStatus
 
@@ -170,7 +171,7 @@ class Service:
 
     def _run(self, client: Client, fds: list[int], *, detached: bool) -> None:
         """Run a further program for a command."""
-        wanted = control.from_memory(os.dup(fds[0]))
+        wanted: Exec = wire.from_memory(os.dup(fds[0]), control.TYPES)
         monitor = self._monitor
         if wanted.process.terminal:
             null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)

@@ -61,7 +61,7 @@ def _hand_over(task: Task, lock: int, early: Early) -> tuple[Connection, int] | 
     """Let a process that was forked early be the monitor; None where it has ended."""
     fd, pid = early.taken()
     connection = Connection.of(fd)
-    memory = _in_memory(task)
+    memory = wire.in_memory(task)
     heard = connection.send(Begin(), [memory, lock])
     os.close(memory)
     if not heard:
@@ -71,20 +71,10 @@ def _hand_over(task: Task, lock: int, early: Early) -> tuple[Connection, int] | 
     return connection, pid
 
 
-def _in_memory(task: Task) -> int:
-    """Return a memfd that holds the task; others may inherit it."""
-    memory = os.memfd_create("task", 0)
-    view = memoryview(wire.dumps(task))
-    while view:
-        view = view[os.write(memory, view) :]
-    os.lseek(memory, 0, os.SEEK_SET)
-    return memory
-
-
 def _execute(task: Task, first: Connection, lock: int) -> None:
     """Become a process that has nothing of ours."""
-    memory = _in_memory(task)
-    for fd in (first.fileno(), lock, *descriptors(task.spec)):
+    memory = wire.in_memory(task)
+    for fd in (memory, first.fileno(), lock, *descriptors(task.spec)):
         os.set_inheritable(fd, True)  # noqa: FBT003 - the only way to say it
     numbers = (str(memory), str(first.fileno()), str(lock))
     words = interpreter.words("becoming.main(*map(int, argv))", *numbers)

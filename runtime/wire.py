@@ -8,6 +8,7 @@ and trust each other; nothing from a disk or a network is ever read with this.
 from __future__ import annotations
 
 import marshal
+import os
 import sys
 
 from runtime.typed import cast
@@ -35,6 +36,22 @@ def dumps(value: Value) -> bytes:
 def loads(data: bytes, types: Mapping[str, type]) -> Value:
     """Return the value again; `types` are the NamedTuples it may hold, by name."""
     return _raise(marshal.loads(data), types)  # noqa: S302 - from our own process
+
+
+def in_memory(value: Value) -> int:
+    """Return a memfd that holds `value`, for what may exceed a message."""
+    fd = os.memfd_create("value", os.MFD_CLOEXEC)
+    view = memoryview(dumps(value))
+    while view:
+        view = view[os.write(fd, view) :]
+    return fd
+
+
+def from_memory(fd: int, types: Mapping[str, type]) -> Value:
+    """Return the value in a memfd again, as `loads` does, and close it."""
+    with open(fd, "rb") as file:
+        file.seek(0)
+        return loads(file.read(), types)
 
 
 def named(*types: type) -> dict[str, type]:

@@ -14,7 +14,7 @@ import os
 import select
 
 from runtime import actions, cgroups, child, idmap, init, process, spec, syscalls, wire
-from runtime.channel import Channel, Ready, Run, Signal, from_memory
+from runtime.channel import Channel, Ready, Run, Signal
 from runtime.child import KILL, Child
 from runtime.errors import SandboxError
 from runtime.typed import cast
@@ -117,8 +117,8 @@ class _Zygote:
 
     def _start(self, run: Run, fds: list[int]) -> None:
         caller = Channel.of(fds[0])
-        data = from_memory(fds[1])
-        plan, resources = cast("tuple[tuple[Action, ...], Resources]", wire.loads(data, _TYPES))
+        received: tuple[tuple[Action, ...], Resources] = wire.from_memory(fds[1], _TYPES)
+        plan, resources = received
         try:
             group = self._maker.make(resources)
             given = init.Given(

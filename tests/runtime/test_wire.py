@@ -1,5 +1,8 @@
 """Values to bytes and back."""
 
+import os
+
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -30,3 +33,11 @@ def test_plain_values_survive(value: object) -> None:
 def test_names_that_are_no_text_survive() -> None:
     name = b"/odd-\xff\xfe".decode("utf-8", "surrogateescape")
     assert wire.loads(wire.dumps(Tmpfs(name)), TYPES).target == name
+
+
+def test_a_large_value_goes_through_memory_which_is_closed_then() -> None:
+    value = (Bind("/a", "/b"), b"x" * (1 << 20))
+    fd = wire.in_memory(value)
+    assert wire.from_memory(fd, TYPES) == value
+    with pytest.raises(OSError, match="Bad file"):
+        os.fstat(fd)
