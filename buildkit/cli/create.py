@@ -7,6 +7,7 @@ import sys
 
 from buildkit.cli import run_flags
 from buildkit.cli.arguments import Namespace, Parser
+from buildkit.cli.interrupts import cancellable
 from buildkit.cli.options import open_root
 from buildkit.cli.run_options import wishes_of
 from buildkit.cli.running import made, reserved
@@ -24,7 +25,7 @@ def command(args: Namespace) -> int:
     wishes = wishes_of(args)
     cidfile = reserved(args.cidfile)
     try:
-        with open_root(args) as root:
+        with cancellable(), open_root(args) as root:
             identity = made(root, OverlayStore(root), args, wishes).record.identity
     except BaseException:
         if cidfile is not None:

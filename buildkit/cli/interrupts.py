@@ -6,39 +6,40 @@ finds it ignored: cleaning up has begun, and a second Ctrl-C must not tear it.
 
 from __future__ import annotations
 
+import _signal  # type: ignore[import-not-found]  # `signal` costs 5 ms for its enums
 import contextlib
-import signal
 
 from buildkit.errors import Cancelled
-from buildkit.progress.cancel import Cancel
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import FrameType
 
+    from buildkit.progress.cancel import Cancel
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+_SIGNALS = (_signal.SIGINT, _signal.SIGTERM, _signal.SIGHUP)
 
 
 @contextlib.contextmanager
 def cancellable() -> Iterator[None]:
     """Raise Cancelled in the block when a signal asks the command to end."""
-    before = {number: signal.getsignal(number) for number in _SIGNALS}
+    before = {number: _signal.getsignal(number) for number in _SIGNALS}
 
     def stop(number: int, _frame: FrameType | None) -> None:
         for other in _SIGNALS:
-            signal.signal(other, signal.SIG_IGN)
+            _signal.signal(other, _signal.SIG_IGN)
         raise Cancelled(number)
 
     for number, handler in before.items():
-        if handler != signal.SIG_IGN:  # nohup, and background jobs of a shell
-            signal.signal(number, stop)
+        if handler != _signal.SIG_IGN:  # nohup, and background jobs of a shell
+            _signal.signal(number, stop)
     try:
         yield
     finally:
         for number, handler in before.items():
-            signal.signal(number, handler)
+            _signal.signal(number, handler)
 
 
 @contextlib.contextmanager
@@ -47,18 +48,20 @@ def cancelling() -> Iterator[Cancel]:
 
     For commands with threads, which an exception in the main one would not reach.
     """
+    from buildkit.progress.cancel import Cancel  # for those who have threads
+
     with Cancel() as cancel:
 
         def stop(number: int, _frame: FrameType | None) -> None:
             cancel.set(number)
 
-        before = {number: signal.getsignal(number) for number in _SIGNALS}
+        before = {number: _signal.getsignal(number) for number in _SIGNALS}
         for number, handler in before.items():
-            if handler != signal.SIG_IGN:
-                signal.signal(number, stop)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
+            if handler != _signal.SIG_IGN:
+                _signal.signal(number, stop)
+        _signal.pthread_sigmask(_signal.SIG_UNBLOCK, _SIGNALS)
         try:
             yield cancel
         finally:
             for number, handler in before.items():
-                signal.signal(number, handler)
+                _signal.signal(number, handler)

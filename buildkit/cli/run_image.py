@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import sys
 
-from buildkit.errors import ImageError, UsageError
+from buildkit.errors import Cancelled, ImageError, UsageError
 from buildkit.images import ImageStore
 from buildkit.oci.platforms import Platform
 
@@ -70,7 +70,13 @@ def _pull(root: StateRoot, text: str, policy: str, platform: str, access: tuple[
             sys.stderr.flush()
         finally:
             os._exit(status)
-    if os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]):
+    try:
+        status = os.waitpid(pid, 0)[1]
+    except Cancelled as cancelled:  # a terminal tells both, others us alone
+        os.kill(pid, cancelled.signal)
+        os.waitpid(pid, 0)
+        raise
+    if os.waitstatus_to_exitcode(status):
         raise ImageError(f"image {text} could not be pulled")
 
 

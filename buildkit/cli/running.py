@@ -10,6 +10,7 @@ import contextlib
 import os
 import sys
 
+from buildkit.cli.interrupts import cancellable
 from buildkit.cli.options import open_root
 from buildkit.cli.run_image import image_of
 from buildkit.cli.run_options import wishes_of
@@ -33,41 +34,44 @@ def run(args: Namespace, early: Early | None) -> int:
     """Run the container; return its exit status."""
     wishes = wishes_of(args)
     manner = manner_of(args)
-    cidfile = reserved(args.cidfile)
     shared = wishes.options.network == "default"
-    try:
-        with open_root(args, shared=shared, beside=wishes.others) as root:
-            store = OverlayStore(root)
-            one = made(root, store, args, wishes)
-            if cidfile is not None:
-                os.write(cidfile, one.record.identity.encode())
-                os.close(cidfile)
-                cidfile = None
-            started = _started(root, store, one, wishes, early)
-            if not wishes.attached:
-                starting.running(started.connection)
-                sys.stdout.write(f"{one.record.identity}\n")
-                return 0
-            return attended(started, manner)
-    finally:
-        if cidfile is not None:  # there is no ID to be told
-            os.unlink(args.cidfile)
+    with cancellable(), open_root(args, shared=shared, beside=wishes.others) as root:
+        started = _started(root, args, wishes, early)
+        if not wishes.attached:
+            starting.running(started.connection)
+            sys.stdout.write(f"{started.task.identity}\n")
+            return 0
+        return attended(started, manner)
 
 
-def _started(
-    root: StateRoot, store: OverlayStore, one: Container, wishes: Wishes, early: Early | None
-) -> Started:
-    """Start the container; one that shall not stay goes again where it has no monitor to do so."""
+def _started(root: StateRoot, args: Namespace, wishes: Wishes, early: Early | None) -> Started:
+    """Make the container and start it; one that shall not stay goes again if that cannot be."""
+    store = OverlayStore(root)
+    wishes = wishes._replace(identity=os.urandom(32).hex())
+    cidfile = reserved(args.cidfile)
     try:
+        one = made(root, store, args, wishes)
+        if cidfile is not None:
+            os.write(cidfile, one.record.identity.encode())
+            os.close(cidfile)
+            cidfile = None
         return start(root, store, one, attached=wishes.attached, early=early)
     except BaseException:
+        if cidfile is not None:  # there is no ID to be told
+            os.unlink(args.cidfile)
         if wishes.remove:
-            from buildkit.containers.ending import remove  # for this alone
-            from buildkit.containers.volumes import VolumeStore
-
-            with contextlib.suppress(UsageError, OSError):
-                remove(ContainerStore(root), one, volumes=VolumeStore(root))
+            _take_back(root, wishes.identity)
         raise
+
+
+def _take_back(root: StateRoot, identity: str) -> None:
+    """Remove a container that has no monitor to do so, if it was made at all."""
+    from buildkit.containers.ending import remove  # for this alone
+    from buildkit.containers.volumes import VolumeStore
+
+    containers = ContainerStore(root)
+    with contextlib.suppress(UsageError, OSError):
+        remove(containers, containers.find(identity), volumes=VolumeStore(root))
 
 
 def made(root: StateRoot, store: OverlayStore, args: Namespace, wishes: Wishes) -> Container:

@@ -55,10 +55,12 @@ class Wishes(NamedTuple):
 
     `beside`: a name or an ID of the container whose network it shares.
     `signal` 0 and `health` None: what the image says; `checks` false: no check at all.
+    `identity`: its 64 hex digits, where somebody has to know them beforehand.
     """
 
     options: RunOptions = RunOptions()
     name: str = ""
+    identity: str = ""
     labels: tuple[tuple[str, str], ...] = ()
     mounts: tuple[Wanted, ...] = ()
     secrets: tuple[Secret, ...] = ()
@@ -182,7 +184,7 @@ def _create(root: StateRoot, store: OverlayStore | None, making: _Making) -> Con
         # Nobody else has them.
         for volume in volumes:
             if volume.anonymous:
-                with contextlib.suppress(BuildError):
+                with contextlib.suppress(BuildError, OSError):
                     VolumeStore(root).remove(volume.name)
         raise
 
@@ -196,7 +198,7 @@ def _added(
 ) -> Container:
     """Put all together and add the container to those that are there."""
     wishes, config = making.wishes, making.config
-    identity = os.urandom(32).hex()
+    identity = wishes.identity or os.urandom(32).hex()
     name = wishes.name or containers.new_name()
     task = Task(
         identity=identity,
@@ -299,13 +301,14 @@ def _root(making: _Making, directory: str) -> Root:
 def _volumes(
     root: StateRoot, store: OverlayStore | None, making: _Making, wanted: tuple[Wanted, ...]
 ) -> Iterator[Volume]:
-    """Make the volumes that are new; yield all, in the order in which they are wanted."""
+    """Make the volumes that are new; yield each before it is made, in the order of `wanted`."""
     volumes = VolumeStore(root)
     for mount in wanted:
         if mount.kind != "volume":
             continue
         name = mount.source or os.urandom(32).hex()
         anonymous = not mount.source
+        yield Volume(name, mount.target, mount.readonly, anonymous)
         snapshot = making.active.parent
         owned = _owned(making)
         if store is None or snapshot is None or not mount.copies:
@@ -315,7 +318,6 @@ def _volumes(
             with store.view(snapshot) as tree:
                 seed = volume_values.seed_from(tree, mount.target, making.active.directory, owned)
                 volumes.ensure(name, anonymous=anonymous, seed=seed)
-        yield Volume(name, mount.target, mount.readonly, anonymous)
 
 
 def _owned(making: _Making) -> Owned | None:

@@ -12,7 +12,7 @@ import os
 
 from buildkit.containers import record as records
 from buildkit.containers.names import random_name
-from buildkit.errors import StoreError, UsageError
+from buildkit.errors import Cancelled, StoreError, UsageError
 from buildkit.oci.digest import is_hex
 from buildkit.state.removal import remove_tree
 from runtime import container, events
@@ -72,7 +72,7 @@ class ContainerStore:
                 os.rename(directory, task.directory)
                 self._link(record)
             self.event(made, "create", image=record.image)
-        except KeyboardInterrupt:  # nobody has been told of it
+        except (Cancelled, KeyboardInterrupt):  # nobody has been told of it
             with contextlib.suppress(UsageError, OSError):
                 self.remove(made)
             raise

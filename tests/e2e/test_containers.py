@@ -413,25 +413,37 @@ def test_children_are_waited_for_where_the_caller_ignores_their_end(pybuild: Pyb
     assert ("exit code: 3" in errors, "no child processes" in errors) == (True, False)
 
 
-def test_a_container_whose_run_is_interrupted_before_it_starts_goes_again(
-    pybuild: Pybuild,
-) -> None:
+def test_a_container_whose_run_is_ended_before_it_starts_goes_again(pybuild: Pybuild) -> None:
     imports, _, call = pybuild.words[-1].rpartition("; ")
     patch = (
+        "import os\n"
         "from runtime import starting\n"
-        "from buildkit.containers.store import ContainerStore\n"
-        "def interrupted(*_, **__): raise KeyboardInterrupt\n"
-        "place = sys.argv.pop(1)\n"
-        "if place == 'start': starting.start = interrupted\n"
-        "else: ContainerStore.event = lambda *given, **_: given[2] == 'create' and interrupted()\n"
+        "from buildkit.containers.store import ContainerStore as store\n"
+        "from buildkit.containers.volumes import VolumeStore\n"
+        "from buildkit.cli import running\n"
+        "place, number = sys.argv.pop(1), int(sys.argv.pop(1))\n"
+        "made, new, end = running.made, VolumeStore.ensure, lambda: os.kill(os.getpid(), number)\n"
+        "if place == 'start': starting.start = lambda *_, **__: end()\n"
+        "if place == 'event': store.event = lambda *given, **_: given[2] == 'create' and end()\n"
+        "if place == 'made': running.made = lambda *given: (made(*given), end())\n"
+        "if place == 'volume': VolumeStore.ensure = lambda *a, **b: (new(*a, **b), end())\n"
     )
-    for place in ("start", "event"):
-        words = (*pybuild.words[:-1], f"{imports}\n{patch}{call}", place)
+    for place, number, words, kept in (
+        ("volume", signal.SIGHUP, ("run",), ""),
+        ("event", signal.SIGINT, ("create",), ""),
+        ("made", signal.SIGTERM, ("run", "--rm"), ""),
+        ("start", signal.SIGINT, ("run", "--rm"), ""),
+        ("start", signal.SIGTERM, ("run",), "created\n"),
+    ):
+        start = (*pybuild.words[:-1], f"{imports}\n{patch}{call}", place, f"{number:d}")
         other = Pybuild(
-            pybuild.root, pybuild.cwd, pybuild.environment, words=words, identity=pybuild.identity
+            pybuild.root, pybuild.cwd, pybuild.environment, words=start, identity=pybuild.identity
         )
-        assert other("run", "--rm", "busybox", "true").status == 130
-        assert pybuild("ps", "-aq").ok().output == ""
+        done = other(*words, "-v", "/data", "--network", "none", "busybox", "true")
+        assert (done.status, done.errors) == (128 + number, "ERROR: cancelled\n")
+        assert pybuild("ps", "-a", "--format", "{{.State}}").ok().output == kept
+        assert len(pybuild("volume", "ls", "-q").ok().output.split()) == len(kept.split())
+        assert not list((pybuild.root / "tmp").iterdir())
 
 
 def test_a_container_gets_another_name(pybuild: Pybuild) -> None:

@@ -101,7 +101,8 @@ def test_a_command_that_heeds_no_signal_is_ended_by_it(
     caller: Caller, number: signal.Signals
 ) -> None:
     with nothing_left(caller.pybuild):
-        run = started(caller, "sh", "-c", "echo ready; exec sleep 1000")
+        # No shell, which heeds SIGINT until it has become something else.
+        run = started(caller, "yes", "ready")
         run.send_signal(number)
         run.communicate(timeout=ENOUGH)
     assert run.returncode == 128 + number
