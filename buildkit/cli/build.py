@@ -8,7 +8,6 @@ ID (its config digest, of several platforms that of the index) goes to standard 
 
 from __future__ import annotations
 
-import os
 import sys
 
 from buildkit.build import BuildResult, build
@@ -57,25 +56,13 @@ def command(args: Namespace) -> int:
 
 
 def _write_results(args: Namespace, request: BuildRequest, result: BuildResult) -> None:
+    if not args.iidfile and not args.metadata_file:
+        return
+    from buildkit.exporter.destination import write_result  # for these options only
+
     if args.iidfile:
-        _write_whole(args.iidfile, result.digest)
+        write_result(args.iidfile, result.digest)
     if args.metadata_file:
         from buildkit.cli.metadata import metadata  # for this option only
 
-        _write_whole(args.metadata_file, metadata(request, result))
-
-
-def _write_whole(path: str, text: str) -> None:
-    """Write `text` to `path`: a file has it wholly or not at all, a pipe is written to."""
-    special = os.path.exists(path) and not os.path.isfile(path)
-    written = path if special else f"{path}.{os.getpid()}"
-    try:
-        with open(written, "w", encoding="utf-8") as file:
-            file.write(text)
-        if not special:
-            os.replace(written, path)
-    except OSError as error:
-        # The image is made, so this is no fault of the command line any more.
-        from buildkit.exporter.destination import OutputError
-
-        raise OutputError(f"{path}: {(error.strerror or str(error)).lower()}") from error
+        write_result(args.metadata_file, metadata(request, result))

@@ -7,6 +7,7 @@ import sys
 from buildkit.cli.arguments import Namespace, Parser
 from buildkit.cli.containers import opened
 from buildkit.containers.commit import commit
+from buildkit.exporter.destination import write_result
 from buildkit.oci.reference import Reference
 from buildkit.snapshot.overlay import OverlayStore
 
@@ -39,7 +40,6 @@ def command(args: Namespace) -> int:
             message=args.message,
         )
     if args.iidfile is not None:
-        with open(args.iidfile, "w", encoding="ascii") as file:
-            file.write(image)
+        write_result(args.iidfile, image)
     sys.stdout.write(f"{image}\n")
     return 0

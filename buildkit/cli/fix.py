@@ -6,6 +6,7 @@ all, and what was changed. Whatever a repair would make worse is left as it was.
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import os
 from collections.abc import Callable
@@ -65,6 +66,8 @@ def _replace(path: str, before: str, after: str) -> None:
             os.fsync(file.fileno())
         os.replace(temporary, real)
     except OSError as error:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
         raise UsageError(f"{path}: {(error.strerror or str(error)).lower()}") from error
 
 

@@ -7,7 +7,6 @@ so that one file serves several.
 
 from __future__ import annotations
 
-import os
 import sys
 from itertools import product
 
@@ -15,7 +14,7 @@ from buildkit.cli import request as build_request
 from buildkit.cli.arguments import Namespace, Parser
 from buildkit.cli.options import open_root
 from buildkit.definition import lowered_with, placed, resolver
-from buildkit.errors import UsageError
+from buildkit.exporter.destination import write_result
 from buildkit.frontend.bases import BaseRequest, BaseUse
 from buildkit.llb.op import GitOp, HttpOp, Op
 from buildkit.lock import Lock, Pin, encode_lock, name_of, path_of, read_lock, source_of
@@ -46,7 +45,7 @@ def command(args: Namespace) -> int:
     names = {name.partition(" ")[0] for name in pins}
     kept = {name: pin for name, pin in old.images.items() if name.partition(" ")[0] in names}
     new = Lock(path, {**kept, **pins}, sources)
-    _write(path, encode_lock(new))
+    write_result(path, encode_lock(new))
     if not args.quiet:
         sys.stdout.write("".join(f"{visible(line)}\n" for line in _changes(old, new)))
     return 0
@@ -109,14 +108,3 @@ def _changes(old: Lock, new: Lock) -> list[str]:
     gone = {*old.images, *old.sources} - {*new.images, *new.sources}
     lines += [f"{name} is no longer used" for name in sorted(gone)]
     return lines or [f"{new.path} is as it was"]
-
-
-def _write(path: str, text: str) -> None:
-    """Write the file whole or not at all."""
-    temporary = f"{path}.{os.getpid()}"
-    try:
-        with open(temporary, "w", encoding="utf-8") as file:
-            file.write(text)
-        os.replace(temporary, path)
-    except OSError as error:
-        raise UsageError(f"{path}: {(error.strerror or str(error)).lower()}") from error

@@ -6,7 +6,6 @@ could not be pushed; 2 the command line is at fault; 128+n when signal n ended i
 
 from __future__ import annotations
 
-import os
 import sys
 
 from buildkit.cli.arguments import Namespace, Parser
@@ -15,6 +14,7 @@ from buildkit.cli.interrupts import cancelling
 from buildkit.cli.options import open_root
 from buildkit.errors import ImageError, UsageError
 from buildkit.exporter.attributes import Output, parse_output
+from buildkit.exporter.destination import write_result
 from buildkit.oci.descriptor import Descriptor
 from buildkit.oci.digest import Digest
 from buildkit.oci.reference import Reference
@@ -61,7 +61,7 @@ def command(args: Namespace) -> int:
             lines.append(f"{written.digest}\n")
     sys.stdout.writelines(lines)
     if args.digestfile:
-        _write(args.digestfile, written.digest)
+        write_result(args.digestfile, written.digest)
     return 0
 
 
@@ -161,13 +161,3 @@ def _pushed_index(
         return push_index(
             registry, index, worker.root, forms, worker.blobs, emit, by_digest=not name.tag
         )
-
-
-def _write(path: str, text: str) -> None:
-    temporary = f"{path}.{os.getpid()}"
-    try:
-        with open(temporary, "w", encoding="ascii") as file:
-            file.write(text)
-        os.replace(temporary, path)
-    except OSError as error:
-        raise UsageError(f"{path}: {(error.strerror or str(error)).lower()}") from error

@@ -1,7 +1,7 @@
 """Where an output goes: a file that appears when it is whole, or standard output.
 
 In: a path, or `-`. Out: a sink. Guarantee R6: written beside its place under another
-name, synced, renamed; what is cut short never gets the name.
+name, synced, renamed; what is cut short never gets the name. Pipes and devices are written to.
 """
 
 from __future__ import annotations
@@ -70,6 +70,17 @@ def output_file(dest: str) -> Iterator[Target]:
                 synced.stop()
 
 
+def write_result(dest: str, text: str) -> None:
+    """Write what a command has to tell to the file `dest`. Raises OutputError."""
+    try:
+        # Not as it is, for it may be called `-`.
+        with output_file(os.path.abspath(dest)) as sink:
+            sink(text.encode())
+    except UsageError as error:
+        # The work is done, so this is no fault of the command line any more.
+        raise OutputError(error.message, hint=error.hint) from error
+
+
 def check_open() -> None:
     """Raise OutputError if standard output was closed when the program began.
 
@@ -111,14 +122,25 @@ def _beside(dest: str) -> Iterator[str]:
 
 
 def _special(dest: str) -> int | None:
-    """Open `dest` if it is something that is written in place: a device, a pipe."""
+    """Open `dest` if it is something that is written in place: a device, a pipe.
+
+    So is a file that is called by a descriptor (/dev/stdout): its name is nobody's to replace.
+    """
     try:
         found = os.stat(dest).st_mode
     except FileNotFoundError:
         return None
     if stat.S_ISDIR(found):
         raise UsageError(f"{dest} is a directory", hint="name a file")
-    return None if stat.S_ISREG(found) else os.open(dest, os.O_WRONLY | os.O_CLOEXEC)
+    if stat.S_ISREG(found) and not (os.path.islink(dest) and _is_of_kernel(dest)):
+        return None
+    return os.open(dest, os.O_WRONLY | os.O_CLOEXEC)
+
+
+def _is_of_kernel(path: str) -> bool:
+    """Say whether the directory of `path` lies in /dev or /proc."""
+    directory = os.path.realpath(os.path.dirname(os.path.abspath(path)))
+    return f"{directory}/".startswith(("/dev/", "/proc/"))
 
 
 def _writer(fd: int) -> Sink:

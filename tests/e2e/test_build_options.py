@@ -54,7 +54,7 @@ def test_a_result_goes_to_a_pipe_as_well(as_root: Caller) -> None:
 def test_a_result_that_cannot_be_written_leaves_the_image(caller: Caller, option: str) -> None:
     done = built(caller, HELLO, "-t", "kept", option, "/none/file")
     assert done.status == 4
-    assert "ERROR: /none/file: no such file or directory\n" in done.errors
+    assert "ERROR: /none/file cannot be written: no such file or directory\n" in done.errors
     caller.pybuild("inspect", "kept").ok()
 
 

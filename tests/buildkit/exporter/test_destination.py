@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from buildkit.errors import UsageError
-from buildkit.exporter.destination import OutputError, output_directory, output_file
+from buildkit.exporter.destination import OutputError, output_directory, output_file, write_result
 
 
 def test_a_file_has_its_name_when_it_is_whole(tmp_path: Path) -> None:
@@ -46,6 +46,25 @@ def test_a_device_is_written_in_place() -> None:
         sink(b"x")
         assert sink.rewrite is None
     assert not Path("/dev/null").is_file()
+
+
+def test_a_file_called_by_a_descriptor_keeps_its_names(tmp_path: Path) -> None:
+    with (tmp_path / "out").open("wb") as file:
+        with output_file(f"/dev/fd/{file.fileno()}") as sink:
+            sink(b"x")
+        write_result(f"/proc/self/fd/{file.fileno()}", "y")
+    assert (tmp_path / "out").read_bytes() == b"y"
+    assert os.listdir(tmp_path) == ["out"]
+
+
+def test_a_result_has_no_end_of_line_and_no_special_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_result("-", "sha256:0")
+    assert (tmp_path / "-").read_bytes() == b"sha256:0"
+    with pytest.raises(OutputError, match="no such file or directory"):
+        write_result("none/there", "x")
 
 
 def test_a_full_device_is_an_output_error() -> None:
