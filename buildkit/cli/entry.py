@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
-import os
-import sys
+import _signal  # type: ignore[import-not-found]  # `signal` costs 5 ms for its enums
 
-from buildkit.cli import bundle
+# Until somebody is there to take it, an interrupt ends the program in the system's way and not with
+# a traceback of the modules below; where it is ignored (nohup), it stays so.
+_INTERRUPTED = _signal.getsignal(_signal.SIGINT)
+if _INTERRUPTED is _signal.default_int_handler:
+    _signal.signal(_signal.SIGINT, _signal.SIG_DFL)
+
+import os  # noqa: E402 - as said above
+import sys  # noqa: E402
+
+from buildkit.cli import bundle  # noqa: E402
 
 
 def entry() -> None:
@@ -15,6 +23,8 @@ def entry() -> None:
         kept = bundle.installed(sys.argv[1:])
         from buildkit.cli.main import program  # by way of the bundle
 
+        if _INTERRUPTED is _signal.default_int_handler:
+            _signal.signal(_signal.SIGINT, _INTERRUPTED)
         status = program()
         if status == 0:
             _keep(kept)

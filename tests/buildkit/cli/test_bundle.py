@@ -183,6 +183,29 @@ def test_an_interrupt_before_and_after_the_command_is_quiet(
     assert copy.run("--version", before=before) == (status, output, "")
 
 
+@pytest.mark.parametrize(
+    ("module", "told"),
+    [
+        ("buildkit.cli.bundle", (-2, "", "")),
+        ("buildkit.cli.main", (-2, "", "")),
+        ("buildkit.cli.parse", (130, "", "ERROR: cancelled\n")),
+    ],
+)
+def test_a_signal_while_a_module_is_imported_is_quiet(
+    copy: Copy, module: str, told: tuple[int, str, str]
+) -> None:
+    before = (
+        "import os, sys\n"
+        "class Finder:\n"
+        "    def find_spec(name, *_):\n"
+        f"        if name == {module!r}: os.kill(os.getpid(), 2)\n"
+        "sys.meta_path.insert(0, Finder)\n"
+    )
+    assert copy.run("parse", "--help", before=before) == told
+    ignored = f"import _signal\n_signal.signal(2, _signal.SIG_IGN)\n{before}"
+    assert copy.run("parse", "--help", before=ignored)[0] == 0
+
+
 def test_a_traceback_shows_the_lines_of_the_source(copy: Copy) -> None:
     copy.run("parse", "--help")
     broken = "import sys\nsys.modules['buildkit.cli.options'] = None"
