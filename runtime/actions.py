@@ -12,6 +12,7 @@ from runtime.spec import (
     Cgroup,
     Devices,
     File,
+    Layers,
     Mount,
     MountedRoot,
     Mqueue,
@@ -276,6 +277,8 @@ def _mount(mount: Mount) -> str:
             what = source
         case BindFd(fd=fd, source=source):
             what = source or f"descriptor {fd}"
+        case Layers(lowers=lowers, source=source):
+            what = source or f"{len(lowers)} layers"
         case Overlay(lowers=lowers):
             what = f"an overlay of {len(lowers)} layers"
         case Tmpfs() | Proc() | Sysfs() | Mqueue() | Cgroup() | Devices():

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import os
 import stat
+from contextlib import contextmanager
 
 from runtime import mounts, syscalls, userns
 from runtime.errors import SandboxError, UnsupportedError
@@ -19,6 +20,7 @@ from runtime.spec import (
     Bind,
     BindFd,
     DirectoryRoot,
+    Layers,
     Mount,
     MountedRoot,
     Root,
@@ -28,6 +30,8 @@ from runtime.spec import (
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from runtime.idmap import IdMap
 
 _CLONE = syscalls.OPEN_TREE_CLONE
@@ -81,6 +85,10 @@ def prepared(spec: SandboxSpec, user: int, directory: str) -> SandboxSpec:
                 fd = _bound(mount, user, ids)
                 opened.append(fd)
                 made.append(BindFd(fd, mount.target, mount.readonly, mount.flags, mount.source))
+            elif isinstance(mount, Layers):
+                fd = _layers(mount, user, ids, f"{directory}/mnt")
+                opened.append(fd)
+                made.append(BindFd(fd, mount.target, source=mount.source))
             else:
                 made.append(mount)
         root = _root(spec.root, user, ids, f"{directory}/mnt", nodev)
@@ -97,6 +105,19 @@ def _bound(mount: Bind, user: int, ids: IdMap) -> int:
     if mount.mapped and not ids.is_identity:
         _map(fd, user, mount.source)
     return fd
+
+
+def _layers(mount: Layers, user: int, ids: IdMap, place: str) -> int:
+    os.makedirs(place, 0o700, exist_ok=True)
+    with _scratch(place):
+        lowers = [
+            _shown(lower, user, f"{place}/{number}")
+            if mount.mapped and not ids.is_identity
+            else lower
+            for number, lower in enumerate(mount.lowers)
+        ]
+        os.mkdir(f"{place}/view", 0o700)
+        return mounts.pin_in_stack(lowers, mount.path, f"{place}/view")
 
 
 def _root(root: Root, user: int, ids: IdMap, place: str, attributes: int) -> MountedRoot:
@@ -118,10 +139,7 @@ def _root(root: Root, user: int, ids: IdMap, place: str, attributes: int) -> Mou
 
 def _overlay(root: RootFs, user: int, ids: IdMap, place: str, attributes: int) -> int:
     """Return an overlay; `place` is a directory in which to mount for the moment."""
-    scratch = mounts.file_system("tmpfs", syscalls.MOUNT_ATTR_NODEV, {"mode": "0700"})
-    syscalls.move_mount(scratch, syscalls.AT_FDCWD, place)
-    os.close(scratch)
-    try:
+    with _scratch(place):
         lowers = [
             lower if root.shifted or ids.is_identity else _shown(lower, user, f"{place}/{number}")
             for number, lower in enumerate(root.lowers)
@@ -137,6 +155,16 @@ def _overlay(root: RootFs, user: int, ids: IdMap, place: str, attributes: int) -
             os.chown(upper, top.st_uid, top.st_gid)
             os.chmod(upper, stat.S_IMODE(top.st_mode))
         return mounts.overlay_fd(lowers, upper, work, attributes=attributes)
+
+
+@contextmanager
+def _scratch(place: str) -> Iterator[None]:
+    """Have a file system in memory at `place`, a directory, with all that is mounted in it."""
+    scratch = mounts.file_system("tmpfs", syscalls.MOUNT_ATTR_NODEV, {"mode": "0700"})
+    syscalls.move_mount(scratch, syscalls.AT_FDCWD, place)
+    os.close(scratch)
+    try:
+        yield
     finally:
         syscalls.umount(place, syscalls.MNT_DETACH)
 

@@ -85,6 +85,24 @@ def can_pin_from_detached() -> bool:
     return _release() >= (6, 15)
 
 
+def pin_in_stack(lowers: Sequence[str], path: str, place: str) -> int:
+    """Return a detached copy of the tree at `path` in a stack of `lowers`; see `pin_in_overlay`.
+
+    Of one lower it is a part of that, to be made read-only by the caller.
+    """
+    if len(lowers) > 1:
+        return pin_in_overlay(lowers, path, place)
+    root = mounted_overlay_fd(lowers)
+    try:
+        found = safepath.open_beneath(root, path or ".", os.O_PATH | os.O_NOFOLLOW)
+        try:
+            return pin(found)
+        finally:
+            os.close(found)
+    finally:
+        os.close(root)
+
+
 def pin_in_overlay(lowers: Sequence[str], path: str, place: str) -> int:
     """Return a detached copy of the tree at `path` in a stack of `lowers`, read-only.
 

@@ -21,6 +21,7 @@ from runtime.spec import (
     Cgroup,
     Devices,
     File,
+    Layers,
     Mount,
     MountedRoot,
     MountFlag,
@@ -132,7 +133,7 @@ class NewRoot:
         nodev = 0 if trusted else _NODEV
         readonly = 0 if trusted else _RDONLY
         match mount:
-            case Bind() | BindFd():
+            case Bind() | BindFd() | Layers():
                 self._bind(mount, nodev)
             case Overlay():
                 self._attach(self._extra_overlay(mount, nodev), mount.target)
@@ -171,15 +172,21 @@ class NewRoot:
             os.close(place)
         return fd
 
-    def _bind(self, mount: Bind | BindFd, nodev: int) -> None:
+    def _bind(self, mount: Bind | BindFd | Layers, nodev: int) -> None:
+        attributes = nodev
         if isinstance(mount, Bind):
             deep = syscalls.AT_RECURSIVE if mount.recursive else 0
             fd = syscalls.open_tree(
                 syscalls.AT_FDCWD, mount.source, syscalls.OPEN_TREE_CLONE | deep
             )
-        else:
+        elif isinstance(mount, BindFd):
             fd = self._fds[mount.fd]
-        attributes = nodev | _attributes(mount.flags) | (_RDONLY if mount.readonly else 0)
+        else:
+            fd = mounts.pin_in_stack(mount.lowers, mount.path, self._new_directory())
+        if isinstance(mount, Layers) or mount.readonly:
+            attributes |= _RDONLY
+        if not isinstance(mount, Layers):
+            attributes |= _attributes(mount.flags)
         mounts.set_attributes(fd, attributes, recursive=True)
         directory = stat.S_ISDIR(os.fstat(fd).st_mode)
         self._attach(fd, mount.target, directory=directory)

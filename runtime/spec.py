@@ -139,6 +139,20 @@ class Overlay(NamedTuple):
     work: str | None = None
 
 
+class Layers(NamedTuple):
+    """What lies at `path` in a stack of `lowers` (top-most first), read-only.
+
+    `path` has no links in it (`safepath.resolve`). `mapped`: see `Bind`. `source`: what it is, for
+    errors.
+    """
+
+    target: str
+    lowers: tuple[str, ...]
+    path: str = "/"
+    mapped: bool = False
+    source: str = ""
+
+
 class Tmpfs(NamedTuple):
     """An empty file system in memory; `size` in bytes, 0 for the kernel's default."""
 
@@ -199,7 +213,9 @@ class Devices(NamedTuple):
     extra: tuple[Device, ...] = ()
 
 
-Mount: TypeAlias = Bind | BindFd | Overlay | Tmpfs | File | Proc | Sysfs | Mqueue | Cgroup | Devices
+Mount: TypeAlias = (
+    Bind | BindFd | Overlay | Layers | Tmpfs | File | Proc | Sysfs | Mqueue | Cgroup | Devices
+)
 
 
 LIMITS = (

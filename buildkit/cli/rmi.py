@@ -74,7 +74,8 @@ def _check_unused(store: ImageStore, text: str, containers: Sequence[Container])
         return
     parts = [part.image for part in store.parts(image)] if store.is_index(image) else [image]
     for one in containers:
-        if one.record.config in parts:
+        used = (one.record.config, *(mount.config for mount in one.record.images))
+        if not set(used).isdisjoint(parts):
             how = "running " if is_running(one) else ""
             raise ImageError(
                 f"image {text} is being used by {how}container {one.record.name} ({one.short})",

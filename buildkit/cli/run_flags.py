@@ -71,7 +71,13 @@ def _declare_command(parser: Parser) -> None:
 def _declare_files(parser: Parser) -> None:
     add = parser.add_argument_group("files").add_argument
     add("-v", "--volume", action="append", default=[], metavar="SOURCE:TARGET[:ro]")
-    add("--mount", action="append", default=[], metavar="type=TYPE,source=S,target=T")
+    add(
+        "--mount",
+        action="append",
+        default=[],
+        metavar="type=TYPE,source=S,target=T",
+        help="bind, volume, tmpfs or image",
+    )
     add("--tmpfs", action="append", default=[], metavar="TARGET[:OPTIONS]")
     add("--volumes-from", action="append", default=[], metavar="CONTAINER[:ro]")
     add("--tz", default="", metavar="ZONE|local", help="time zone")

@@ -31,6 +31,15 @@ def image_of(
 
     `access`: options for `pybuild pull`, should it be needed.
     """
+    found = files_of(root, text, policy=policy, platform=platform, access=access)
+    _check(found.config.platform)
+    return found
+
+
+def files_of(
+    root: StateRoot, text: str, *, policy: str, platform: str = "", access: tuple[str, ...] = ()
+) -> ResolvedImage:
+    """Return the same, whatever it is for: an image whose files alone are wanted."""
     images = ImageStore(root)
     if policy in ("always", "newer") or platform:
         _pull(root, text, policy, platform, access)
@@ -45,7 +54,6 @@ def image_of(
                 raise
             _pull(root, text, policy, platform, access)
             found = images.find(text)
-    _check(found.config.platform)
     return found
 
 

@@ -9,10 +9,11 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+from functools import partial
 
 from buildkit.cli.interrupts import cancellable
 from buildkit.cli.options import open_root
-from buildkit.cli.run_image import image_of
+from buildkit.cli.run_image import files_of, image_of
 from buildkit.cli.run_options import wishes_of
 from buildkit.containers.create import Wishes, create, create_of_directory
 from buildkit.containers.start import Started, start
@@ -78,12 +79,17 @@ def made(root: StateRoot, store: OverlayStore, args: Namespace, wishes: Wishes) 
     """Make the container that the arguments ask for."""
     if args.replace and wishes.name:
         _make_way(ContainerStore(root), wishes.name)
-    if args.rootfs:
-        return create_of_directory(root, args.image, wishes)
     access = (
         *(("--authfile", args.authfile) if args.authfile else ()),
         *(("--tls-verify", args.tls_verify) if args.tls_verify else ()),
     )
+    if any(mount.kind == "image" for mount in wishes.mounts):
+        from buildkit.containers import image_mounts  # for these only
+
+        find = partial(files_of, root, policy=args.pull, access=access)
+        wishes = wishes._replace(images=image_mounts.found(store, wishes.mounts, find))
+    if args.rootfs:
+        return create_of_directory(root, args.image, wishes)
     image = image_of(root, args.image, policy=args.pull, platform=platform(args), access=access)
     return create(root, store, image, wishes)
 

@@ -14,7 +14,7 @@ from contextlib import AbstractContextManager, ExitStack
 
 from buildkit.containers import volumes as volume_values
 from buildkit.containers.mounts import ImageVolumes, Wanted, with_volumes
-from buildkit.containers.record import Record, Secret, Volume
+from buildkit.containers.record import ImageMount, Record, Secret, Volume
 from buildkit.containers.store import Container, ContainerStore
 from buildkit.containers.volumes import VolumeStore
 from buildkit.errors import BuildError, UsageError
@@ -26,6 +26,7 @@ from runtime.spec import (
     Bind,
     DirectoryRoot,
     File,
+    Layers,
     Mount,
     Process,
     Root,
@@ -53,7 +54,8 @@ _EMPTY = SandboxSpec(RootFs(()), Process(()))
 class Wishes(NamedTuple):
     """What the user asked for beside the sandbox; see `Task` and `Record` for the meanings.
 
-    `beside`: a name or an ID of the container whose network it shares.
+    `beside`: a name or an ID of the container whose network it shares. `images`: what those of
+    `mounts` come to that are of an image.
     `signal` 0 and `health` None: what the image says; `checks` false: no check at all.
     `identity`: its 64 hex digits, where somebody has to know them beforehand.
     """
@@ -86,6 +88,7 @@ class Wishes(NamedTuple):
     place: Place = Place()
     aliases: tuple[str, ...] = ()
     image_volumes: ImageVolumes = "bind"
+    images: tuple[ImageMount, ...] = ()
 
     @property
     def others(self) -> tuple[str, ...]:
@@ -272,6 +275,7 @@ def _record(
         rootfs=making.rootfs,
         annotations=wishes.annotations,
         copied=making.copied,
+        images=wishes.images,
     )
 
 
@@ -339,6 +343,12 @@ def _mounts(
         if mount.kind == "tmpfs":
             tmpfs = Tmpfs(mount.target, mount.size, mount.mode, mount.flags, mount.readonly)
             mounts.append(tmpfs)
+            continue
+        if mount.kind == "image":
+            # As with the root, its layers are filled in at each start.
+            source = f"image {mount.source}"
+            mapped = making.own is not None and not making.own.copied
+            mounts.append(Layers(mount.target, (), mapped=mapped, source=source))
             continue
         source = mount.source if mount.kind == "bind" else places[mount.target]
         bind = Bind(source, mount.target, mount.readonly, mount.recursive, mount.flags)

@@ -140,7 +140,7 @@ def _mounts(root: StateRoot, one: Container) -> list[dict[str, Any]]:
         document = {"Type": mount.kind, "Destination": mount.target, "RW": not mount.readonly}
         if volume is not None:
             document.update(Name=volume.name, Source=store.path(volume.name))
-        elif mount.kind == "bind":
+        elif mount.kind in ("bind", "image"):
             document["Source"] = mount.source
         found.append(document)
     return found

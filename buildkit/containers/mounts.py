@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from runtime.spec import MountFlag
 
 
-Kind: TypeAlias = Literal["bind", "volume", "tmpfs"]
+Kind: TypeAlias = Literal["bind", "volume", "tmpfs", "image"]
 ImageVolumes: TypeAlias = Literal["bind", "tmpfs", "ignore"]
 """What becomes of an image's VOLUMEs: anonymous volumes, memory, nothing."""
 
@@ -36,10 +36,12 @@ _BIND_FORM = "the form is SOURCE:TARGET[:ro]"
 
 
 class Wanted(NamedTuple):
-    """A mount. `source`: an absolute path, a volume's name, or empty for an anonymous volume.
+    """A mount. `source`: an absolute path, the name of a volume or an image, or empty for an
+    anonymous volume.
 
     `copies`: a new volume starts with what the image has at `target`. `size` and `mode` are for
-    tmpfs; `recursive` and `makes` (a missing source is made) for bind.
+    tmpfs; `recursive` and `makes` (a missing source is made) for bind; `path`, what of it is shown,
+    for image.
     """
 
     kind: Kind
@@ -52,6 +54,7 @@ class Wanted(NamedTuple):
     flags: tuple[MountFlag, ...] = ()
     size: int = 0
     mode: int = 0o1777
+    path: str = ""
 
 
 def parse_volume(text: str) -> Wanted:
@@ -113,14 +116,18 @@ def _with_number(mount: Wanted, key: str, value: str, text: str) -> Wanted:
 
 
 def parse_mount(text: str) -> Wanted:
-    """Parse the value of `--mount`: `type=bind|volume|tmpfs,source=S,target=T,...`."""
+    """Parse the value of `--mount`: `type=bind|volume|tmpfs|image,source=S,target=T,...`."""
     fields = dict(_field(part) for part in text.split(","))
     kind = fields.pop("type", "volume")
     target = _take(fields, "target", "destination", "dst")
     source = _take(fields, "source", "src")
-    if kind not in ("bind", "volume", "tmpfs"):
-        raise UsageError(f"unknown mount type {kind!r}", hint="bind, volume and tmpfs are known")
+    if kind not in ("bind", "volume", "tmpfs", "image"):
+        raise UsageError(
+            f"unknown mount type {kind!r}", hint="bind, volume, tmpfs and image are known"
+        )
     mount = Wanted("bind", _target(target, text))
+    if kind == "image":
+        return _of_image(mount, source, fields, text)
     if kind == "tmpfs":
         mount = mount._replace(kind="tmpfs", flags=("nosuid", "nodev"))
     elif kind == "volume":
@@ -132,6 +139,25 @@ def parse_mount(text: str) -> Wanted:
     for key, value in fields.items():
         mount = _with_field(mount, key, value, text)
     return checked(mount)
+
+
+def _of_image(mount: Wanted, source: str, fields: dict[str, str], text: str) -> Wanted:
+    """Return the mount of an image's files: `type=image,source=IMAGE,target=T[,subpath=P]`."""
+    if not source:
+        raise UsageError(f"{text!r} names no image", hint="as in type=image,source=IMAGE,target=T")
+    path = _take(fields, "subpath", "image-subpath")
+    for key, value in fields.items():
+        wanted = value.lower() in ("", "true", "1")
+        if key not in ("rw", "readwrite", "ro", "readonly"):
+            raise UsageError(
+                f"unknown field {key!r} in {text!r}", hint="of an image there is subpath"
+            )
+        if wanted != (key in ("ro", "readonly")):
+            raise UsageError(
+                f"{text!r}: an image is mounted read-only",
+                hint="for a copy to write in, start a container of it and share a volume",
+            )
+    return mount._replace(kind="image", source=source, readonly=True, path=path)
 
 
 def _with_field(mount: Wanted, key: str, value: str, text: str) -> Wanted:

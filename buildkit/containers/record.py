@@ -37,6 +37,19 @@ class Volume(NamedTuple):
     anonymous: bool = False
 
 
+class ImageMount(NamedTuple):
+    """An image whose files a container is shown at `target`: what is at `path`, a canonical one.
+
+    `image` is its name, `config` its digest.
+    """
+
+    target: str
+    image: str
+    config: str
+    diff_ids: tuple[str, ...]
+    path: str = "/"
+
+
 class Record(NamedTuple):
     """A container. `created` RFC 3339; `image` as the user called it, `config` its digest.
 
@@ -61,9 +74,12 @@ class Record(NamedTuple):
     rootfs: str = ""
     annotations: tuple[tuple[str, str], ...] = ()
     copied: bool = False
+    images: tuple[ImageMount, ...] = ()
 
 
-_TYPES: dict[str, type] = {kind.__name__: kind for kind in (Secret, Volume, Record, Wanted)}
+_TYPES: dict[str, type] = {
+    kind.__name__: kind for kind in (Secret, Volume, ImageMount, Record, Wanted)
+}
 
 
 def read(directory: str) -> Record:
@@ -86,6 +102,9 @@ def write(directory: str, record: Record) -> None:
     lines = [f"layer {diff_id}\n" for diff_id in record.diff_ids]
     if record.config:
         lines.append(f"image {record.config}\n")
+    for mount in record.images:
+        lines += [f"layer {diff_id}\n" for diff_id in mount.diff_ids]
+        lines.append(f"image {mount.config}\n")
     with open(f"{directory}/uses", "w", encoding="ascii") as file:
         file.writelines(lines)
 

@@ -87,7 +87,7 @@ def volumes_of(containers: ContainerStore, texts: Sequence[str]) -> tuple[Mounte
         record = containers.find(name).record
         names = {volume.target: volume.name for volume in record.volumes}
         for mount in record.mounts:
-            if mount.kind == "tmpfs":
+            if mount.kind in ("tmpfs", "image"):
                 continue
             source = names.get(mount.target, mount.source)
             readonly = "ro" in options.split(",") if options else mount.readonly

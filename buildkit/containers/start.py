@@ -88,5 +88,9 @@ def prepared(store: OverlayStore, one: Container, *, attached: bool) -> Task:
         spec = spec._replace(process=spec.process._replace(terminal_size=terminal.size()))
     if not attached:
         spec = spec._replace(resources=spec.resources._replace(account=True))
+    if one.record.images:
+        from buildkit.containers import image_mounts  # for these only
+
+        spec = spec._replace(mounts=image_mounts.filled(store, one.record, spec.mounts))
     secrets = tuple(map(secret_file, one.record.secrets))
     return task._replace(spec=spec._replace(mounts=(*spec.mounts, *secrets)))

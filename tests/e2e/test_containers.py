@@ -294,6 +294,26 @@ def test_layers_of_a_container_outlive_its_image(pybuild: Pybuild) -> None:
     assert pybuild("exec", "box", "echo", "again").ok().output == "again\n"
 
 
+def test_files_of_another_image_are_shown(pybuild: Pybuild, caller: Caller) -> None:
+    dockerfile = "FROM busybox\nRUN mkdir /d; echo one > /d/f; chown 7:8 /d/f; ln -s /d /l"
+    pybuild.build(caller.context(dockerfile), name="data").ok()
+    pybuild.build(caller.context("FROM scratch\nCOPY f /\n", "file f text=flat"), name="flat").ok()
+    script = "cat /m/f /a/f /f; stat -c %u:%g /m/f; touch /m/x /a/x 2>/dev/null || echo no; exit 3"
+    mounts = ("data,target=/m,subpath=l", "flat,target=/a", "data,target=/f,subpath=../l/../d/f")
+    options = [f"--mount=type=image,source={text}" for text in mounts]
+    options += ["--name", "box", "--network", "none", "--restart", "on-failure:1"]
+    done = pybuild("run", *options, "busybox", "sh", "-c", script)
+    assert (done.status, done.output) == (3, "one\nflatone\n7:8\nno\n" * 2)
+    assert "being used by container box" in pybuild("rmi", "data").errors
+    pybuild("rmi", "-f", "data", "flat").ok()
+    pybuild("prune", "--all", "--force").ok()
+    assert pybuild("start", "-a", "box").output.startswith("one\nflat")
+    assert "/m" not in pybuild("diff", "box").ok().output
+    refused = "--mount=type=image,source=busybox,target=/m,subpath=no/such"
+    done = pybuild("run", refused, "busybox", "true")
+    assert (done.status, "busybox: no/such: no such file" in done.errors) == (125, True)
+
+
 def test_volumes_keep_what_is_in_them(pybuild: Pybuild, caller: Caller) -> None:
     context = caller.context(
         "FROM busybox\nRUN mkdir /data && echo seed > /data/seed && chmod 1770 /data\n"

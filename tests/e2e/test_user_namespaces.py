@@ -57,6 +57,14 @@ def test_files_have_their_owners_whatever_the_ids(pybuild: Pybuild) -> None:
             assert lines[5].split()[:2] == ["0", "1"]
 
 
+def test_another_image_has_its_owners_where_the_kernel_maps_ids(pybuild: Pybuild) -> None:
+    script = "stat -c %u:%g /m/vol; touch /m/x 2>/dev/null || echo no"
+    options = (*NONE, *ours(pybuild), "--mount", "type=image,source=own,target=/m,subpath=own")
+    done = pybuild("run", "--rm", *options, "busybox", "sh", "-c", script).ok()
+    # The ordinary user is inside what 0 is outside, and the ids above move down by one.
+    assert done.output.split() == ["5:6" if is_root(pybuild) else "4:5", "no"]
+
+
 def test_an_ordinary_user_can_be_the_same_inside(as_rootless: Caller) -> None:
     place = as_rootless.tree(as_rootless.place(), "file mine text=x")
     user = place.stat().st_uid
