@@ -92,15 +92,14 @@ def _edition() -> tuple[tuple[str, int, int], ...]:
 
 def _remember(folder: str, path: str, told: Told) -> None:
     """Keep `told`; a store that cannot be written to costs time and nothing else."""
-    temporary = f"{path}.{os.getpid()}"
+    from buildkit.state import notes  # for a Dockerfile that is new
+
     try:
         os.makedirs(folder, 0o700, exist_ok=True)
         _make_room(folder)
-        with open(temporary, "w", encoding="utf-8") as file:
-            json.dump(told, file)
-        os.replace(temporary, path)
     except OSError:
         return
+    notes.keep(path, json.dumps(told).encode())
 
 
 def _make_room(folder: str) -> None:

@@ -326,8 +326,10 @@ class _Collection:
             return
         for name in os.listdir(self._root.path("contexts")):
             path = self._root.path("contexts", name)
-            if os.stat(path).st_mtime <= self._now - self._policy.older_than:
-                self._throw_away(path)
+            # A build writes there without a lock, aside first: names come and go.
+            with contextlib.suppress(FileNotFoundError):
+                if os.stat(path).st_mtime <= self._now - self._policy.older_than:
+                    self._throw_away(path)
 
     def _drop_leftovers(self, kept: set[str]) -> int:
         """Throw away layer directories that no row tells of: their command died early."""

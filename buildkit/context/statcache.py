@@ -15,6 +15,7 @@ dirty already changes no time at all, on any kernel; no tool can see that.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import marshal
 import os
@@ -141,7 +142,9 @@ class StatCache:
             os.rename(aside, self._path)
         except OSError:
             os.close(fd)
-            os.unlink(aside)
+            # `prune --all` may have taken it away.
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(aside)
             return
         self.close()
         self._fd, self._records, self._slots = fd, len(head) + len(index), slots

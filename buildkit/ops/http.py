@@ -19,6 +19,7 @@ from buildkit.errors import ContextError, StoreError
 from buildkit.llb.op import HttpOp
 from buildkit.oci.digest import Digest
 from buildkit.ops.transfer import write_all
+from buildkit.state import notes
 
 _CHUNK = 1 << 20
 
@@ -107,15 +108,7 @@ class Downloads:
 
     def _note(self, url: str, found: Download) -> None:
         """Note what `url` gave. Failing to is no error: the next build downloads again."""
-        path = self._path(url)
-        aside = f"{path}.{os.getpid()}.tmp"
-        try:
-            fd = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-            with open(fd, "wb") as file:
-                file.write(json.dumps(found).encode("ascii"))
-            os.rename(aside, path)
-        except OSError:
-            return
+        notes.keep(self._path(url), json.dumps(found).encode("ascii"))
 
     def _path(self, url: str) -> str:
         # A digest, for the URL may hold a password, and is no file name.

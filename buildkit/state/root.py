@@ -165,11 +165,9 @@ class StateRoot:
 
     def take_note(self, name: str, text: str) -> None:
         """Note a short text, by a name `state.*`; a full or read-only disk forgets it."""
-        aside = f"{self.top}/{name}.{os.getpid()}"
-        with contextlib.suppress(OSError):
-            with open(aside, "x", encoding="utf-8") as file:
-                file.write(text)
-            os.rename(aside, f"{self.top}/{name}")
+        from buildkit.state import notes  # for a new root
+
+        notes.keep(f"{self.top}/{name}", text.encode())
 
     def spend_reserve(self) -> None:
         """Free the space kept back, so that what frees more can work on a full disk."""
@@ -293,6 +291,8 @@ def _create(top: str) -> None:
     temporary = f"{top}/format.{os.getpid()}"
     with open(temporary, "w", encoding="utf-8") as file:
         file.write(FORMAT)
+        file.flush()
+        os.fsync(file.fileno())  # an empty one would be taken for damage
     os.rename(temporary, f"{top}/format")
 
 

@@ -233,6 +233,18 @@ def test_a_memory_that_cannot_be_written_is_no_error(context: Path) -> None:
     digest(context)
 
 
+def test_a_memory_that_is_cleared_away_while_it_is_written_is_no_error(
+    context: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def cleared(aside: str, _path: str) -> None:
+        os.unlink(aside)
+        raise FileNotFoundError
+
+    monkeypatch.setattr(os, "rename", cleared)
+    digest(context)
+    assert os.listdir(context / "memory") == []
+
+
 def test_a_memory_that_cannot_be_read_is_an_empty_one(context: Path) -> None:
     first = digest(context)
     (path,) = (context / "memory").iterdir()
