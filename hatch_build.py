@@ -1,9 +1,10 @@
-"""The build hook: generates `grammar/generated.py` from `grammar/dockerfile.lark`.
+"""The build hook: generates `grammar/generated.py` from `grammar/dockerfile.lark`; adds lint pages.
 
 Lark takes 60 ms to make its tables of the grammar, and a fully cached build takes less than 100; so
 the tables are made when the distribution is built. The hook runs for wheels and for editable
 installs; `python hatch_build.py` does the same in a checkout. The file is git-ignored; a test
-compares its digest with the grammar's.
+compares its digest with the grammar's. A wheel has the pages of `docs/lint` in the package, for
+`pybuild check --explain`; a checkout has them where they are.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 GRAMMAR = "grammar/dockerfile.lark"
 TABLES = "grammar/tables.py"
 GENERATED = "grammar/generated.py"
+PAGES = ("docs/lint", "grammar/lint/pages")
 
 
 class ParserHook(BuildHookInterface):  # type: ignore[type-arg,misc,unused-ignore]
@@ -25,10 +27,13 @@ class ParserHook(BuildHookInterface):  # type: ignore[type-arg,misc,unused-ignor
 
     PLUGIN_NAME = "parser"
 
-    def initialize(self, version: str, build_data: dict[str, Any]) -> None:  # noqa: ARG002
+    def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         """Write the tables below the root of the project."""
         generate(pathlib.Path(self.root))
         build_data["artifacts"].append(f"/{GENERATED}")
+        if self.target_name == "wheel" and version == "standard":
+            kept, installed = PAGES
+            build_data["force_include"][kept] = installed
 
 
 def generate(root: pathlib.Path) -> None:

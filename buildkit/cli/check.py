@@ -31,6 +31,8 @@ from buildkit.images import ImageStore
 from buildkit.oci.config import ResolvedImage
 from buildkit.request import BuildRequest
 from buildkit.state.root import StateRoot
+from grammar.lint.table import RULES
+from grammar.nearest import did_you_mean
 from grammar.source import Source
 
 
@@ -39,12 +41,29 @@ def add_arguments(parser: Parser) -> None:
     build_request.add_options(parser)
     build_request.add_call_options(parser)
     parser.set_defaults(call="check")
+    parser.add_argument(
+        "--explain", metavar="RULE", help="print the page about a rule, check nothing"
+    )
     build_request.add_context(parser, "check")
 
 
 def command(args: Namespace) -> int:
     """Check; return the exit status."""
+    if args.explain is not None:
+        sys.stdout.write(_page(args.explain))
+        return 0
     return call.answer(build_request.request_of(args), args)
+
+
+def _page(name: str) -> str:
+    if name not in RULES:
+        raise UsageError(
+            f"there is no lint rule {name!r}{did_you_mean(name, RULES, ignore_case=False)}",
+            hint=f"there are: {', '.join(sorted(RULES))}",
+        )
+    from grammar.lint.page import page  # for --explain only
+
+    return page(RULES[name])
 
 
 def run(request: BuildRequest, args: Namespace, form: str) -> int:

@@ -43,8 +43,10 @@ def _rule(rule: Rule) -> dict[str, object]:
         "shortDescription": {"text": rule.description},
         "defaultConfiguration": {"level": _LEVELS[rule.kind]},
     }
-    if "://" in rule.url:
+    if rule.url:
         found["helpUri"] = rule.url
+    else:
+        found["help"] = {"text": f"pybuild check --explain {rule.name}"}
     return found
 
 

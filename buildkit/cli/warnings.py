@@ -2,7 +2,7 @@
 
 In: a `Checked`. Out: text, or a JSON document:
 `{"warnings": [{"ruleName", "description", "url", "detail", "line", "location"}], "sources": [...],
-"buildError": {"message", "location"} or null}`.
+"buildError": {"message", "location"} or null}`. A rule of our own has no "url".
 """
 
 from __future__ import annotations
@@ -25,10 +25,8 @@ def text(checked: Checked) -> str:
     parts = [f"Check complete, {number} {have} been found!\n"]
     for finding in checked.findings:
         lines = excerpt(checked.source, finding.place or finding.span, finding.span)
-        parts.append(
-            f"\nWARNING: {finding.rule} - {RULES[finding.rule].url}\n"
-            f"{visible(finding.message)}\n{lines}\n"
-        )
+        page = RULES[finding.rule].url or f"pybuild check --explain {finding.rule}"
+        parts.append(f"\nWARNING: {finding.rule} - {page}\n{visible(finding.message)}\n{lines}\n")
     return "".join(parts)
 
 
@@ -66,7 +64,7 @@ def _warning(finding: Finding) -> dict[str, object]:
     return {
         "ruleName": rule.name,
         "description": rule.description,
-        "url": rule.url,
+        **({"url": rule.url} if rule.url else {}),
         "detail": finding.message,
         "line": finding.span.line,
         "location": _location(finding.span.line, finding.span.last_line),

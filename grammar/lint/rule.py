@@ -37,9 +37,9 @@ class Rule(NamedTuple):
 
     @property
     def url(self) -> str:
-        """Where the rule is explained: docker's page, or a path in this repository."""
+        """Docker's page about the rule; empty for a rule of our own, which `page` explains."""
         if self.kind != "reference":
-            return f"docs/lint/{self.name}.md"
+            return ""
         words = re.sub(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "-", self.name)
         return f"{_REFERENCE_URL}{words.lower()}/"
 

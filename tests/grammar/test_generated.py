@@ -98,6 +98,23 @@ def test_generated_tables_are_those_that_are_made_at_run_time(tmp_path: pathlib.
     assert scope["TABLES"] == compile_tables(pathlib.Path(hatch_build.GRAMMAR).read_text("utf-8"))
 
 
+@pytest.mark.parametrize(
+    ("target", "version", "added"),
+    [
+        ("wheel", "standard", {"docs/lint": "grammar/lint/pages"}),
+        ("wheel", "editable", {}),
+        ("sdist", "standard", {}),
+    ],
+)
+def test_a_wheel_has_the_pages_of_lint_rules(
+    target: str, version: str, added: dict[str, str]
+) -> None:
+    hook: Any = hatch_build.ParserHook(str(pathlib.Path().absolute()), {}, None, None, "", target)  # type: ignore[arg-type]
+    data: dict[str, Any] = {"artifacts": [], "force_include": {}}
+    hook.initialize(version, data)
+    assert data == {"artifacts": ["/grammar/generated.py"], "force_include": added}
+
+
 def test_parsing_needs_neither_lark_nor_anything_heavy() -> None:
     if not pathlib.Path(hatch_build.GENERATED).exists():
         pytest.skip("no generated tables: run python hatch_build.py")

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.tools import needs_tool
-from tests.program import Pybuild
+from tests.program import TOP, Pybuild
 from tests.web import commit, serving
 
 BAD = "FROM scratch as Base\nENV a b\nCMD run\n"
@@ -53,6 +53,18 @@ def test_a_finding_is_shown_as_buildkit_shows_it(pybuild: Pybuild) -> None:
         "     |         ^^^\n"
         "--------------------\n"
     )
+
+
+def test_a_rule_of_our_own_is_explained_by_the_program(pybuild: Pybuild) -> None:
+    write(pybuild, "FROM scratch\nADD x /\n")
+    name = "AddInsteadOfCopy"
+    assert f"\nWARNING: {name} - pybuild check --explain {name}\n" in pybuild("check").output
+    (warning,) = document(pybuild, "check")["warnings"]
+    assert (warning["ruleName"], "url" in warning) == (name, False)
+    page = (TOP / "docs/lint" / f"{name}.md").read_text("utf-8")
+    assert pybuild("check", "--explain", name) == (0, page, "")
+    done = pybuild("check", "--explain", name[:-1])
+    assert (done.status, f"(did you mean {name}?)" in done.errors) == (2, True)
 
 
 def test_without_findings_the_status_is_0(pybuild: Pybuild) -> None:
