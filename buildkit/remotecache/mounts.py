@@ -25,11 +25,10 @@ from buildkit.snapshot.compression import CompressingSink, Compressor, Decompres
 from buildkit.snapshot.layer import LayerWriter
 from buildkit.snapshot.unpack import unpack_archive
 from buildkit.state.root import StateRoot
+from buildkit.tree.descent import opened
 from buildkit.tree.walk import walk
 from runtime import owners
 from runtime.values import NamedTuple
-
-_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class PackedMount(NamedTuple):
@@ -74,7 +73,7 @@ def pack_mount(
     `check` is called now and then; what it raises ends the work.
     """
     path = f"{root.tmp()}/mount"
-    with _held(directory, fcntl.LOCK_SH), _opened(f"{directory}/fs") as fd:
+    with _held(directory, fcntl.LOCK_SH), opened(f"{directory}/fs") as fd:
         if not os.listdir(fd):
             return None
         tar, blob = hashlib.sha256(), hashlib.sha256()
@@ -133,7 +132,7 @@ def unpack_mount(root: StateRoot, mount: SharedMount, blob: Reader, what: str) -
     tar = DecompressingReader(_Rejoined(head, blob), detect(head), what)
     checked = VerifyingReader(tar, expected=mount.diff_id, what=what)
     with root.writing("caches"):
-        with _opened(f"{made}/fs") as fd:
+        with opened(f"{made}/fs") as fd:
             unpack_archive(checked, fd)
             while checked.read(1 << 16):
                 pass
@@ -159,21 +158,12 @@ def _name(mount: SharedMount) -> str:
 @contextlib.contextmanager
 def _held(directory: str, how: int) -> Iterator[None]:
     """Hold the lock that steps hold which have the mount for themselves."""
-    with _opened(directory) as fd:
+    with opened(directory) as fd:
         try:
             fcntl.flock(fd, how | fcntl.LOCK_NB)
         except BlockingIOError:
             raise BusyMountError("a step has the cache mount for itself") from None
         yield
-
-
-@contextlib.contextmanager
-def _opened(path: str) -> Iterator[int]:
-    fd = os.open(path, _DIRECTORY)
-    try:
-        yield fd
-    finally:
-        os.close(fd)
 
 
 class _Rejoined:

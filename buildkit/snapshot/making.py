@@ -9,8 +9,10 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Iterator
-from itertools import chain
+from collections.abc import Callable, Iterator
+from functools import partial
+from itertools import chain, islice
+from typing import TypeAlias
 
 from buildkit.content.streams import Reader, Sink
 from buildkit.errors import ImageError, StoreError
@@ -19,7 +21,7 @@ from buildkit.snapshot import rootdir
 from buildkit.snapshot.commit import Packed, is_layer, pack_upper
 from buildkit.snapshot.foreign import unpack_foreign
 from buildkit.snapshot.hashing import HashingSink
-from buildkit.snapshot.layer import Meant, meant_times, pack_directory, pack_without_times
+from buildkit.snapshot.layer import meant_times, pack_directory, pack_without_times
 from buildkit.snapshot.layers import LayerRecord, Layers, is_in_pieces, make_sign
 from buildkit.snapshot.layout import PIECES
 from buildkit.snapshot.listing import listing
@@ -31,10 +33,12 @@ from buildkit.snapshot.stacks import Stacks
 from buildkit.snapshot.store import Candidates
 from buildkit.snapshot.watch import Watch
 from buildkit.state.root import StateRoot
+from buildkit.tree.descent import opened
 from buildkit.tree.entry import text
 from buildkit.tree.walk import outline
 
-_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_Times: TypeAlias = Iterator[tuple[bytes, int]]
+"""Paths in the order of a tar, with times in ns."""
 
 
 class Maker:
@@ -56,7 +60,7 @@ class Maker:
     ) -> Committed:
         """Turn the upper of `active` into a layer, or find that it is an earlier one."""
         meant = None if since is None else meant_times(since, time.time_ns(), clamp)
-        with _opened(active.upper) as fd:
+        with opened(active.upper) as fd:
             with_root = rootdir.read(fd) != self._stacks.root_of(active.parent)
             with self._below(fd, active.parent) as lower_fd:
                 packed = pack_upper(
@@ -68,7 +72,8 @@ class Maker:
                     watch=watch,
                 )
             for earlier, created in self._eligible(candidates, packed, clamp):
-                if self._is_layer(fd, packed, earlier, meant, with_root=with_root):
+                same = partial(is_layer, fd, earlier=earlier, meant=meant, with_root=with_root)
+                if self._is_layer(packed, earlier, same, with_root=with_root):
                     packed = packed._replace(diff_id=earlier)
                     return _committed(active, packed, created, reused=True)
         created = _rfc3339(clamp)
@@ -103,7 +108,8 @@ class Maker:
             changes=tuple(_changes(new)),
         )
         for earlier, created in self._eligible(candidates, packed, clamp):
-            if self._is_layer_in_pieces(folder, packed, earlier):
+            same = partial(_is_in_pieces, folder, earlier)
+            if self._is_layer(packed, earlier, same, with_root=False):
                 packed = packed._replace(diff_id=earlier)
                 return _committed(active, packed, created, reused=True)
         os.rmdir(active.upper)
@@ -126,13 +132,23 @@ class Maker:
             if clamp is None or created[:19] <= _rfc3339(clamp)[:19]:
                 yield earlier, created
 
-    def _is_layer_in_pieces(self, folder: str, packed: Packed, earlier: Digest) -> bool:
-        """Whether the tar in `folder`, with the times of the layer `earlier`, is that very one."""
+    def _is_layer(
+        self,
+        packed: Packed,
+        earlier: Digest,
+        is_same: Callable[[_Times], bool],
+        *,
+        with_root: bool,
+    ) -> bool:
+        """Whether what was packed is the layer `earlier` but for its times.
+
+        `is_same` compares all else, given paths and times of that layer, first the root's.
+        """
         if not self._layers.has((earlier,)) or self._layers.origin(earlier) != "packed":
             return False
         if earlier == packed.diff_id:
             return True
-        if self._layers.has_sign(earlier, "root"):
+        if self._layers.has_sign(earlier, "root") != with_root:
             return False
         try:
             index = self._index(earlier)
@@ -140,11 +156,11 @@ class Maker:
             # It is damaged: nothing equals it, and nothing here needs it.
             return False
         if index is not None:
-            times = ((one.path, one.mtime_ns) for one in index.all())
-            return digest_with_times(folder, times) == earlier
+            items = ((one.path, one.mtime_ns) for one in index.all())
+            # They do not tell of the root, which is not in the layer.
+            return is_same(chain(iter([(b"", 0)]), items))
         with self._stacks.opened(earlier) as fd:
-            found = (one for one, _ in outline(fd) if one.path)
-            return digest_with_times(folder, ((one.path, one.mtime_ns) for one in found)) == earlier
+            return is_same((one.path, one.mtime_ns) for one, _ in outline(fd, seen_in(fd)))
 
     def unpack(self, layer: Reader, directory: str, expected: Digest | None) -> Digest:
         """Take a layer from a tar; `directory` is private and new."""
@@ -239,36 +255,6 @@ class Maker:
         )
         self._layers.install(directory, record)
 
-    def _is_layer(
-        self,
-        upper_fd: int,
-        packed: Packed,
-        earlier: Digest,
-        meant: Meant | None,
-        *,
-        with_root: bool,
-    ) -> bool:
-        """Whether the upper, with the times of the layer `earlier`, is that very layer."""
-        if not self._layers.has((earlier,)) or self._layers.origin(earlier) != "packed":
-            return False
-        if earlier == packed.diff_id:
-            return True
-        try:
-            index = self._index(earlier)
-        except StoreError:
-            # As above.
-            return False
-        if index is not None:
-            # Its items do not tell of the root.
-            times = ((one.path, one.mtime_ns) for one in index.all())
-            root = [(b"", 0)]
-            return not with_root and is_layer(
-                upper_fd, chain(root, times), earlier, meant, with_root=False
-            )
-        with self._stacks.opened(earlier) as fd:
-            found = ((one.path, one.mtime_ns) for one, _ in outline(fd, seen_in(fd)))
-            return is_layer(upper_fd, found, earlier, meant, with_root=with_root)
-
     @contextlib.contextmanager
     def _below(self, upper_fd: int, parent: Snapshot | None) -> Iterator[int | None]:
         """Give the tree below, None where there is none or nothing will be looked up in it."""
@@ -296,6 +282,11 @@ class Maker:
         return self._seed
 
 
+def _is_in_pieces(folder: str, earlier: Digest, times: _Times) -> bool:
+    """Whether the tar in `folder`, with these times, is that of the layer `earlier`."""
+    return digest_with_times(folder, islice(times, 1, None)) == earlier
+
+
 def _changes(new: NewItems) -> Iterator[Change]:
     for item in new.items:
         kind: ChangeKind = "changed" if item.path in new.changed else "added"
@@ -312,15 +303,6 @@ def _committed(active: Active, packed: Packed, created: str, *, reused: bool) ->
         size=packed.size,
         changes=packed.changes,
     )
-
-
-@contextlib.contextmanager
-def _opened(path: str) -> Iterator[int]:
-    fd = os.open(path, _DIRECTORY)
-    try:
-        yield fd
-    finally:
-        os.close(fd)
 
 
 def _rfc3339(clamp: int | None) -> str:

@@ -16,6 +16,7 @@ from buildkit.snapshot import rootdir
 from buildkit.snapshot.adapted import adapt, differing, pointless
 from buildkit.snapshot.snapshot import Snapshot
 from buildkit.snapshot.views import Views
+from buildkit.tree.descent import opened
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,8 +27,6 @@ if TYPE_CHECKING:
     from buildkit.snapshot.partial_views import PartialViews
     from buildkit.snapshot.source import LayerSource
     from buildkit.state.root import StateRoot
-
-_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class Stacks:
@@ -79,7 +78,7 @@ class Stacks:
     def opened(self, diff_id: Digest) -> AbstractContextManager[int]:
         """Give a descriptor of a layer's own tree."""
         self.need((diff_id,))
-        return _opened(self._layers.fs(diff_id))
+        return opened(self._layers.fs(diff_id))
 
     def lowers(self, snapshot: Snapshot) -> tuple[str, ...]:
         """Return the directories to stack, top-most first."""
@@ -156,7 +155,7 @@ class Stacks:
             if not plain and not void:
                 return f"{own}/fs"
             made = self._layers.room(diff_id)
-            with _opened(f"{own}/fs") as fd:
+            with opened(f"{own}/fs") as fd:
                 adapt(fd, f"{made}/fs", parent_fd=parent_fd, directories=plain, void=void)
             os.makedirs(f"{own}/on", 0o700, exist_ok=True)
             self._layers.place(diff_id, made, target)
@@ -169,12 +168,3 @@ class Stacks:
         else:
             with self._views.view(snapshot) as fd:
                 yield fd
-
-
-@contextlib.contextmanager
-def _opened(path: str) -> Iterator[int]:
-    fd = os.open(path, _DIRECTORY)
-    try:
-        yield fd
-    finally:
-        os.close(fd)

@@ -7,6 +7,7 @@ error and no tree.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import stat
@@ -16,7 +17,7 @@ from buildkit.snapshot import rootdir
 from buildkit.snapshot.hashing import HashingSink
 from buildkit.snapshot.layout import PIECES
 from buildkit.snapshot.pieces import Index, Item, Pieces, read_index
-from buildkit.tree.descent import Descent
+from buildkit.tree.descent import Descent, opened
 from runtime import owners
 
 TYPE_CHECKING = False
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from buildkit.oci.digest import Digest
 
 
-_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 _Contents: TypeAlias = "Callable[[int], Iterable[bytes | memoryview]]"
@@ -40,22 +40,16 @@ def make_tree(directory: str, diff_id: Digest, target: str) -> None:
     What is there after an error is the caller's to remove. Raises StoreError, OSError.
     """
     index = read_index(f"{directory}/{PIECES}")
-    os.mkdir(target, 0o700)
-    rootdir.write(target, index.root_attributes())
-    fd = os.open(target, _DIRECTORY)
-    try:
-        with Pieces(f"{directory}/{PIECES}", index.extents) as pieces, _Stream(pieces) as stream:
+    with _new(directory, index, target) as (pieces, fd), _Stream(pieces) as stream:
 
-            def contents(number: int) -> Iterator[memoryview]:
-                start = index.content(number)
-                return stream.take(start, start + index.item(number).size)
+        def contents(number: int) -> Iterator[memoryview]:
+            start = index.content(number)
+            return stream.take(start, start + index.item(number).size)
 
-            with Descent(fd) as way:
-                _Growing(index, contents, way, fd).run(range(len(index.items)))
-            if stream.digest() != diff_id:
-                raise _damaged(diff_id)
-    finally:
-        os.close(fd)
+        with Descent(fd) as way:
+            _Growing(index, contents, way, fd).run(range(len(index.items)))
+        if stream.digest() != diff_id:
+            raise _damaged(diff_id)
 
 
 def make_part(
@@ -67,24 +61,27 @@ def make_part(
     the file of which it is a hard link. What is there after an error is the caller's to remove.
     Raises StoreError, OSError.
     """
+    with _new(directory, index, target) as (pieces, fd), Descent(fd) as way:
+
+        def contents(number: int) -> Iterator[bytes]:
+            start, item = index.content(number), index.item(number)
+            found = hashlib.sha256()
+            for block in pieces.blocks(start, start + item.size):
+                found.update(block)
+                yield block
+            if found.hexdigest() != item.content:
+                raise _damaged(diff_id)
+
+        _Growing(index, contents, way, fd).run(numbers)
+
+
+@contextlib.contextmanager
+def _new(directory: str, index: Index, target: str) -> Iterator[tuple[Pieces, int]]:
+    """Make the root of a tree; give it as a descriptor, with what is to go into it."""
     os.mkdir(target, 0o700)
     rootdir.write(target, index.root_attributes())
-    fd = os.open(target, _DIRECTORY)
-    try:
-        with Pieces(f"{directory}/{PIECES}", index.extents) as pieces, Descent(fd) as way:
-
-            def contents(number: int) -> Iterator[bytes]:
-                start, item = index.content(number), index.item(number)
-                found = hashlib.sha256()
-                for block in pieces.blocks(start, start + item.size):
-                    found.update(block)
-                    yield block
-                if found.hexdigest() != item.content:
-                    raise _damaged(diff_id)
-
-            _Growing(index, contents, way, fd).run(numbers)
-    finally:
-        os.close(fd)
+    with opened(target) as fd, Pieces(f"{directory}/{PIECES}", index.extents) as pieces:
+        yield pieces, fd
 
 
 def _damaged(diff_id: Digest) -> StoreError:

@@ -7,10 +7,26 @@ and must be the one that it was.
 
 from __future__ import annotations
 
+import contextlib
 import os
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 
 _OPEN = 24
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+@contextlib.contextmanager
+def opened(path: str) -> Iterator[int]:
+    """Give a descriptor of the directory at `path`, which is no link, for the time of the block."""
+    fd = os.open(path, _DIRECTORY)
+    try:
+        yield fd
+    finally:
+        os.close(fd)
 
 
 class Descent:
