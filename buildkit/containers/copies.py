@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from buildkit.snapshot import copied
 from buildkit.state.root import disk_error
 from buildkit.tree.entry import Entry, text
-from buildkit.tree.walk import walk
+from buildkit.tree.walk import GONE, walk
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
@@ -49,7 +49,7 @@ def upper_of(directory: str, tree: int | None, upper: str) -> None:
 def letters(directory: int, tree: int | None) -> Iterator[tuple[str, str]]:
     """Yield letter and path of what is different from the image: A, C or D, in order."""
     before = {} if tree is None else {entry.path: _seen(entry) for entry, _fd in walk(tree)}
-    now = {entry.path: _seen(entry) for entry, _fd in walk(directory)}
+    now = {entry.path: _seen(entry) for entry, _fd in walk(directory, gone=GONE)}
     found: dict[bytes, str] = {}
     for path in sorted({*before, *now} - {b""}):
         above = path.rpartition(b"/")[0]

@@ -19,7 +19,7 @@ from buildkit.errors import UsageError
 from buildkit.snapshot.layer import LayerWriter, Owned
 from buildkit.snapshot.unpack import unpack_archive
 from buildkit.tree.entry import Entry, entry_of, make, read_xattrs
-from buildkit.tree.walk import walk
+from buildkit.tree.walk import GONE, walk
 from runtime import owners, safepath
 from runtime.values import NamedTuple
 
@@ -144,12 +144,12 @@ def _write(
     owned: Owned | None = None,
 ) -> None:
     """Write the tar of what is at a path, with `name` in place of its own."""
-    writer = LayerWriter(sink, owned=owned)
+    writer = LayerWriter(sink, owned=owned, living=True)
     prefix = os.fsencode(name)
     found = _found(source, follow=follow)
     if stat.S_ISDIR(found.st_mode):
         fd = safepath.open_beneath(source.root, source.path, _DIRECTORY)
-        for entry, entry_fd in walk(fd):
+        for entry, entry_fd in walk(fd, gone=GONE):
             path = b"/".join(filter(None, (prefix, entry.path)))
             if path and not stat.S_ISSOCK(entry.mode):
                 writer.add(_owned(entry._replace(path=path), owner), entry_fd)

@@ -21,7 +21,7 @@ from buildkit.snapshot.listing import listing
 from buildkit.snapshot.overlay import OverlayStore
 from buildkit.snapshot.snapshot import Snapshot
 from buildkit.state.removal import remove_tree
-from buildkit.tree.walk import walk
+from buildkit.tree.walk import GONE, walk
 from runtime import container, mounts
 from runtime.control import Connection, Look
 from runtime.errors import StateError
@@ -173,7 +173,7 @@ def _letters(fd: int, below: int | None, *, copied: bool) -> Iterator[tuple[str,
 
         yield from copies.letters(fd, below)
         return
-    for change in listing(fd, with_root=False):
+    for change in listing(fd, with_root=False, gone=GONE):
         if change.kind == "opaque":
             continue
         letter = "D"
@@ -193,8 +193,8 @@ def _exists(below: int, path: str) -> bool:
 def export(store: OverlayStore, one: Container, sink: Sink) -> None:
     """Write a tar of a container's own files; what is mounted there (/proc, volumes) is not."""
     with own_tree(store, one) as tree:
-        writer = LayerWriter(sink, owned=inward(one))
-        for entry, fd in walk(tree):
+        writer = LayerWriter(sink, owned=inward(one), living=True)
+        for entry, fd in walk(tree, gone=GONE):
             if entry.path and not stat.S_ISSOCK(entry.mode):
                 writer.add(entry, fd)
         writer.finish()

@@ -146,7 +146,8 @@ def copy_tree(
     """Copy all that is in one directory into another, with owners, modes, times and links.
 
     Sockets are left out: nobody could listen on the copies. With `marks`, `source` is the upper
-    directory of an overlay, and so will be `target`. `owned`: see `seed_from`.
+    directory of an overlay, and so will be `target`; a container may be changing it. `owned`: see
+    `seed_from`.
     """
     from buildkit.snapshot.layer import LayerWriter, pack_directory  # where something is copied
     from buildkit.snapshot.unpack import unpack_archive, unpack_layer
@@ -156,7 +157,7 @@ def copy_tree(
     with open(path, "xb+") as file:
         os.unlink(path)
         if marks:
-            pack_directory(source, file.write, with_root=False, owned=owned)
+            pack_directory(source, file.write, with_root=False, owned=owned, living=True)
             file.seek(0)
             unpack_layer(file, target)
             return

@@ -19,7 +19,7 @@ from buildkit.errors import StoreError
 from buildkit.snapshot.marks import is_opaque, seen_in
 from buildkit.snapshot.tarheader import END, header, marker, padding
 from buildkit.tree.entry import Entry, text
-from buildkit.tree.walk import walk
+from buildkit.tree.walk import GONE, walk
 
 WHITEOUT = b".wh."
 OPAQUE = b".wh..wh..opq"
@@ -40,7 +40,8 @@ Owned: TypeAlias = Callable[[int, int], tuple[int, int]]
 class LayerWriter:
     """Writes one layer. `tap` also gets the content of files, uncut by headers.
 
-    `owned` gives the owner to write for the one that a file has.
+    `owned` gives the owner to write for the one that a file has. `living`: somebody writes in the
+    files meanwhile; one that gets shorter ends in zeros.
     """
 
     def __init__(
@@ -48,8 +49,11 @@ class LayerWriter:
         sink: Sink,
         tap: Callable[[bytes], object] | None = None,
         owned: Owned | None = None,
+        *,
+        living: bool = False,
     ) -> None:
         self.files = 0
+        self._living = living
         self._sink = sink
         self._tap = tap
         self._owned = owned
@@ -109,6 +113,9 @@ class LayerWriter:
         left = entry.size
         while left:
             data = os.read(fd, min(left, _CHUNK) if left > _WHOLE else left)
+            if not data and self._living:
+                # As GNU tar does; the size has been written.
+                data = bytes(min(left, _CHUNK))
             if not data:
                 raise StoreError(f"/{text(entry.path)} became shorter while it was packed")
             left -= len(data)
@@ -137,17 +144,19 @@ def pack_directory(
     times: Iterable[tuple[bytes, int]] | None = None,
     meant: Meant | None = None,
     owned: Owned | None = None,
+    living: bool = False,
 ) -> LayerWriter:
     """Write the tar of the layer in `root_fd`, return the finished writer.
 
     `with_root`: the root's own attributes are part of the layer. `times`: paths and times (ns) of
     another layer with the same names, first the root's, which are written instead; those that are
-    `meant` have to be the same there. `owned`: see `LayerWriter`. Raises StoreError when names or
+    `meant` have to be the same there. `owned`: see `LayerWriter`; so for `living`, and what goes
+    meanwhile is left out. Raises StoreError when names or
     such times differ.
     """
-    writer = LayerWriter(sink, owned=owned)
+    writer = LayerWriter(sink, owned=owned, living=living)
     others = None if times is None else iter(times)
-    for entry, fd in walk(root_fd, seen=seen_in(root_fd)):
+    for entry, fd in walk(root_fd, seen=seen_in(root_fd), gone=GONE if living else ()):
         mtime_ns = None
         if others is not None:
             other = next(others, None)

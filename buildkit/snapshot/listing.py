@@ -9,7 +9,7 @@ from buildkit.snapshot.diff import Deleted, Found, Present
 from buildkit.snapshot.marks import is_opaque, seen_in
 from buildkit.snapshot.snapshot import Change
 from buildkit.tree.entry import text
-from buildkit.tree.walk import outline
+from buildkit.tree.walk import Gone, outline
 
 
 def change_of(found: Found) -> Change:
@@ -20,9 +20,9 @@ def change_of(found: Found) -> Change:
     return Change(text(found.path), "deleted" if isinstance(found, Deleted) else "opaque", 0)
 
 
-def listing(root_fd: int, *, with_root: bool) -> Iterator[Change]:
+def listing(root_fd: int, *, with_root: bool, gone: Gone = ()) -> Iterator[Change]:
     """Yield the lines of the layer in `root_fd`; all that is there counts as added."""
-    for entry, fd in outline(root_fd, seen_in(root_fd)):
+    for entry, fd in outline(root_fd, seen_in(root_fd), gone):
         if stat.S_ISCHR(entry.mode) and entry.rdev == 0:
             yield Change(text(entry.path), "deleted", 0)
             continue

@@ -20,26 +20,35 @@ if TYPE_CHECKING:
     from typing import TypeAlias
 
 
+Gone: TypeAlias = "tuple[type[OSError], ...]"
+"""Errors that mean that an entry is left out; none where nobody changes the tree meanwhile."""
 Skip: TypeAlias = "Callable[[bytes], bool]"
 Seen: TypeAlias = "Callable[[os.stat_result, int, bytes], os.stat_result]"
 """What a name in a directory is to be taken for, given what stat(2) says of it."""
 
 FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
+GONE = (FileNotFoundError, NotADirectoryError)
+"""What becomes of a name in a tree in which others add and remove: `Gone` for `walk`."""
 
 
 def walk(
-    root_fd: int, skip: Skip | None = None, seen: Seen | None = None
+    root_fd: int, skip: Skip | None = None, seen: Seen | None = None, gone: Gone = ()
 ) -> Iterator[tuple[Entry, int]]:
     """Yield each entry and, for regular files and directories, a descriptor to read it.
 
     The descriptor (-1 for other types) is good until the next entry is asked for. Of the way
     down everything is found by descriptor, so depth and length of paths do not matter. What `skip`
-    says of a path is left out, with all below it. `seen` is asked about every name.
+    says of a path is left out, with all below it, and so is what fails with an error of `gone`.
+    `seen` is asked about every name.
     """
-    for path, name, dir_fd, found, way in _names(root_fd, skip, seen):
+    for path, name, dir_fd, found, way in _names(root_fd, skip, seen, gone):
         mode = found.st_mode
         if stat.S_ISREG(mode):
-            fd = os.open(name, FILE, dir_fd=dir_fd)
+            try:
+                # Without waiting, should it be a pipe by now.
+                fd = os.open(name, FILE | os.O_NONBLOCK, dir_fd=dir_fd)
+            except gone:
+                continue
             try:
                 yield make(path, found, xattrs=read_xattrs(fd)), fd
             finally:
@@ -47,15 +56,19 @@ def walk(
         elif stat.S_ISDIR(mode):
             yield make(path, found, xattrs=read_xattrs(way.fd)), way.fd
         else:
-            yield entry_of(path, name, dir_fd, found), -1
+            try:
+                entry = entry_of(path, name, dir_fd, found)
+            except gone:
+                continue
+            yield entry, -1
 
 
-def outline(root_fd: int, seen: Seen | None = None) -> Iterator[tuple[Entry, int]]:
+def outline(root_fd: int, seen: Seen | None = None, gone: Gone = ()) -> Iterator[tuple[Entry, int]]:
     """Yield each entry without attributes and targets; nothing but directories is opened.
 
     With it a descriptor of the directory, -1 for other types.
     """
-    for path, _, _, found, way in _names(root_fd, None, seen):
+    for path, _, _, found, way in _names(root_fd, None, seen, gone):
         yield make(path, found), way.fd if stat.S_ISDIR(found.st_mode) else -1
 
 
@@ -65,7 +78,7 @@ def sorted_names(fd: int) -> list[bytes]:
 
 
 def _names(
-    root_fd: int, skip: Skip | None, seen: Seen | None
+    root_fd: int, skip: Skip | None, seen: Seen | None, gone: Gone
 ) -> Iterator[tuple[bytes, bytes, int, os.stat_result, Descent]]:
     """Yield path, name, parent, stat, way; for a directory the way has entered it."""
     # The caller's descriptor may be one of O_PATH, which does not list.
@@ -73,13 +86,13 @@ def _names(
     try:
         with Descent(fd) as way:
             yield b"", b"", fd, owners.stat_of(fd), way
-            yield from _names_below(way, skip, seen)
+            yield from _names_below(way, skip, seen, gone)
     finally:
         os.close(fd)
 
 
 def _names_below(
-    way: Descent, skip: Skip | None, seen: Seen | None
+    way: Descent, skip: Skip | None, seen: Seen | None, gone: Gone
 ) -> Iterator[tuple[bytes, bytes, int, os.stat_result, Descent]]:
     todo = [sorted_names(way.fd)[::-1]]
     prefixes = [b""]
@@ -96,11 +109,14 @@ def _names_below(
         path = prefixes[-1] + name
         if skip is not None and skip(path):
             continue
-        found = owners.stat_at(name, dir_fd)
-        if seen is not None:
-            found = seen(found, dir_fd, name)
-        if stat.S_ISDIR(found.st_mode):
-            inner = way.enter(name)
+        try:
+            found = owners.stat_at(name, dir_fd)
+            if seen is not None:
+                found = seen(found, dir_fd, name)
+            inner = way.enter(name) if stat.S_ISDIR(found.st_mode) else -1
+        except gone:
+            continue
+        if inner >= 0:
             yield path, name, dir_fd, found, way
             todo.append(sorted_names(inner)[::-1])
             prefixes.append(path + b"/")

@@ -11,10 +11,11 @@ import pytest
 from buildkit.errors import StepError
 from buildkit.oci.digest import Digest
 from buildkit.snapshot.hashing import HashingSink
-from buildkit.snapshot.layer import pack_directory
+from buildkit.snapshot.layer import LayerWriter, pack_directory
 from buildkit.snapshot.tarheader import header
 from buildkit.snapshot.unpack import unpack_layer
 from buildkit.tree.entry import Entry
+from buildkit.tree.walk import GONE, walk
 from tests.kernel import needs_root
 from tests.trees import make_tree, read_tree
 
@@ -129,3 +130,29 @@ def test_an_attribute_whose_name_has_no_form_is_refused() -> None:
     entry = Entry(b"f", 0o100644, 0, 0, 0, 0, 0, None, b"", (("user.a=b", b""),))
     with pytest.raises(StepError, match=r"'user.a=b' of /f has no form"):
         header(entry, 0)
+
+
+def test_of_files_that_somebody_writes_what_goes_is_left_out_and_what_shrinks_is_filled_up(
+    tmp_path: Path,
+) -> None:
+    make_tree(tmp_path, "file a text=1", "file b text=2", "dir c", "link d -> x", "file e text=345")
+    parts: list[bytes] = []
+    fd = os.open(tmp_path, os.O_RDONLY)
+
+    writer = LayerWriter(parts.append, living=True)
+    for entry, inner in walk(fd, gone=GONE):
+        if entry.path == b"a":  # by now the names of all are known
+            (tmp_path / "b").unlink()
+            (tmp_path / "c").rmdir()
+            (tmp_path / "d").unlink()
+        if entry.path == b"e":
+            (tmp_path / "e").write_text("3")
+        if entry.path:
+            writer.add(entry, inner)
+    writer.finish()
+    os.close(fd)
+    with tarfile.open(fileobj=io.BytesIO(b"".join(parts))) as archive:
+        assert archive.getnames() == ["a", "e"]
+        content = archive.extractfile("e")
+        assert content is not None
+        assert content.read() == b"3\0\0"
