@@ -34,7 +34,7 @@ def seconds(run: Callable[[], object]) -> float:
         gc.enable()
 
 
-def assert_in_proportion(run: Callable[[int], object], size: int) -> None:
+def assert_in_proportion(run: Callable[[int], object], size: int, tries: int = TRIES) -> None:
     """Fail if `run(size)` takes much more than `FACTOR` times what `run(size / FACTOR)` does.
 
     What is found to be quick enough once is: bad luck makes it slower and never quicker. So the
@@ -44,7 +44,7 @@ def assert_in_proportion(run: Callable[[int], object], size: int) -> None:
     if more < NOISE:
         return
     told = []
-    for _ in range(TRIES):
+    for _ in range(tries):
         less = min(seconds(lambda: run(size // FACTOR)) for _ in range(TIMES))
         for _ in range(TIMES):
             if more < LIMIT * less + NOISE:
