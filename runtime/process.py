@@ -229,8 +229,7 @@ def _exists(path: str) -> bool:
 def _why(error: OSError) -> Unstarted:
     path = str(error.filename)
     if error.errno == errno.ENOENT:
-        interpreter = _interpreter(path)
-        return Unstarted(127, f"{path}: its interpreter {interpreter}is not in the image")
+        return Unstarted(127, f"{path}: {_interpreter(path)} is not in the image")
     reason = (error.strerror or "").lower()
     if error.errno == errno.ENOEXEC:
         reason = "not a program of this architecture, nor a script with a #! line"
@@ -242,16 +241,19 @@ def _why(error: OSError) -> Unstarted:
 
 
 def _interpreter(path: str) -> str:
-    """Return the interpreter named by a script, with a space behind it, or nothing."""
+    """Return how to speak of the interpreter that a script names, or a program has."""
     try:
         with open(path, "rb") as file:
             first = file.readline(256)
     except OSError:
-        return ""
-    if not first.startswith(b"#!"):
-        return ""
-    words = first[2:].split()
-    return f"{words[0].decode(errors='replace')} " if words else ""
+        first = b""
+    # The kernel knows spaces and tabs; all else is part of the name (fs/binfmt_script.c).
+    words = first[2:].strip(b" \t\n").replace(b"\t", b" ").split(b" ")
+    if not first.startswith(b"#!") or not words[0]:
+        return "its interpreter"
+    name = words[0].decode(errors="backslashreplace")
+    ends = " (its lines end as on Windows)" if name.endswith("\r") else ""
+    return f"its interpreter {name if name.isprintable() else repr(name)}{ends}"
 
 
 def leave_keyring() -> None:

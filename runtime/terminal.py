@@ -9,7 +9,7 @@ import _signal  # type: ignore[import-not-found]  # `signal` costs 5 ms for its 
 import fcntl
 import os
 import struct
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from runtime import syscalls
 
@@ -63,7 +63,9 @@ def raw(fd: int | None) -> Iterator[None]:
     try:
         yield
     finally:
-        termios.tcsetattr(fd, termios.TCSADRAIN, before)
+        # A window that was closed has no mode to go back to.
+        with suppress(termios.error):
+            termios.tcsetattr(fd, termios.TCSADRAIN, before)
 
 
 def resize(outer: int, rows: int, columns: int) -> None:

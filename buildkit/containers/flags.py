@@ -28,6 +28,8 @@ SIGNALS = {
     "RTMIN": 34, "RTMAX": 64,
 }  # fmt: skip
 _SIGNAL = r"([A-Z0-9]+?)([+-])([0-9]{1,2})"
+_UNITS = {"us": 1e-6, "ms": 1e-3, "s": 1, "m": 60, "h": 3600}
+_SPAN = r"([0-9]{1,9}(?:\.[0-9]{0,9})?)(us|ms|[smh])"
 
 
 def parse_signal(text: str) -> int:
@@ -211,13 +213,15 @@ def size_of(option: str, text: str) -> int:
 
 
 def seconds_of(option: str, text: str) -> float:
-    """Return the seconds that an option gives: `30s`, `1m30s`, `500ms`."""
+    """Return the seconds that an option gives: `30s`, `1m30s`, `500ms`, `0.5s`, or a number."""
     try:
-        if text.endswith("ms"):
-            return int(text[:-2]) / 1000
         return float(parse_duration(text))
     except ValueError as error:
-        raise UsageError(f"invalid value for {option}: {text}", hint="as in 30s") from error
+        import re  # what is not in whole seconds
+
+        if not re.fullmatch(rf"(?:{_SPAN}){{1,9}}", text, re.ASCII):
+            raise UsageError(f"invalid value for {option}: {text}", hint="as in 30s") from error
+        return sum(float(number) * _UNITS[unit] for number, unit in re.findall(_SPAN, text))
 
 
 def zone_of(text: str) -> str:

@@ -40,13 +40,23 @@ def test_a_directory_is_no_program(sandboxes: Sandboxes) -> None:
     assert (result.code, result.status.reason) == (126, "/etc: is a directory")
 
 
-def test_a_script_without_its_interpreter_is_explained(sandboxes: Sandboxes) -> None:
+@pytest.mark.parametrize(
+    ("line", "what"),
+    [
+        ("#!/usr/bin/perl -w\n", "/usr/bin/perl"),
+        ("#! /bin/sh\r\n", r"'/bin/sh\r' (its lines end as on Windows)"),
+        ("#!/bin/\x1b[2Jsh\n", r"'/bin/\x1b[2Jsh'"),
+    ],
+)
+def test_a_script_without_its_interpreter_is_explained(
+    sandboxes: Sandboxes, line: str, what: str
+) -> None:
     layer = sandboxes.call("new")
-    sandboxes.call("write", f"{layer}/script", "#!/usr/bin/perl -w\n")
+    sandboxes.call("write", f"{layer}/script", line)
     sandboxes.call("chmod", f"{layer}/script", 0o755)
     result = sandboxes.run(sandboxes.spec("/script", lowers=(layer,)))
     assert result.code == 127
-    assert result.status.reason == "/script: its interpreter /usr/bin/perl is not in the image"
+    assert result.status.reason == f"/script: its interpreter {what} is not in the image"
 
 
 def test_a_file_of_another_format_gives_126(sandboxes: Sandboxes) -> None:

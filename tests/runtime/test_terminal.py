@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from runtime.terminal import raw
 from tests.kernel import REPOSITORY, as_user, interpreter_for, ordinary_user
 from tests.runtime.conftest import Sandboxes
 
@@ -178,3 +179,11 @@ def test_the_size_of_no_terminal_is_the_usual_one() -> None:
         check=True,
     )
     assert done.stdout == b"24 80\n"
+
+
+def test_a_window_that_is_closed_has_no_mode_to_go_back_to() -> None:
+    outer, inner = pty.openpty()
+    with raw(inner):
+        assert not termios.tcgetattr(inner)[3] & termios.ICANON
+        os.close(outer)
+    os.close(inner)

@@ -1,5 +1,6 @@
 """Values of the options of `run`."""
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,10 @@ HERE = str(Path(__file__).parent)
             "id=a,env=B,target=/t,mode=0440,uid=5",
             Secret("", "B", "/t", 0o440, 5),
         ),
+        (partial(flags.seconds_of, "--x"), "30", 30.0),
+        (partial(flags.seconds_of, "--x"), "500ms", 0.5),
+        (partial(flags.seconds_of, "--x"), "1m0.5s", 60.5),
+        (partial(flags.seconds_of, "--x"), "1.5h", 5400.0),
         (parse_volume, "/data", Wanted("volume", "/data")),
         (parse_volume, "v1:/data:ro", Wanted("volume", "/data", "v1", readonly=True)),
         (parse_volume, f"{HERE}:/data:ro,noexec",
@@ -86,6 +91,9 @@ def test_forms(parse: Any, text: str, value: object) -> None:
         (parse_volume, "v1:/data:wat"),
         (parse_volume, "a:b:c:d"),
         (parse_volume, ".hidden$:/data"),
+        (partial(flags.seconds_of, "--x"), "0.5"),
+        (partial(flags.seconds_of, "--x"), "1.5"),
+        (partial(flags.seconds_of, "--x"), "5 s"),
         (parse_mount, "type=npipe,target=/d"),
         (parse_mount, "type=bind,source=/no/such,target=/d"),
         (parse_mount, "type=volume"),
