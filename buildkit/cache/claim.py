@@ -14,6 +14,8 @@ import os
 import struct
 from contextlib import contextmanager
 
+from buildkit.state.root import writing
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,10 +33,11 @@ _LONGEST_PAUSE = 0.2
 def claim(path: str, key: str, cancel: Cancel) -> Iterator[None]:
     """Hold the right to `key` (hex digits) by the lock file `path`.
 
-    Waits while somebody else has it. Raises Cancelled when `cancel` is set meanwhile, OSError when
-    the file cannot be opened.
+    Waits while somebody else has it. Raises Cancelled when `cancel` is set meanwhile, StoreError
+    when the file cannot be opened.
     """
-    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    with writing(path):
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         pause = _FIRST_PAUSE
         while not _lock(fd, int(key[:_DIGITS], 16)):

@@ -7,6 +7,7 @@ StoreError. Writers wait for each other up to a minute; no transaction spans a s
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 
 from buildkit.errors import StoreError
@@ -56,12 +57,13 @@ def _address(path: str) -> str:
     where the file system is read-only (SQLite, "Read-Only WAL-Mode Databases").
     """
     escaped = path.replace("%", "%25").replace("?", "%3f").replace("#", "%23")
-    fixed = (
-        os.path.exists(path)
-        and not os.path.exists(f"{path}-wal")
-        and os.statvfs(path).f_flag & os.ST_RDONLY
-    )
+    fixed = os.path.exists(path) and not os.path.exists(f"{path}-wal") and _is_fixed(path)
     return f"file:{escaped}?immutable=1" if fixed else f"file:{escaped}"
+
+
+def _is_fixed(path: str) -> bool:
+    """Say whether a file lies on a file system that is read-only."""
+    return bool(os.statvfs(path).f_flag & os.ST_RDONLY)
 
 
 @contextlib.contextmanager
@@ -103,6 +105,11 @@ def translated(path: str) -> Iterator[None]:
     try:
         yield
     except sqlite3.OperationalError as error:
+        if "readonly" in str(error) and _is_fixed(path):
+            from buildkit.state.root import writing  # which imports this module
+
+            with writing(path):  # to be told as everywhere
+                raise OSError(errno.EROFS, os.strerror(errno.EROFS), path) from error
         raise StoreError(f"{path}: {error}", hint=_hint(str(error))) from error
     except sqlite3.DatabaseError as error:
         raise StoreError(

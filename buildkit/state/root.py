@@ -246,7 +246,7 @@ def disk_error(error: OSError, path: str) -> StoreError:
     hints = {
         errno.ENOSPC: "free some space, for example with pybuild prune",
         errno.EDQUOT: "free some space, for example with pybuild prune",
-        errno.EROFS: "what is there can be looked at; --root or PYBUILD_ROOT names another one",
+        errno.EROFS: "this state root can only be looked at; --root or PYBUILD_ROOT names another",
         errno.EACCES: "is the state root this user's? --root names another one",
         errno.EPERM: "is the state root this user's? --root names another one",
         errno.EMFILE: "raise the limit of open files (ulimit -n)",
