@@ -245,6 +245,8 @@ class Monitor:
     def _refuse(self, error: OSError | SandboxError) -> None:
         """End because the container cannot be made."""
         message = explain(error) if isinstance(error, OSError) else error.message
+        if isinstance(error, OSError) and not error.filename:
+            message = f"cannot start the container: {message}"
         hint = "" if isinstance(error, OSError) else error.hint
         if self.streams is not None:
             self.streams.close()

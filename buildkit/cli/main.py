@@ -294,7 +294,10 @@ def _reported(error: BaseException, *, run: bool) -> int:
         from buildkit.cli.report import describe  # for errors alone
     except OSError:
         # Not one file more may be open.
-        sys.stderr.write(f"ERROR: {error}\nhint: raise the limit of open files (ulimit -n)\n")
+        what = str(error)
+        if isinstance(error, OSError) and error.strerror and error.filename:
+            what = f"{error.filename}: {error.strerror.lower()}"
+        sys.stderr.write(f"ERROR: {what}\nhint: raise the limit of open files (ulimit -n)\n")
         return 125 if run else 1
     status, text = describe(error, run=run)
     sys.stderr.write(text)

@@ -57,6 +57,8 @@ def _message(message: str, hint: str) -> str:
         from grammar.urls import redacted  # few messages have a URL
 
         message = redacted(message)
+    if not hint and "too many open files" in message.lower():  # whoever has said so
+        hint = "raise the limit of open files (ulimit -n)"
     text = f"ERROR: {visible(message, keep_newlines=True)}\n"
     return text + (f"hint: {visible(hint, keep_newlines=True)}\n" if hint else "")
 
@@ -72,7 +74,6 @@ def _os_error(error: OSError) -> str:
         errno.EDQUOT: "the disk quota is used up; 'pybuild prune' removes what nothing uses",
         errno.EROFS: "the file system is read-only; give a writable place with --root DIR",
         errno.EACCES: "this user may not; another place can be given with --root DIR",
-        errno.EMFILE: "too many open files; raise 'ulimit -n'",
     }
     return _message(f"{place}{reason.lower()}", hints.get(error.errno or 0, ""))
 

@@ -67,11 +67,12 @@ def _started(root: StateRoot, args: Namespace, wishes: Wishes, early: Early | No
 
 def _take_back(root: StateRoot, identity: str) -> None:
     """Remove a container that has no monitor to do so, if it was made at all."""
-    from buildkit.containers.ending import remove  # for this alone
-    from buildkit.containers.volumes import VolumeStore
-
+    root.forget_connections()  # perhaps no more files may be open
     containers = ContainerStore(root)
     with contextlib.suppress(UsageError, OSError):
+        from buildkit.containers.ending import remove  # for this alone
+        from buildkit.containers.volumes import VolumeStore
+
         remove(containers, containers.find(identity), volumes=VolumeStore(root))
 
 

@@ -105,16 +105,34 @@ def translated(path: str) -> Iterator[None]:
     try:
         yield
     except sqlite3.OperationalError as error:
-        if "readonly" in str(error) and _is_fixed(path):
+        if number := _cause(str(error), path):
             from buildkit.state.root import writing  # which imports this module
 
             with writing(path):  # to be told as everywhere
-                raise OSError(errno.EROFS, os.strerror(errno.EROFS), path) from error
+                raise OSError(number, os.strerror(number), path) from error
         raise StoreError(f"{path}: {error}", hint=_hint(str(error))) from error
     except sqlite3.DatabaseError as error:
         raise StoreError(
             f"{path} is damaged: {error}", hint="pybuild fsck --repair makes a new one"
         ) from error
+
+
+def _cause(message: str, path: str) -> int:
+    """Return the error number that is behind SQLite's words where those say too little, or 0."""
+    if "readonly" in message and _is_fixed(path):
+        return errno.EROFS
+    if "unable to open" in message and os.path.exists(path):
+        opened: list[int] = []
+        # As many as SQLite opens: the database, its log and the index of that. Not these files,
+        # for who closes a file gives up all locks that its process has on it (fcntl(2)).
+        try:
+            opened.extend(os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC) for _ in range(3))
+        except OSError as error:
+            return errno.EMFILE if error.errno == errno.EMFILE else 0
+        finally:
+            for fd in opened:
+                os.close(fd)
+    return 0
 
 
 def _hint(message: str) -> str:

@@ -69,6 +69,14 @@ CASES: dict[str, tuple[BaseException, int, str]] = {
             "hint: free some space ('pybuild prune' removes what nothing uses) and try again\n"
         ),
     ),
+    "limit of open files": (
+        SandboxError("cannot prepare the process: too many open files"),
+        1,
+        (
+            "ERROR: cannot prepare the process: too many open files\n"
+            "hint: raise the limit of open files (ulimit -n)\n"
+        ),
+    ),
     "memory": (MemoryError(), 125, "ERROR: out of memory\n"),
 }
 
