@@ -34,11 +34,21 @@ sys.exit(pytest.main(sys.argv[1:]))
 """
 
 
+SAME = (
+    "tests/contract/test_shared_cache.py",
+    "tests/buildkit/snapshot/test_blocks.py",
+    "tests/buildkit/snapshot/test_compression.py",
+    "tests/buildkit/snapshot/test_tarreader.py",
+)
+"""Bytes in, bytes out: nothing there asks the kernel for what a namespace changes."""
+
+
 @needs_root
 @needs_overlay
 @pytest.mark.skipif("PYBUILD_INSIDE" in os.environ, reason="this is inside")
 def test_the_suites_pass_in_a_user_namespace(tmp_path: Path) -> None:
-    tests = ["tests/contract", "tests/buildkit/snapshot"]
+    assert all((REPOSITORY / path).exists() for path in SAME)
+    tests = ["tests/contract", "tests/buildkit/snapshot", *(f"--ignore={path}" for path in SAME)]
     options = ["-q", "-x", "-p", "no:cacheprovider", f"--basetemp={tmp_path / 'inside'}"]
     done = subprocess.run(
         [sys.executable, "-c", INSIDE, *options, *tests],

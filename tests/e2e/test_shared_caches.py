@@ -373,9 +373,7 @@ def test_a_cache_that_cannot_be_read_is_warned_of_and_left_out(
         assert str(cache) in second.warnings[0]
 
 
-@pytest.mark.parametrize(
-    "source", ["type=local,src={}/nothing", "127.0.0.1:9/app", "type=registry,ref=127.0.0.1:9/a"]
-)
+@pytest.mark.parametrize("source", ["type=local,src={}/nothing", "type=registry,ref=127.0.0.1:9/a"])
 def test_a_cache_that_is_not_there_is_warned_of(
     as_root: Caller, tmp_path: Path, source: str
 ) -> None:
