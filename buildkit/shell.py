@@ -76,6 +76,13 @@ def visit(
         stack.callback(origins.close)
         active = stack.enter_context(_prepared(worker, snapshot))
         cancel = stack.enter_context(Cancel())
+        if worker.snapshots.copies and snapshot is not None:
+            from buildkit.snapshot.copied import (
+                copy_tree,  # where there are no overlays to write in
+            )
+
+            with worker.snapshots.view(snapshot) as view:
+                copy_tree(view, active.upper, cancel.check)
         return _attached(op, wish, worker, grants, origins, active, snapshot, cancel)
 
 
@@ -98,6 +105,7 @@ def _attached(
         origins=origins,
         sandboxes=Sandboxes(),
         looking=looking,
+        copied=worker.snapshots.copies,
     )
     with ExitStack() as stack:
         mounting = Mounting(worker.root, origins, grants, stack, cancel, looking)

@@ -11,16 +11,11 @@ import stat
 from collections.abc import Iterator
 
 from buildkit.snapshot import copied
-from buildkit.state.root import disk_error
 from buildkit.tree.entry import Entry, text
 from buildkit.tree.walk import GONE, walk
+from runtime import owners
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
-
-
-def fill(tree: int, directory: str) -> None:
-    """Copy the tree of an image into a directory. Raises StoreError for a full disk."""
-    _copy(tree, directory)
 
 
 def upper_of(directory: str, tree: int | None, upper: str) -> None:
@@ -31,9 +26,9 @@ def upper_of(directory: str, tree: int | None, upper: str) -> None:
     source = os.open(directory, _DIRECTORY)
     place = os.open(upper, _DIRECTORY)
     try:
-        _copy(source, upper)
-        found = os.fstat(source)
-        os.fchown(place, found.st_uid, found.st_gid)
+        copied.copy_tree(source, upper)
+        found = owners.stat_of(source)
+        owners.give(place, found.st_uid, found.st_gid)
         os.fchmod(place, stat.S_IMODE(found.st_mode))
         if tree is not None:
             lower = os.open(".", _DIRECTORY, dir_fd=tree)
@@ -72,15 +67,3 @@ def _seen(entry: Entry) -> Entry:
     if stat.S_ISDIR(entry.mode):
         entry = entry._replace(mtime_ns=0)
     return entry._replace(inode=None)
-
-
-def _copy(tree: int, directory: str) -> None:
-    source = os.open(".", _DIRECTORY, dir_fd=tree)
-    place = os.open(directory, _DIRECTORY)
-    try:
-        copied.fill(source, place, lambda: None, marked=False)
-    except OSError as error:
-        raise disk_error(error, directory) from error
-    finally:
-        os.close(place)
-        os.close(source)

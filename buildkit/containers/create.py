@@ -122,7 +122,7 @@ def create(root: StateRoot, store: OverlayStore, image: ResolvedImage, wishes: W
 
 def _copied(store: OverlayStore, making: _Making) -> _Making:
     """Return the container in the making with a copy of its layers to write in."""
-    from buildkit.containers import copies  # where there are no overlays to write in
+    from buildkit.snapshot.copied import copy_tree  # where there are no overlays to write in
 
     if making.wishes.userns is not None:
         raise UsageError(
@@ -131,7 +131,7 @@ def _copied(store: OverlayStore, making: _Making) -> _Making:
         )
     if making.active.parent is not None:
         with store.view(making.active.parent) as tree:
-            copies.fill(tree, making.active.upper)
+            copy_tree(tree, making.active.upper)
     return making._replace(copied=True)
 
 

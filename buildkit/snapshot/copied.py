@@ -15,6 +15,7 @@ Source: kernel's filesystems/overlayfs.rst; inode(7), "ctime".
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import stat
@@ -27,11 +28,13 @@ from buildkit.snapshot.marks import (
     make_whiteout,
     opaque_attribute,
 )
-from buildkit.tree.descent import Descent
+from buildkit.state.root import disk_error
+from buildkit.tree.descent import Descent, opened
 from buildkit.tree.entry import Entry, below
 from buildkit.tree.walk import sorted_names, walk
 from runtime import owners
 
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _CHUNK = 1 << 24
 
@@ -67,6 +70,21 @@ def fill(lower_fd: int, upper_fd: int, check: Callable[[], object], *, marked: b
     # Setting the times changes the root's own: its change time is that of the end.
     os.utime(upper_fd, ns=(root.st_atime_ns, root.st_mtime_ns))
     return os.fstat(upper_fd).st_ctime_ns
+
+
+def copy_tree(view: int, directory: str, check: Callable[[], object] = lambda: None) -> None:
+    """Copy the tree `view`, a descriptor that O_PATH will do for, into an empty directory.
+
+    For those who want no `fold` afterwards. Raises StoreError, and what `check` raises.
+    """
+    with contextlib.ExitStack() as stack:
+        try:
+            source = os.open(".", _DIRECTORY, dir_fd=view)
+            stack.callback(os.close, source)
+            target = stack.enter_context(opened(directory))
+            fill(source, target, check, marked=False)
+        except OSError as error:
+            raise disk_error(error, directory) from error
 
 
 def fold(lower_fd: int, upper_fd: int, filled: int) -> None:

@@ -118,7 +118,11 @@ def copying(request: pytest.FixtureRequest) -> Iterator[Pybuild]:
         pybuild("rm", "-f", "-a", "-v").ok()
 
 
-def test_containers_work_on_copies(copying: Pybuild) -> None:
+def test_containers_and_shells_work_on_copies(copying: Pybuild) -> None:
+    script = "ls -d /a; cat /b; touch /b /new"
+    done = copying("shell", "line:3", "sh", "-c", script).ok()
+    assert done.output == "b\n"
+    assert "/a: No such file" in done.errors
     options = ("--network", "none", "--name", "box")
     script = "ls -d /a /d; cat /b; rm /b; mkdir /new; echo more > /new/f; chmod 700 /home"
     done = copying("run", *options, "made", "sh", "-c", script).ok()
