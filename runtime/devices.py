@@ -8,6 +8,7 @@ S6.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import stat
@@ -85,11 +86,33 @@ def fill(place: int, wanted: Devices) -> None:
     os.mkdir("mqueue", 0o1777, dir_fd=place)
     for device in wanted.extra:
         name = device.target.removeprefix(f"{wanted.target}/")
-        if not name or "/" in name or name in ("..", "."):
-            raise SpecError(f"a device belongs into {wanted.target}, not at {device.target}")
-        fd = os.open(device.source, os.O_PATH | os.O_CLOEXEC)
-        _bind(place, name, fd)
-        os.close(fd)
+        parts = name.split("/")
+        if name == device.target or not {"", ".", ".."}.isdisjoint(parts):
+            raise SpecError(f"a device belongs below {wanted.target}, not at {device.target}")
+        if not _is_usual(name, device.source):
+            _place(place, parts, device.source)
+
+
+def _is_usual(name: str, source: str) -> bool:
+    """Whether a device is at `name` anyway."""
+    number = os.stat(source).st_rdev
+    return any(node.name == name and os.makedev(*node[1:]) == number for node in _NODES)
+
+
+def _place(place: int, parts: list[str], source: str) -> None:
+    """Show the device `source` below `place`, in directories that are made when missing."""
+    flags = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+    opened = [os.open(source, os.O_PATH | os.O_CLOEXEC)]
+    try:
+        for name in parts[:-1]:
+            with contextlib.suppress(FileExistsError):
+                os.mkdir(name, 0o755, dir_fd=place)
+            place = os.open(name, flags, dir_fd=place)
+            opened.append(place)
+        _bind(place, parts[-1], opened[0])
+    finally:
+        for fd in opened:
+            os.close(fd)
 
 
 def bind_console(terminal: int) -> None:

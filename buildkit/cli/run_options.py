@@ -206,7 +206,9 @@ def _options(args: Namespace, network: NetworkMode) -> RunOptions:
         rlimits=_rlimits(args.ulimit),
         shm_size=flags.size_of("--shm-size", args.shm_size) if args.shm_size else SHM_SIZE,
         umask=_umask(args.umask),
-        devices=tuple(map(flags.parse_device, args.device)),
+        devices=tuple(
+            dict.fromkeys(one for text in args.device for one in flags.parse_device(text))
+        ),
         sysctls=tuple(map(flags.parse_sysctl, args.sysctl)),
         privileged=args.privileged,
         added=tuple(name for text in args.cap_add for name in text.split(",")),

@@ -6,6 +6,7 @@ In: the text of an option. Out: a value, or UsageError that says what the form i
 from __future__ import annotations
 
 import os
+import stat
 
 from buildkit.containers.record import Secret
 from buildkit.durations import parse_duration
@@ -124,17 +125,51 @@ def parse_host(text: str) -> tuple[str, str]:
     return name, address
 
 
-def parse_device(text: str) -> Device:
-    """Parse `--device SOURCE[:TARGET[:rwm]]`."""
+def parse_device(text: str) -> tuple[Device, ...]:
+    """Parse `--device SOURCE[:TARGET[:rwm]]`; a directory stands for the devices below it."""
     source, _, rest = text.partition(":")
     target, _, mode = rest.partition(":")
     if target and not target.startswith("/") and not mode:
         target, mode = "", target
     if not source.startswith("/") or mode.strip("rwm"):
         raise UsageError(f"invalid device {text!r}", hint="the form is /dev/X[:/dev/Y]")
-    if not os.path.exists(source):
-        raise UsageError(f"there is no device {source}")
-    return Device(source, target or source)
+    if mode and not {"r", "w"} <= set(mode):
+        # Its mount decides whether a device is there, and nothing what is done with it.
+        raise UsageError(
+            f"the device {source} cannot be given for {mode!r} alone", hint="leave the letters out"
+        )
+    source = os.path.normpath(source)
+    target = os.path.normpath(target or source)
+    found = _devices(source)
+    if not target.startswith("/dev/"):
+        raise UsageError(
+            f"a device belongs below /dev, not at {target}", hint=f"as in {source}:/dev/NAME"
+        )
+    return tuple(Device(source + path, target + path) for path in found)
+
+
+def _devices(source: str) -> list[str]:
+    """Return what to add to the path of a device, or of a directory of some. Raises UsageError."""
+    if os.path.isdir(source):
+        names = (
+            os.path.join(directory, name)
+            for directory, _names, files in os.walk(source)
+            for name in files
+        )
+        found = sorted(name.removeprefix(source) for name in names if _is_device(os.lstat(name)))
+        if found:
+            return found
+        raise UsageError(f"there is no device in {source}")
+    try:
+        if _is_device(os.stat(source)):
+            return [""]
+    except OSError:
+        raise UsageError(f"there is no device {source}") from None
+    raise UsageError(f"{source} is no device")
+
+
+def _is_device(found: os.stat_result) -> bool:
+    return stat.S_ISCHR(found.st_mode) or stat.S_ISBLK(found.st_mode)
 
 
 def parse_sysctl(text: str) -> tuple[str, str]:
