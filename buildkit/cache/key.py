@@ -100,9 +100,8 @@ def _value(value: tuple[Any, ...]) -> dict[str, object]:
         # Only the names: an address is a matter of the network of the day.
         fields["extra_hosts"] = sorted(name for name, _ in value.extra_hosts)
     elif isinstance(value, ops.HttpOp | ops.GitOp):
-        # With all its dependencies: few builds have such ops. A password is no part of what it
-        # opens, and never part of a key (S26).
-        from buildkit.context.http import redacted
+        # A password is no part of what it opens, and never part of a key (S26).
+        from grammar.urls import redacted  # for these ops only
 
         place = "url" if isinstance(value, ops.HttpOp) else "remote"
         fields[place] = redacted(str(fields[place]))

@@ -16,11 +16,12 @@ from base64 import b64encode
 from collections.abc import Callable, Mapping, Sequence
 
 from buildkit.context.descent import DIRECTORY
-from buildkit.context.http import Credentials, no_credentials, redacted
+from buildkit.context.http import Credentials, no_credentials
 from buildkit.context.paths import within
 from buildkit.context.tree import Missing, Tree
 from buildkit.errors import ContextError
 from buildkit.state.removal import remove_tree
+from grammar.urls import redacted
 from runtime.values import NamedTuple
 
 _COMMIT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
@@ -294,5 +295,4 @@ def _move(repository: Repository, work: str, directory: str) -> None:
 
 def _shown(text: str) -> str:
     """Return what git said, on one line and without passwords in URLs."""
-    line = re.sub(r"(://)[^/\s@]*@", r"\1xxxxx@", text)
-    return "; ".join(part.strip() for part in line.splitlines() if part.strip())
+    return "; ".join(part.strip() for part in redacted(text).splitlines() if part.strip())

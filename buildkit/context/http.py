@@ -27,6 +27,7 @@ from urllib.request import getproxies, proxy_bypass
 
 from buildkit.errors import ContextError, StoreError
 from buildkit.oci.digest import Digest
+from grammar.urls import redacted
 from runtime.values import NamedTuple
 
 _REDIRECTS = 10
@@ -154,14 +155,6 @@ def _fault(error: Exception) -> str:
     if isinstance(error, OSError) and error.strerror:
         return error.strerror.lower()
     return str(error) or type(error).__name__
-
-
-def redacted(url: str) -> str:
-    """Return `url` without what may be a password."""
-    parts = urlsplit(url)
-    if "@" not in parts.netloc:
-        return url
-    return parts._replace(netloc=f"xxxxx@{parts.netloc.rpartition('@')[2]}").geturl()
 
 
 def _sleep(seconds: float, check: Callable[[], object]) -> None:

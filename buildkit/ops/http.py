@@ -13,13 +13,14 @@ import json
 import os
 from collections.abc import Callable, Mapping
 
-from buildkit.context.http import Credentials, Download, download, no_credentials, redacted
+from buildkit.context.http import Credentials, Download, download, no_credentials
 from buildkit.context.rows import hashed
 from buildkit.errors import ContextError, StoreError
 from buildkit.llb.op import HttpOp
 from buildkit.oci.digest import Digest
 from buildkit.ops.transfer import write_all
 from buildkit.state import notes
+from grammar.urls import redacted
 
 _CHUNK = 1 << 20
 

@@ -289,9 +289,11 @@ def test_an_unknown_ref_is_named(origin: Origin, server: Server, client: Git) ->
         client.resolve(named(server, "none"))
 
 
-def test_passwords_are_not_shown(client: Git) -> None:
+@pytest.mark.parametrize("password", ["secret", "a@secret"])
+def test_passwords_are_not_shown(client: Git, password: str) -> None:
+    remote = f"http://me:{password}@127.0.0.1:1/r.git"
     with pytest.raises(ContextError) as caught:
-        client.resolve(Repository("http://me:secret@127.0.0.1:1/r.git", "", "", "", False, True))
+        client.resolve(Repository(remote, "", "", "", False, True))
     assert "secret" not in caught.value.message
 
 

@@ -13,7 +13,7 @@ from typing import NoReturn
 import pytest
 
 from buildkit.context import http
-from buildkit.context.http import Download, download, redacted, secret_credentials
+from buildkit.context.http import Download, download, secret_credentials
 from buildkit.errors import Cancelled, ContextError, StoreError
 
 
@@ -322,7 +322,6 @@ def test_a_whole_header_can_be_a_secret() -> None:
 
 
 def test_passwords_in_urls_are_not_shown(server: Server, tmp_path: Path) -> None:
-    assert redacted("https://me:secret@host/x?y") == "https://xxxxx@host/x?y"
     server.routes["/a"] = lambda ask: ask.reply(404)
     with pytest.raises(ContextError) as caught:
         get(tmp_path, server.url.replace("//", "//me:secret@") + "/a")
