@@ -94,7 +94,8 @@ class Uplink(NamedTuple):
         from runtime import etc, neighbours  # for this network only
 
         path = f"{task.directory}/hosts"
-        text = etc.hosts(task.spec.hostname, self.address, task.spec.extra_hosts)
+        extra = _with_gateway(task.spec, self.namespace).extra_hosts
+        text = etc.hosts(task.spec.hostname, self.address, extra)
         with open(path, "w", encoding="utf-8", errors="surrogateescape") as file:
             file.write(text)
         os.chmod(path, 0o644)
@@ -106,6 +107,7 @@ class Uplink(NamedTuple):
         """Return `spec` on this network."""
         if self.beside is not None:
             return self.beside.joined(spec)
+        spec = _with_gateway(spec, self.namespace)
         if self.namespace is None:
             return spec
         spec = self.namespace.joined(spec)
@@ -139,6 +141,14 @@ class Uplink(NamedTuple):
         if self._pool is not None and self.task.spec.manage_etc:
             neighbours.leave(self._pool, self.address)
         self.namespace.close()
+
+
+def _with_gateway(spec: SandboxSpec, namespace: Namespace | None) -> SandboxSpec:
+    if all(address != "host-gateway" for _name, address in spec.extra_hosts):
+        return spec
+    from runtime import gateway  # for this word only
+
+    return gateway.with_gateway(spec, namespace)
 
 
 def _own(task: Task) -> UserNamespace | None:

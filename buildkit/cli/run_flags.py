@@ -106,7 +106,7 @@ def _declare_network(parser: Parser) -> None:
     add("--ip", default="", metavar="ADDRESS", help="on the bridge")
     add("--mac-address", default="", metavar="ADDRESS")
     add("--no-hosts", action="store_true", help="/etc/hosts is the image's")
-    add("--add-host", action="append", default=[], metavar="NAME:IP")
+    add("--add-host", action="append", default=[], metavar="NAME:IP", help="or NAME:host-gateway")
     add("--dns", action="append", default=[], metavar="IP")
     add("--dns-search", action="append", default=[], metavar="DOMAIN")
     add("--dns-option", "--dns-opt", action="append", default=[], metavar="OPTION")

@@ -190,15 +190,18 @@ def _options(args: Namespace, network: NetworkMode) -> RunOptions:
         readonly_tmpfs=args.read_only_tmpfs.lower() not in ("false", "0"),
         host_env=tuple(os.environ.items()) if args.env_host else (),
         unset=(*args.unsetenv, *(("*",) if args.unsetenv_all else ())),
-        unmanaged=("/etc/hosts",) if args.no_hosts else (),
+        unmanaged=(
+            *(("/etc/hosts",) if args.no_hosts else ()),
+            *(("/etc/resolv.conf",) if args.dns == ["none"] else ()),
+        ),
         oom_score_adj=_score(args.oom_score_adj),
         workdir=args.workdir,
         user=args.user,
         groups=tuple(args.group_add),
         hostname=args.hostname,
         network=network,
-        extra_hosts=tuple(map(flags.parse_host, args.add_host)),
-        resolver=Resolver(tuple(args.dns), tuple(args.dns_search), tuple(args.dns_option)),
+        extra_hosts=_hosts(args.add_host),
+        resolver=_resolver(args),
         terminal=args.tty,
         init=args.init,
         readonly=args.read_only,
@@ -217,6 +220,28 @@ def _options(args: Namespace, network: NetworkMode) -> RunOptions:
     for text in args.security_opt:
         options = _with_security(options, text)
     return options
+
+
+def _hosts(texts: list[str]) -> tuple[tuple[str, str], ...]:
+    if not texts:
+        return ()
+    from buildkit.cli.values import host_of  # for this option only
+
+    return tuple(map(host_of, texts))
+
+
+def _resolver(args: Namespace) -> Resolver:
+    servers = () if args.dns == ["none"] else tuple(args.dns)
+    if servers:
+        import ipaddress  # for this option only
+
+        for server in servers:
+            try:
+                ipaddress.ip_address(server)
+            except ValueError:
+                hint = "none alone leaves /etc/resolv.conf as the image has it"
+                raise UsageError(f"--dns {server}: no IP address", hint=hint) from None
+    return Resolver(servers, tuple(args.dns_search), tuple(args.dns_option))
 
 
 def _rlimits(texts: list[str]) -> tuple[Rlimit, ...]:

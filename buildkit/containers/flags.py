@@ -116,15 +116,6 @@ def _variables(texts: Sequence[str]) -> list[tuple[str, str]]:
     return pairs
 
 
-def parse_host(text: str) -> tuple[str, str]:
-    """Parse `--add-host NAME:IP` (or NAME=IP)."""
-    separator = "=" if "=" in text else ":"
-    name, found, address = text.partition(separator)
-    if not found or not name or not address:
-        raise UsageError(f"invalid --add-host {text!r}", hint="the form is NAME:IP")
-    return name, address
-
-
 def parse_device(text: str) -> tuple[Device, ...]:
     """Parse `--device SOURCE[:TARGET[:rwm]]`; a directory stands for the devices below it."""
     source, _, rest = text.partition(":")

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import threading
 
-from buildkit.ops.gateway import with_gateway
 from runtime import delegation, network
+from runtime.gateway import with_gateway
 from runtime.network import Namespace
 from runtime.sandbox import Step, Zygote
 from runtime.spec import SandboxSpec

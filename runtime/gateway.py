@@ -1,15 +1,18 @@
-"""`--add-host NAME:host-gateway`: the address by which a step reaches the machine it runs on.
+"""`--add-host NAME:host-gateway`: the address by which a sandbox reaches the machine it runs on.
 
-In: a sandbox and the network of the build's steps. Out: the sandbox with an address in its place.
+In: a sandbox and the network it is on. Out: the sandbox with an address in place of the word.
 """
 
 from __future__ import annotations
 
 import socket
 
-from runtime.bridge import Attached
-from runtime.network import Namespace
-from runtime.spec import SandboxSpec
+from runtime import bridge
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from runtime.network import Namespace
+    from runtime.spec import SandboxSpec
 
 HOST_GATEWAY = "host-gateway"
 
@@ -34,9 +37,11 @@ def with_gateway(spec: SandboxSpec, network: Namespace | None) -> SandboxSpec:
 def _address(spec: SandboxSpec, network: Namespace | None) -> str:
     if spec.network != "default" or network is None:
         return _LOOPBACK
-    if isinstance(network.carrier, Attached):
-        return network.carrier.gateway
-    # A helper carries traffic to an address of ours, but not to its own gateway.
+    carrier = network.carrier
+    if isinstance(carrier, bridge.Attached) and carrier.directory == bridge.STATE:
+        return carrier.gateway
+    # An ordinary user's bridge is not the machine's; behind it, or without one, is a helper. That
+    # carries traffic to an address of ours, but not to its own gateway.
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asking:
         try:
             asking.connect(_ELSEWHERE)

@@ -4,13 +4,14 @@ import ipaddress
 
 import pytest
 
-from buildkit.ops.gateway import with_gateway
 from runtime.bridge import Attached
+from runtime.gateway import with_gateway
 from runtime.network import Namespace
 from runtime.spec import NetworkMode, Process, RootFs, SandboxSpec
 from runtime.usernet import Helper
 
 BRIDGE = Namespace(-1, carrier=Attached("10.1.2.3", "10.1.2.1", 1500, ()))
+COMMON = Namespace(-1, carrier=Attached("10.1.2.3", "10.1.2.1", 1500, (), "/home/user/network"))
 HELPER = Namespace(-1, carrier=Helper(0, -1, "10.0.2.100", ()))
 
 
@@ -37,7 +38,10 @@ def test_the_machine_is_reached_by_the_bridge_or_is_the_sandbox_itself(
 
 
 def test_a_helper_carries_to_an_address_of_the_machine() -> None:
-    assert ipaddress.ip_address(address("default", HELPER)).version == 4
+    for namespace in (HELPER, COMMON):
+        found = address("default", namespace)
+        assert ipaddress.ip_address(found).version == 4
+        assert found != "10.1.2.1"
 
 
 def test_what_asks_for_no_gateway_stays_as_it_is() -> None:
