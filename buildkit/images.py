@@ -2,8 +2,8 @@
 
 In: config blobs, names. Out: images by name or ID. An image is its config digest (the image ID);
 a name is a canonical reference that points to one, or to an index of several. In the database an
-index is an image whose manifest is itself (`oci/index_parts.py`). An image is listed only when all
-of it is there to be trusted, so a power cut leaves none that is torn (docs/security.md, R1).
+index is an image whose manifest is itself (`oci/index_parts.py`). `image_list.py` tells which there
+are.
 """
 
 from __future__ import annotations
@@ -20,30 +20,12 @@ from runtime.values import NamedTuple
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from buildkit.oci.index_parts import Part
     from buildkit.oci.platforms import Platform
     from buildkit.state.driver import sqlite3
     from buildkit.state.root import StateRoot
-
-
-class ListedImage(NamedTuple):
-    """An image of the store. `names` in canonical form, sorted; `size` in bytes, of all layers.
-
-    `added`: seconds since the epoch. `manifest`: of the image as it came from elsewhere. Of an
-    index, `platforms` are those of its images, `config` is that of one of them, and the manifest is
-    the index. `within`: it has no name, but an index has it.
-    """
-
-    digest: Digest
-    names: tuple[str, ...]
-    config: ImageConfig
-    size: int
-    added: float
-    manifest: Digest | None
-    platforms: tuple[str, ...] = ()
-    within: bool = False
 
 
 class Removed(NamedTuple):
@@ -54,10 +36,10 @@ class Removed(NamedTuple):
 
 
 class ImageStore:
-    """The images below one state root. Any thread and any number of processes may use it."""
+    """The images below the state root `root`. Any thread and any number of processes may use it."""
 
     def __init__(self, root: StateRoot) -> None:
-        self._root = root
+        self.root = root
         self._blobs = LocalBlobStore(root)
         self._layers = Layers(root)
 
@@ -71,7 +53,7 @@ class ImageStore:
         """
         diff_ids = ImageConfig.parse(config).diff_ids
         digest = Digest.of(config)
-        self._root.use("image", digest)
+        self.root.use("image", digest)
         if not self._layers.has(diff_ids):
             missing = next(one for one in diff_ids if not self._layers.has((one,)))
             raise StoreError(f"layer {missing} of image {digest} is not in the store")
@@ -81,7 +63,7 @@ class ImageStore:
         if self._is_noted(digest, manifest, wanted):
             return digest
         now = time.time()
-        with self._root.transaction() as database:
+        with self.root.transaction() as database:
             database.execute(
                 "INSERT INTO known_image VALUES(?, ?, ?) ON CONFLICT(config) DO UPDATE SET"
                 " manifest=coalesce(excluded.manifest, manifest)",
@@ -91,7 +73,7 @@ class ImageStore:
                 "INSERT OR REPLACE INTO image VALUES(?, ?, ?)",
                 [(name, digest, now) for name in wanted],
             )
-        self._root.write_back()
+        self.root.write_back()
         return digest
 
     def add_index(self, data: bytes, names: Iterable[Reference] = ()) -> Digest:
@@ -100,16 +82,16 @@ class ImageStore:
         Its manifests and images must be there. Raises ImageError, StoreError.
         """
         digest = Digest.of(data)
-        self._root.use("image", digest)
+        self.root.use("image", digest)
         self._blobs.write(data)
         parts = self.parts(digest)
         for part in parts:
-            self._root.use("image", part.image)
+            self.root.use("image", part.image)
             if not self._layers.has(self.config(part.image).diff_ids):
                 raise StoreError(f"image {part.image} of index {digest} is not in the store")
         self._layers.sync(self._blobs.path(digest), is_new=True)
         now = time.time()
-        with self._root.transaction() as database:
+        with self.root.transaction() as database:
             database.executemany(
                 "INSERT OR IGNORE INTO known_image VALUES(?, ?, ?)",
                 # The images as well: another command may have removed the index they were in.
@@ -119,20 +101,20 @@ class ImageStore:
                 "INSERT OR REPLACE INTO image VALUES(?, ?, ?)",
                 [(str(_plain(name)), digest, now) for name in names],
             )
-        self._root.write_back()
+        self.root.write_back()
         return digest
 
     def tag(self, image: Digest, name: Reference) -> None:
         """Give the image or index one more name, which another may lose."""
-        self._root.use("image", image)
-        with self._root.transaction() as database:
+        self.root.use("image", image)
+        with self.root.transaction() as database:
             if _one(database, "SELECT 1 FROM known_image WHERE config=?", image) is None:
                 raise ImageError(f"no image has the ID {image}")
             database.execute(
                 "INSERT OR REPLACE INTO image VALUES(?, ?, ?)",
                 (str(_plain(name)), image, time.time()),
             )
-        self._root.write_back()
+        self.root.write_back()
 
     def remove(self, text: str, *, force: bool = False) -> Removed:
         """Take away a name, or the image that an ID or a digest means, with its names when `force`.
@@ -143,9 +125,9 @@ class ImageStore:
         image, name = self._resolve(text)
         if name is not None and "@" in name:
             name = None  # a digest means the image, and is no name that it has
-        with self._root.transaction() as database:
+        with self.root.transaction() as database:
             indexes = self.indexes()  # in here: nobody else can make one meanwhile
-            within = _having(image, indexes)
+            within = having(image, indexes)
             if name is None and within is not None:
                 raise ImageError(
                     f"image {text} belongs to an index", hint=f"remove {within} instead"
@@ -167,7 +149,7 @@ class ImageStore:
                     # What an index has stays, without a name.
                     [(one,) for one in (*orphans, *(image,) * (within is None))],
                 )
-        self._root.write_back()
+        self.root.write_back()
         return Removed(gone, image if last and within is None else None)
 
     def _orphans(
@@ -178,7 +160,7 @@ class ImageStore:
         return tuple(
             part.image
             for part in indexes.get(index, ())
-            if not self.names(part.image) and _having(part.image, others) is None
+            if not self.names(part.image) and having(part.image, others) is None
         )
 
     def find(self, text: str, platform: Platform | None = None) -> ResolvedImage:
@@ -187,18 +169,18 @@ class ImageStore:
         `platform` says which one of an index is meant, None this machine's.
         """
         image, name = self._resolve(text)
-        self._root.use("image", image)
+        self.root.use("image", image)
         if self.is_index(image):
             from buildkit.oci.index_parts import chosen  # for indexes only
 
             image = chosen(self.parts(image), platform, text).image
-            self._root.use("image", image)
+            self.root.use("image", image)
         return ResolvedImage(name or image, image, self.config(image))
 
     def identify(self, text: str) -> Digest:
         """Return the image or index that `text` means. Raises ImageError."""
         found, _ = self._resolve(text)
-        self._root.use("image", found)
+        self.root.use("image", found)
         return found
 
     def reference(self, text: str) -> str:
@@ -221,9 +203,9 @@ class ImageStore:
 
     def indexes(self) -> dict[Digest, tuple[Part, ...]]:
         """Return all indexes with the images they have here; one that is damaged has none."""
-        with self._root.reading():
+        with self.root.reading():
             rows = (
-                self._root.database()
+                self.root.database()
                 .execute("SELECT config FROM known_image WHERE manifest=config")
                 .fetchall()
             )
@@ -254,65 +236,11 @@ class ImageStore:
 
     def names(self, image: Digest) -> tuple[str, ...]:
         """Return the names of an image, canonical and sorted."""
-        with self._root.reading():
-            rows = self._root.database().execute(
+        with self.root.reading():
+            rows = self.root.database().execute(
                 "SELECT name FROM image WHERE config=? ORDER BY name", (image,)
             )
             return tuple(row[0] for row in rows.fetchall())
-
-    def list(self) -> Iterator[ListedImage]:
-        """Yield all whole images, the newest first."""
-        with self._root.reading():
-            rows = (
-                self._root.database()
-                .execute("SELECT config, manifest, created FROM known_image ORDER BY created DESC")
-                .fetchall()
-            )
-            sizes = dict(self._root.database().execute("SELECT diff_id, size FROM layer"))
-        indexes = self.indexes()
-        for text, manifest, added in rows:
-            digest = Digest.parse(text)
-            try:
-                listed = self._listed(digest, manifest, added, sizes, indexes)
-            except (StoreError, ImageError):
-                continue
-            if listed is not None:
-                yield listed
-
-    def _listed(
-        self,
-        digest: Digest,
-        manifest: str | None,
-        added: float,
-        sizes: dict[str, int],
-        indexes: Mapping[Digest, Sequence[Part]],
-    ) -> ListedImage | None:
-        """Return what is listed of an image or index, None for one that is not whole."""
-        parts = indexes.get(digest)
-        platforms: tuple[str, ...] = ()
-        images = [digest]
-        if parts is not None:
-            from buildkit.oci.index_parts import chosen, names_of  # for indexes only
-
-            first = chosen(parts, None, digest, strict=False)
-            images = [first.image, *(part.image for part in parts if part is not first)]
-            platforms = names_of(parts)
-        configs = [self.glance(image) for image in images]
-        layers = dict.fromkeys(diff_id for config in configs for diff_id in config.diff_ids)
-        if not self._layers.are_trusted(tuple(layers)):
-            return None
-        names = self.names(digest)
-        counted = layers if parts is not None else configs[0].diff_ids
-        return ListedImage(
-            digest=digest,
-            names=names,
-            config=configs[0],
-            size=sum(sizes.get(diff_id, 0) for diff_id in counted),
-            added=added,
-            manifest=None if manifest is None else Digest.parse(manifest),
-            platforms=platforms,
-            within=not names and _having(digest, indexes) is not None,
-        )
 
     def _resolve(self, text: str) -> tuple[Digest, str | None]:
         """Return the image that `text` means, and the name if it is one."""
@@ -352,9 +280,9 @@ class ImageStore:
         return None if image is None else (Digest.parse(image), str(reference))
 
     def _by_id(self, prefix: str) -> Digest | None:
-        with self._root.reading():
+        with self.root.reading():
             rows = (
-                self._root.database()
+                self.root.database()
                 .execute(
                     "SELECT config FROM known_image WHERE config>=? AND config<? LIMIT 2",
                     (f"sha256:{prefix}", f"sha256:{prefix}g"),
@@ -368,17 +296,17 @@ class ImageStore:
     def _hint(self, text: str) -> str:
         import difflib  # only for an error
 
-        with self._root.reading():
-            rows = self._root.database().execute("SELECT name FROM image").fetchall()
+        with self.root.reading():
+            rows = self.root.database().execute("SELECT name FROM image").fetchall()
         names = [_familiar(row[0]).removesuffix(":latest") for row in rows]
         near = difflib.get_close_matches(text, names, n=1)
         return f"did you mean {near[0]}?" if near else "pybuild images lists them"
 
     def _is_noted(self, image: Digest, manifest: Digest | None, wanted: dict[str, Digest]) -> bool:
         """Whether all is in the database already, as after a build that was fully cached."""
-        with self._root.reading():
+        with self.root.reading():
             row = (
-                self._root.database()
+                self.root.database()
                 .execute("SELECT manifest FROM known_image WHERE config=?", (image,))
                 .fetchone()
             )
@@ -387,8 +315,8 @@ class ImageStore:
         return set(wanted) <= set(self.names(image))
 
     def _one(self, query: str, *values: str) -> str | None:
-        with self._root.reading():
-            return _one(self._root.database(), query, *values)
+        with self.root.reading():
+            return _one(self.root.database(), query, *values)
 
 
 def _one(database: sqlite3.Connection, query: str, *values: str) -> str | None:
@@ -397,7 +325,7 @@ def _one(database: sqlite3.Connection, query: str, *values: str) -> str | None:
     return None if row is None else row[0]
 
 
-def _having(image: Digest, indexes: Mapping[Digest, Sequence[Part]]) -> Digest | None:
+def having(image: Digest, indexes: Mapping[Digest, Sequence[Part]]) -> Digest | None:
     """Return an index that has `image`, None when there is none."""
     return next((i for i, parts in indexes.items() if any(p.image == image for p in parts)), None)
 

@@ -33,6 +33,7 @@ LAYERS = (
         "contexts",
         "definition",
         "findings",
+        "image_list",
         "inventory",
         "leaks",
         "lock",

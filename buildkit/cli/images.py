@@ -11,7 +11,8 @@ from buildkit.cli.arguments import Namespace, Parser
 from buildkit.cli.listing import age_text, print_json, print_table, short_id
 from buildkit.cli.options import open_root
 from buildkit.errors import UsageError
-from buildkit.images import ImageStore, ListedImage
+from buildkit.image_list import ListedImage, listed
+from buildkit.images import ImageStore
 from buildkit.oci.reference import Reference
 from buildkit.sizes import size_text
 
@@ -45,7 +46,7 @@ def command(args: Namespace) -> int:
     """Print the images; 0 also when there are none."""
     with open_root(args) as root:
         store = ImageStore(root)
-        found = list(_filtered(store.list(), args.filter, store))
+        found = list(_filtered(listed(store), args.filter, store))
     shown_images = [image for image in found if args.all or not image.within]
     rows = [row for image in shown_images for row in _rows(image) if _fits(row[0], args.name)]
     if args.format == "json":

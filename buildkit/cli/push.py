@@ -15,6 +15,7 @@ from buildkit.cli.options import open_root
 from buildkit.errors import ImageError, UsageError
 from buildkit.exporter.attributes import Output, parse_output
 from buildkit.exporter.destination import write_result
+from buildkit.image_list import listed
 from buildkit.oci.descriptor import Descriptor
 from buildkit.oci.digest import Digest
 from buildkit.oci.reference import Reference
@@ -74,7 +75,7 @@ def _names(args: Namespace, worker: Worker) -> list[str]:
     wanted = repository_of(args.image)
     found = [
         name
-        for one in worker.images.list()
+        for one in listed(worker.images)
         for name in one.names
         if Reference.parse(name).repository == wanted.repository
     ]

@@ -15,6 +15,7 @@ from buildkit.cli.options import open_root
 from buildkit.cli.report import describe
 from buildkit.containers.store import Container, ContainerStore
 from buildkit.errors import BuildError, ImageError, UsageError
+from buildkit.image_list import listed
 from buildkit.images import ImageStore
 from buildkit.oci.reference import Reference
 
@@ -40,7 +41,9 @@ def command(args: Namespace) -> int:
         store = ImageStore(root)
         containers = () if args.force else tuple(ContainerStore(root).all())
         # What an index has goes with it.
-        wanted = [one.digest for one in store.list() if not one.within] if args.all else args.images
+        wanted = (
+            [one.digest for one in listed(store) if not one.within] if args.all else args.images
+        )
         for text in wanted:
             try:
                 _check_unused(store, text, containers)

@@ -9,7 +9,8 @@ from buildkit.cli.arguments import Namespace, Parser
 from buildkit.cli.inspect import image_for, image_platform_of
 from buildkit.cli.listing import print_json, short_id
 from buildkit.cli.options import open_root
-from buildkit.images import ImageStore, ListedImage
+from buildkit.image_list import ListedImage, listed
+from buildkit.images import ImageStore
 from buildkit.inventory.stack import Stacked, stacked
 from buildkit.oci.config import ResolvedImage
 from buildkit.oci.digest import Digest
@@ -34,7 +35,7 @@ def command(args: Namespace) -> int:
         store = ImageStore(root)
         found = image_for(store, args.image, image_platform_of(args.platform))
         layers = stacked(root, found.config)
-        images = list(store.list())
+        images = list(listed(store))
         names = _familiar(store.names(found.config_digest))
     if args.whatrequires:
         return _requiring(found, images, args)

@@ -10,6 +10,7 @@ from buildkit.cli.build import add_arguments
 from buildkit.cli.options import parser_for
 from buildkit.cli.request import request_of
 from buildkit.errors import BuildError, Cancelled, ContextError, DefinitionError, StepError
+from buildkit.image_list import listed
 from buildkit.oci.config import ContainerConfig, ImageConfig
 from buildkit.oci.platforms import Platform
 from buildkit.oci.reference import Reference
@@ -113,7 +114,7 @@ def test_a_failure_has_its_lines_and_leaves_a_record(
     record = here.record()
     assert (record.outcome, record.image) == ("failed", "")
     assert message in record.message
-    assert list(here.worker.images.list()) == []
+    assert list(listed(here.worker.images)) == []
 
 
 def test_a_cancelled_build_is_recorded_as_that(here: Here) -> None:

@@ -9,6 +9,7 @@ from buildkit.content.local import LocalBlobStore
 from buildkit.errors import ImageError
 from buildkit.fsck.check import fsck
 from buildkit.gc import Policy, prune
+from buildkit.image_list import listed
 from buildkit.images import ImageStore
 from buildkit.oci.config import ImageConfig
 from buildkit.oci.descriptor import Descriptor
@@ -71,11 +72,11 @@ def test_a_name_means_the_image_for_a_platform(root: StateRoot, images: ImageSto
 
 def test_an_index_is_listed_once_with_its_platforms(root: StateRoot, images: ImageStore) -> None:
     digest, children = index(root, OTHER, HERE)
-    listed = {image.digest: image for image in images.list()}
-    assert listed[digest].platforms == (str(OTHER), str(HERE))
-    assert listed[digest].config.platform == HERE
-    assert not listed[digest].within
-    assert all(listed[one].within for one in children)
+    found = {image.digest: image for image in listed(images)}
+    assert found[digest].platforms == (str(OTHER), str(HERE))
+    assert found[digest].config.platform == HERE
+    assert not found[digest].within
+    assert all(found[one].within for one in children)
     assert [len(one.entries) for one in usage(root) if one.kind == "untagged image"] == [0]
 
 
@@ -87,7 +88,7 @@ def test_an_index_goes_with_its_last_name_and_takes_its_images(
     images.tag(two, Reference.parse("mine"))
     assert images.remove("app").image is None
     assert images.remove("again").image == digest
-    assert [image.digest for image in images.list()] == [two]
+    assert [image.digest for image in listed(images)] == [two]
     with pytest.raises(ImageError, match="no image has the ID"):
         images.find(one)
 
@@ -107,9 +108,9 @@ def test_an_image_of_two_indexes_goes_with_the_second(root: StateRoot, images: I
     second, _ = index(root, OTHER, name="lone")
     assert first != second
     images.remove("app")
-    assert [image.digest for image in images.list() if not image.platforms] == [one]
+    assert [image.digest for image in listed(images) if not image.platforms] == [one]
     images.remove("lone")
-    assert list(images.list()) == []
+    assert list(listed(images)) == []
 
 
 def test_an_index_brings_back_images_that_went_with_another(
@@ -119,9 +120,9 @@ def test_an_index_brings_back_images_that_went_with_another(
     digest, children = index(root, OTHER, HERE)
     data = LocalBlobStore(root).read(digest)
     images.remove("app")
-    assert list(images.list()) == []
+    assert list(listed(images)) == []
     again = images.add_index(data, names("again"))
-    assert {image.digest for image in images.list()} == {again, *children}
+    assert {image.digest for image in listed(images)} == {again, *children}
     assert fsck(root) == ()
     with StateRoot.open(root.top) as other:
         prune(other, Policy(steps="all"))
@@ -133,7 +134,7 @@ def test_collection_keeps_what_a_named_index_leads_to(root: StateRoot, images: I
     digest, children = index(root, OTHER, HERE)
     with StateRoot.open(root.top) as other:
         assert prune(other, Policy(steps="all")).images == ()
-    assert {image.digest for image in images.list()} == {digest, *children}
+    assert {image.digest for image in listed(images)} == {digest, *children}
     assert fsck(root) == ()
 
 
@@ -145,7 +146,7 @@ def test_a_damaged_index_is_found_and_dropped(root: StateRoot, images: ImageStor
     assert finding.problem == f"is an index that has lost image {one}"
     fsck(root, repair=True)
     assert fsck(root) == ()
-    assert digest not in {image.digest for image in images.list()}
+    assert digest not in {image.digest for image in listed(images)}
 
 
 def test_a_part_of_an_attestation_that_is_lost_is_found(

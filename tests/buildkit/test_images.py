@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from buildkit.errors import ImageError, StoreError
+from buildkit.image_list import listed
 from buildkit.images import ImageStore
 from buildkit.oci.config import ImageConfig
 from buildkit.oci.digest import Digest
@@ -47,7 +48,7 @@ def test_a_name_goes_to_the_last_image_that_got_it(images: ImageStore) -> None:
     assert images.find("app").config_digest == second
     assert images.names(first) == ()
     images.tag(first, Reference.parse("app:old"))
-    assert {image.digest: image.names for image in images.list()} == {
+    assert {image.digest: image.names for image in listed(images)} == {
         first: ("docker.io/library/app:old",),
         second: ("docker.io/library/app:latest",),
     }
@@ -105,7 +106,7 @@ def test_an_image_without_its_layers_is_not_added(images: ImageStore) -> None:
     lacking = ImageConfig(Platform("linux", "amd64"), diff_ids=(Digest.of(b"layer"),))
     with pytest.raises(StoreError, match="is not in the store"):
         images.add(lacking.encode(), names("app"))
-    assert list(images.list()) == []
+    assert list(listed(images)) == []
 
 
 def test_an_image_that_is_not_whole_any_more_is_not_listed(
@@ -113,7 +114,7 @@ def test_an_image_that_is_not_whole_any_more_is_not_listed(
 ) -> None:
     digest = images.add(config("a"), names("app"))
     os.unlink(tmp_path / "blobs" / "sha256" / digest.hex)
-    assert list(images.list()) == []
+    assert list(listed(images)) == []
 
 
 def test_images_are_listed_where_nothing_can_be_marked_as_in_use(
@@ -125,16 +126,16 @@ def test_images_are_listed_where_nothing_can_be_marked_as_in_use(
         (tmp_path / "leases").touch()
         with pytest.raises(StoreError):
             ImageStore(root).find("app")
-        assert [image.digest for image in ImageStore(root).list()] == [digest]
+        assert [image.digest for image in listed(ImageStore(root))] == [digest]
     (tmp_path / "leases").unlink()
     (tmp_path / "gone").rename(tmp_path / "leases")
 
 
 def test_adding_again_changes_nothing(images: ImageStore) -> None:
     digest = images.add(config("a"), names("app"))
-    before = next(iter(images.list()))
+    before = next(iter(listed(images)))
     assert images.add(config("a"), names("app")) == digest
-    assert next(iter(images.list())) == before
+    assert next(iter(listed(images))) == before
     manifest = Digest.of(b"manifest")
     images.add(config("a"), manifest=manifest)
     assert images.manifest(digest) == manifest
@@ -149,7 +150,7 @@ def test_a_named_image_needs_nothing_of_the_databases_log(
     image = images.add(config("one"), names("app"))
     images.tag(image, Reference.parse("other"))
     copy = tmp_path / "copy.db"
-    copy.write_bytes(Path(images._root.database_path).read_bytes())  # and no -wal beside it
+    copy.write_bytes(Path(images.root.database_path).read_bytes())  # and no -wal beside it
 
     with contextlib.closing(sqlite3.connect(copy)) as database:
         found = database.execute("SELECT name FROM image ORDER BY name").fetchall()

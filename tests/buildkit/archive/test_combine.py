@@ -12,6 +12,7 @@ from buildkit.exporter.annotations import Annotation
 from buildkit.exporter.assemble import Image
 from buildkit.exporter.index import add_index
 from buildkit.exporter.registry_index import push_index
+from buildkit.image_list import listed
 from buildkit.oci.index import Index
 from buildkit.oci.platforms import Platform
 from buildkit.oci.reference import Reference
@@ -84,7 +85,7 @@ def test_what_is_at_a_registry_is_pulled(
         add_index(found, other.images, other.blobs)
         assert other.images.find("mine", ARM64).config.platform == ARM64
         # nothing but the index has a name
-        assert [one.names for one in other.images.list() if one.names] == [
+        assert [one.names for one in listed(other.images) if one.names] == [
             ("docker.io/library/mine:latest",)
         ]
         exact = name(f"{server.host}/app:1")

@@ -10,6 +10,7 @@ import pytest
 
 from buildkit.archive.remote import PullPolicy, local_image, obtain
 from buildkit.errors import BuildError, ImageError
+from buildkit.image_list import listed
 from buildkit.oci.config import ResolvedImage
 from buildkit.oci.digest import Digest
 from buildkit.oci.platforms import Platform
@@ -203,7 +204,7 @@ def test_a_damaged_layer_leaves_nothing(
     with pytest.raises(ImageError) as raised:
         get(stock, f"{server.host}/app:1")
     assert "\n" not in raised.value.message
-    assert list(stock.images.list()) == []
+    assert list(listed(stock.images)) == []
     assert not stock.forms.has(Digest.parse(digest_of(tar(file=b"y"))), Digest.parse(layer))
 
 

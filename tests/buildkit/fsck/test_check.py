@@ -9,6 +9,7 @@ import pytest
 from buildkit.content.local import LocalBlobStore
 from buildkit.errors import StoreError
 from buildkit.fsck import Finding, fsck
+from buildkit.image_list import listed
 from buildkit.images import ImageStore
 from buildkit.oci.config import ImageConfig
 from buildkit.oci.digest import Digest
@@ -203,7 +204,7 @@ def test_a_new_database_knows_layers_and_images_again(filled: Filled) -> None:
     (filled.top / "state.db").write_bytes(b"garbage" * 5000)
     filled.fsck(repair=True)
     with closing(StateRoot.open(str(filled.top))) as root:
-        assert [image.digest for image in ImageStore(root).list()] == [filled.image]
+        assert [image.digest for image in listed(ImageStore(root))] == [filled.image]
         store = OverlayStore(root)
         assert store.is_packed(filled.packed)
         assert not store.is_packed(filled.foreign)
