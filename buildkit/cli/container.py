@@ -23,6 +23,10 @@ from buildkit.sizes import size_text
 
 def add_arguments(parser: Parser) -> None:
     """Declare the options."""
+    from buildkit.cli.main import TWO_WORDS  # which imports this module
+
+    others = ", ".join(sorted(TWO_WORDS["container"].keys() - {"prune"}))
+    parser.summary += f"; container {others} are commands of their own: 'pybuild rm --help'"
     actions = parser.add_subparsers(dest="action", metavar="ACTION")
     prune = actions.add_parser("prune", help="remove all containers that do not run")
     prune.add_argument("-f", "--force", action="store_true", help="do not ask")

@@ -103,6 +103,8 @@ TWO_WORDS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "container": {
         "ls": ("ps",),
         "list": ("ps",),
+        "prune": ("container", "prune"),
+        "remove": ("rm",),
         **{
             name: (name,)
             for name in (
@@ -116,6 +118,7 @@ TWO_WORDS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         "ls": ("images",),
         "list": ("images",),
         "rm": ("rmi",),
+        "remove": ("rmi",),
         "prune": ("prune", "--filter", "type=image"),
         **{
             name: (name,)
@@ -128,8 +131,14 @@ TWO_WORDS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "builder": {"build": ("build",), "prune": ("prune",)},
     "buildx": {"build": ("build",), "du": ("du",), "prune": ("prune",)},
     "system": {"df": ("du",), "events": ("events",), "info": ("doctor",)},
+    "volume": {
+        "list": ("volume", "ls"),
+        "remove": ("volume", "rm"),
+        **{name: ("volume", name) for name in ("create", "inspect", "ls", "prune", "rm")},
+    },
 }
-"""docker's commands of two words, and what they are called here."""
+"""docker's commands of two words, and what they are called here. Of one that is a command itself
+there are no others."""
 
 _ELSEWHERE = {
     "bake": "one build a command; 'pybuild targets' lists the stages of a Dockerfile",
@@ -213,12 +222,13 @@ def main(argv: Sequence[str]) -> int:
     if rest and rest[0] in ("--version", "version"):
         sys.stdout.write(f"pybuild {VERSION}\n")
         return 0
-    if rest and rest[0] in COMMANDS:
-        return _guarded(rest[0], rest[1:], root)
     if not rest:
         sys.stderr.write(overview())
         return 2
-    if mistaken := _mistaken_command(rest):
+    mistaken = _mistaken_second(rest) if rest[0] in TWO_WORDS else _mistaken_command(rest)
+    if not mistaken and rest[0] in COMMANDS:
+        return _guarded(rest[0], rest[1:], root)
+    if mistaken:
         sys.stderr.write(mistaken)
         return 2
     return _guarded("build", rest, root)
@@ -250,26 +260,38 @@ def _leading_options(argv: list[str]) -> tuple[str | None, list[str]]:
     return None, argv
 
 
+def _mistaken_second(rest: Sequence[str]) -> str:
+    """Return a message when the second word of two is none, and the first is no directory."""
+    first, second = rest[0], (*rest, "")[1]
+    known = TWO_WORDS[first]
+    if first in COMMANDS:
+        if second in known or second.startswith("-"):
+            return ""
+    elif os.path.lexists(first):
+        return ""
+    hint = f"{first} goes on with {', '.join(sorted(known))}; 'pybuild --help' lists all commands"
+    if not second or second.startswith("-"):
+        return f"ERROR: {first!r} alone is no command\nhint: {hint}\n"
+    if second in COMMANDS:
+        hint = f"'pybuild {second}': {COMMANDS[second].summary}"
+    return f"ERROR: no command is called {f'{first} {second}'!r}\nhint: {hint}\n"
+
+
 def _mistaken_command(rest: Sequence[str]) -> str:
     """Return a message when the first word of `rest` looks like a command and is no directory."""
     word = rest[0]
-    if word.startswith("-") or "/" in word or ":" in word or os.path.lexists(word):
+    if word in COMMANDS or word.startswith("-") or "/" in word or ":" in word:
         return ""
-    what = f"no command and no build context is called {word!r}"
+    if os.path.lexists(word):
+        return ""
     if word in _ELSEWHERE:
         hint = _ELSEWHERE[word]
-    elif word in TWO_WORDS:
-        known = ", ".join(f"{word} {second}" for second in sorted(TWO_WORDS[word]))
-        what = f"no command is called {' '.join(rest[:2])!r}"
-        hint = f"there are: {known}; 'pybuild --help' lists the commands"
-        if len(rest) > 1 and rest[1] in COMMANDS:
-            hint = f"'pybuild {rest[1]}': {COMMANDS[rest[1]].summary}"
     else:
         from difflib import get_close_matches  # needed for a mistake only
 
         close = get_close_matches(word, COMMANDS, n=1)
         hint = f"did you mean {close[0]}?" if close else "'pybuild --help' lists the commands"
-    return f"ERROR: {what}\nhint: {hint}\n"
+    return f"ERROR: no command and no build context is called {word!r}\nhint: {hint}\n"
 
 
 def _guarded(name: str, argv: Sequence[str], root: str | None) -> int:

@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from buildkit.cli import main as program
+from buildkit.cli.arguments import Commands
 from buildkit.cli.main import COMMANDS, TWO_WORDS, main, overview
+from buildkit.cli.options import parser_for
 from tests.program import PROGRAM
 
 
@@ -68,12 +70,37 @@ def test_the_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out == f"pybuild {program.VERSION}\n"
 
 
-def test_a_second_word_that_there_is_not_is_told(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["system", "prune"]) == 2
-    what = "ERROR: no command is called 'system prune'\n"
-    assert capsys.readouterr().err == f"{what}hint: 'pybuild prune': remove what nothing uses\n"
-    assert main(["system", "x"]) == 2
-    assert "\nhint: there are: system df, system events," in capsys.readouterr().err
+@pytest.mark.parametrize(
+    ("words", "what", "hint"),
+    [
+        (["system", "prune"], "no command is called 'system prune'", "'pybuild prune': remove"),
+        (["system", "x"], "no command is called 'system x'", "system goes on with df, events, inf"),
+        (
+            ["container", "foo"],
+            "no command is called 'container foo'",
+            "container goes on with att",
+        ),
+        (["container", "images"], "no command is called 'container images'", "'pybuild images': "),
+        (["volume", "lss"], "no command is called 'volume lss'", "volume goes on with create, in"),
+        (["image"], "'image' alone is no command", "image goes on with build, diff, history, "),
+        (["container"], "'container' alone is no command", "container goes on with attach, commi"),
+        (["buildx", "--help"], "'buildx' alone is no command", "buildx goes on with build, du, p"),
+    ],
+)
+def test_a_second_word_that_there_is_not_is_told(
+    words: list[str], what: str, hint: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(words) == 2
+    assert capsys.readouterr().err.startswith(f"ERROR: {what}\nhint: {hint}")
+
+
+@pytest.mark.parametrize("word", sorted(TWO_WORDS.keys() & COMMANDS.keys()))
+def test_a_command_of_two_words_has_all_its_own_in_the_table(word: str) -> None:
+    parser = parser_for(word, "")
+    importlib.import_module(f"buildkit.cli.{COMMANDS[word].module}").add_arguments(parser)
+    (second,) = (step for step in parser.steps if isinstance(step, Commands))
+    own = {meant[1] for meant in TWO_WORDS[word].values() if meant[0] == word}
+    assert own == {name for name, _, _ in second.choices}
 
 
 @pytest.mark.parametrize(
