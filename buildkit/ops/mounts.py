@@ -156,22 +156,29 @@ class Mounting:
     def _own_copy(self, fd: int) -> int:
         """Return a pinned copy of the file `fd`, for a mount whose writes are thrown away."""
         copied = f"{self._root.tmp()}/file"
-        source = os.open(f"/proc/self/fd/{fd}", os.O_RDONLY | os.O_CLOEXEC)
-        made = os.open(copied, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        try:
-            found = owners.stat_of(source)
-            # Not copy_file_range(2), which does not go from an overlay to the file system below.
-            while os.sendfile(made, source, None, 1 << 24):
-                self._cancel.check()
-            owners.give(made, found.st_uid, found.st_gid)
-            os.fchmod(made, stat.S_IMODE(found.st_mode))
-            os.utime(made, ns=(found.st_mtime_ns, found.st_mtime_ns))
-        finally:
-            os.close(source)
-            os.close(made)
+        found = owners.stat_of(fd)
+        if stat.S_ISREG(found.st_mode):
+            self._copy_content(fd, copied)
+        else:
+            # Opening a pipe would wait for whoever is at its other end (S12).
+            os.mknod(copied, stat.S_IFMT(found.st_mode) | 0o600, found.st_rdev)
+        owners.give(copied, found.st_uid, found.st_gid)
+        os.chmod(copied, stat.S_IMODE(found.st_mode))
+        os.utime(copied, ns=(found.st_mtime_ns, found.st_mtime_ns))
         again = os.open(copied, os.O_PATH | os.O_CLOEXEC)
         self._stack.callback(os.close, again)
         return kernel.pin(again)
+
+    def _copy_content(self, fd: int, copied: str) -> None:
+        source = os.open(f"/proc/self/fd/{fd}", os.O_RDONLY | os.O_CLOEXEC)
+        made = os.open(copied, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        try:
+            # Not copy_file_range(2), which does not go from an overlay to the file system below.
+            while os.sendfile(made, source, None, 1 << 24):
+                self._cancel.check()
+        finally:
+            os.close(source)
+            os.close(made)
 
     def _cache(self, mount: CacheMount) -> Mount:
         content = ""

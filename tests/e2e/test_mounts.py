@@ -46,6 +46,11 @@ CASES = {
     "a single file takes writes, too": Case(
         "source=a,target=/m,readwrite", "echo new > /m; cat /m", "new\n"
     ),
+    "a pipe is never opened": Case(
+        "from=tools,source=owned/p,target=/m,rw",
+        f"{_STAT} /m; test -p /m && echo pipe",
+        "640 7:8\npipe\n",
+    ),
     "rw=false is read-only": Case("target=/m,rw=false", _NOT_WRITABLE.format("/m/x"), "refused\n"),
     "what the ignore file hides is not to be seen": Case("target=/m", "ls /m", "a\ndir\nlink\n"),
     "from names a stage": Case("from=tools,target=/m", "cat /m/tools/t", "tool\n"),
@@ -138,7 +143,7 @@ def dockerfile() -> str:
     lines = [
         "FROM busybox AS tools",
         "RUN mkdir /tools /owned && echo tool > /tools/t && echo f > /owned/f",
-        "RUN chmod 640 /owned/f && chown 7:8 /owned/f",
+        "RUN mkfifo /owned/p && chmod 640 /owned/* && chown 7:8 /owned/*",
     ]
     for number, case in enumerate(CASES.values()):
         lines += [f"FROM busybox AS case-{number}", "RUN mkdir -m 1777 /out", case.before]
