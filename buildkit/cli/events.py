@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import sys
 import time
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, BinaryIO
 
 from buildkit.cli.arguments import Namespace, Parser
 from buildkit.cli.containers import opened
@@ -52,28 +54,48 @@ def command(args: Namespace) -> int:
 
 
 def _events(path: str, *, wait: bool, until: float) -> Iterator[dict[str, Any]]:
-    for older in (f"{path}.1", path):
-        try:
-            with open(older, encoding="utf-8") as file:
-                yield from _lines(file, wait=wait and older == path, until=until)
-        except FileNotFoundError:
-            continue
-
-
-def _lines(file: Any, *, wait: bool, until: float) -> Iterator[dict[str, Any]]:  # noqa: ANN401
+    """Yield the events in the file at `path` and in the one before, then those that come."""
+    with contextlib.suppress(FileNotFoundError), open(f"{path}.1", "rb") as file:
+        yield from _read(file)
     while True:
-        line = file.readline()
-        if line.endswith("\n"):
-            try:
-                event = json.loads(line)
-            except ValueError:
-                continue
-            if isinstance(event, dict) and isinstance(event.get("time"), int):
-                yield event
-        elif not wait or (until and time.time() > until):
+        with contextlib.suppress(FileNotFoundError), open(path, "rb") as file:
+            yield from _followed(file, path, wait=wait, until=until)
+        if _is_over(wait=wait, until=until):
             return
-        else:
-            time.sleep(_PAUSE)
+        time.sleep(_PAUSE)
+
+
+def _followed(file: BinaryIO, path: str, *, wait: bool, until: float) -> Iterator[dict[str, Any]]:
+    """Yield the events of a file until it is no longer the one at `path`."""
+    while True:
+        is_there = _is_at(file, path)  # first, so that nothing comes behind what is read then
+        yield from _read(file)
+        if not is_there or _is_over(wait=wait, until=until):
+            return
+        time.sleep(_PAUSE)
+
+
+def _read(file: BinaryIO) -> Iterator[dict[str, Any]]:
+    """Yield the events that are there by now; half a line is left for later."""
+    while (line := file.readline()).endswith(b"\n"):
+        try:
+            event = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(event, dict) and isinstance(event.get("time"), int):
+            yield event
+    file.seek(-len(line), os.SEEK_CUR)
+
+
+def _is_at(file: BinaryIO, path: str) -> bool:
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), os.stat(path))
+    except FileNotFoundError:
+        return False
+
+
+def _is_over(*, wait: bool, until: float) -> bool:
+    return not wait or (until != 0 and time.time() > until)
 
 
 def _matches(event: dict[str, Any], filters: list[tuple[str, str]]) -> bool:
