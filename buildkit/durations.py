@@ -14,7 +14,7 @@ def parse_duration(text: str) -> int:
     import re  # a bare number is what commands have by default
 
     if not re.fullmatch(_FORM, text):
-        raise ValueError(f"not a span of time: {text!r}")
+        raise ValueError(f"not a span of time: {text!r}, as in 30s, 1h30m or 7d")
     return sum(int(number) * _UNITS[unit] for number, unit in re.findall(_PART, text))
 
 

@@ -15,6 +15,7 @@ from runtime.values import NamedTuple
 
 MILLISECOND = 1_000_000
 _MAX_INT64 = (1 << 63) - 1
+_AS = "as in 30s or 1m30s"
 _UNITS = {
     "ns": 1,
     "us": 1_000,
@@ -123,19 +124,19 @@ def parse_duration(text: str) -> int:
     while position < len(rest) or not rest:
         match = number.match(rest, position)
         if match is None or not (match[1] or match[2]) or len(match[1]) > 19:
-            raise FlagError(f"time: invalid duration {quote(text)}")
+            raise FlagError(f"time: invalid duration {quote(text)}", hint=_AS)
         total += _nanoseconds(match[1], match[2] or "", match[3], text)
         position = match.end()
     if total > _MAX_INT64:
-        raise FlagError(f"time: invalid duration {quote(text)}")
+        raise FlagError(f"time: invalid duration {quote(text)}", hint=_AS)
     return sign * total
 
 
 def _nanoseconds(whole: str, fraction: str, unit: str, text: str) -> int:
     if not unit:
-        raise FlagError(f"time: missing unit in duration {quote(text)}")
+        raise FlagError(f"time: missing unit in duration {quote(text)}", hint=_AS)
     if unit not in _UNITS:
-        raise FlagError(f"time: unknown unit {quote(unit)} in duration {quote(text)}")
+        raise FlagError(f"time: unknown unit {quote(unit)} in duration {quote(text)}", hint=_AS)
     size = _UNITS[unit]
     parts = int(f"{fraction:0<18}"[:18])
     return int(whole or "0") * size + parts * size // 10**18

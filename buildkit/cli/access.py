@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from buildkit.cli.arguments import Namespace, Parser
+from buildkit.cli.options import seconds
 from buildkit.errors import UsageError
 from buildkit.oci.platforms import Platform
 from buildkit.oci.reference import Reference
@@ -22,7 +23,7 @@ def add_access(parser: Parser) -> None:
     add("--creds", metavar="NAME[:PASSWORD]", help="credentials for this call alone")
     add("--authfile", default="", metavar="FILE", help="of logins (REGISTRY_AUTH_FILE)")
     add("--retry", type=int, metavar="N", help="tries again after faults of the network")
-    add("--retry-delay", type=float, metavar="SECONDS", help="the first pause between tries")
+    add("--retry-delay", type=seconds, metavar="SECONDS", help="the first pause between tries")
     add_verify(parser)
 
 

@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import os
 import sys
-import time
 
+from buildkit.cli import moments
 from buildkit.cli.arguments import Namespace, Parser
 from buildkit.cli.containers import is_running, opened
 from buildkit.cli.listing import seconds_of
 from buildkit.containers.ending import remove
 from buildkit.containers.filters import Filter, matches
 from buildkit.containers.store import Container
-from buildkit.durations import parse_duration
 from buildkit.errors import UsageError
 from buildkit.sizes import size_text
 
@@ -35,7 +34,7 @@ def add_arguments(parser: Parser) -> None:
         action="append",
         default=[],
         metavar="until=TIME|label=NAME[=VALUE]",
-        help="only those made longer ago, as 24h; only those with a label",
+        help="only those made before, as 24h or a date; only those with a label",
     )
 
 
@@ -66,7 +65,7 @@ def _filters(texts: list[str]) -> tuple[float | None, tuple[Filter, ...]]:
     for text in texts:
         key, _equals, value = text.partition("=")
         if key == "until" and value:
-            oldest = time.time() - parse_duration(value)
+            oldest = moments.seconds_of(value)
         elif key == "label" and value:
             labels.append(Filter(key, value))
         else:

@@ -45,6 +45,17 @@ def _truth(text: str) -> bool:
             raise InvalidValueError(f"{text!r} is neither true nor false")
 
 
+def seconds(text: str) -> float:
+    """Return a number of seconds. Raises InvalidValueError."""
+    try:
+        found = float(text)
+        if found - found == 0:  # neither infinite nor no number
+            return found
+    except ValueError:
+        pass
+    raise InvalidValueError(f"{text!r} is no number of seconds, as in 10 or 0.5")
+
+
 def bare(parser: Parser, option: str, meaning: str) -> None:
     """Let `option` stand without `=VALUE`, and never take the next word for its value."""
     parser.bare[option] = meaning

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from buildkit.cli.containers import for_each, is_running, names_argument, opened
+from buildkit.cli.options import seconds
 from buildkit.containers.ending import remove
 from buildkit.containers.volumes import VolumeStore
 from buildkit.errors import UsageError
@@ -20,7 +21,12 @@ def add_arguments(parser: Parser) -> None:
     add("-v", "--volumes", action="store_true", help="their anonymous volumes, too")
     add("-a", "--all", action="store_true", help="all that do not run; with --force all")
     add(
-        "-t", "--time", type=float, default=0.0, metavar="SECONDS", help="time to end by themselves"
+        "-t",
+        "--time",
+        type=seconds,
+        default=0.0,
+        metavar="SECONDS",
+        help="time to end by themselves",
     )
     add("-i", "--ignore", action="store_true", help="no error for unknown ones")
     names_argument(parser)

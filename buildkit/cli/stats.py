@@ -10,6 +10,7 @@ from typing import Any
 from buildkit.cli.arguments import Namespace, Parser
 from buildkit.cli.containers import found, is_running, names_argument, opened
 from buildkit.cli.listing import print_table
+from buildkit.cli.options import seconds
 from buildkit.cli.template import render
 from buildkit.containers.store import Container, ContainerStore
 from buildkit.containers.use import Use, read_use
@@ -27,7 +28,7 @@ def add_arguments(parser: Parser) -> None:
     add = parser.add_argument
     add("-a", "--all", action="store_true", help="also containers that do not run")
     add("--no-stream", action="store_true", help="once")
-    add("-i", "--interval", type=float, default=1.0, metavar="SECONDS")
+    add("-i", "--interval", type=seconds, default=1.0, metavar="SECONDS")
     add("--format", default="table", metavar="TEMPLATE", help="json, or as '{{.CPUPerc}}'")
     names_argument(parser)
 

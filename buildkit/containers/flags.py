@@ -246,7 +246,9 @@ def seconds_of(option: str, text: str) -> float:
         import re  # what is not in whole seconds
 
         if not re.fullmatch(rf"(?:{_SPAN}){{1,9}}", text, re.ASCII):
-            raise UsageError(f"invalid value for {option}: {text}", hint="as in 30s") from error
+            raise UsageError(
+                f"invalid value for {option}: {text}", hint="as in 30s or 1m30s"
+            ) from error
         return sum(float(number) * _UNITS[unit] for number, unit in re.findall(_SPAN, text))
 
 

@@ -485,6 +485,7 @@ def test_what_does_not_run_is_pruned(pybuild: Pybuild) -> None:
     ended = pybuild("run", "-d", "--network", "none", "busybox", "true").ok().output
     pybuild("wait", ended.strip()).ok()
     assert "add --force" in pybuild("container", "prune").errors
+    assert "invalid time" in pybuild("container", "prune", "-f", "--filter", "until=x").errors
     young = pybuild("container", "prune", "-f", "--filter", "until=1h").ok()
     assert young.output == "Total reclaimed space: 0B\n"
     labelled = pybuild("container", "prune", "-f", "--filter", "label=keep=1").ok()

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from buildkit.cli.options import bare, parser_for, state_path, switch
+from buildkit.cli.options import bare, parser_for, seconds, state_path, switch
 from buildkit.errors import UsageError
 
 
@@ -99,3 +99,10 @@ def test_a_mistake_is_told_with_what_may_help(words: list[str], message: str, hi
         parser.parse_args(words)
     assert message in raised.value.message
     assert hint in raised.value.hint
+
+
+@pytest.mark.parametrize("text", ["5s", "nan", "inf", "", "x"])
+def test_what_is_no_number_of_seconds_is_told(text: str) -> None:
+    assert seconds("0.5") == 0.5
+    with pytest.raises(ValueError, match="is no number of seconds, as in 10 or "):
+        seconds(text)

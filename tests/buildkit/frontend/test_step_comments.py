@@ -31,7 +31,7 @@ def test_comments_become_wishes(comments: list[str], wishes: Wishes) -> None:
     ("word", "problem"),
     [
         ("nocache", "no such wish (did you mean no-cache?)"),
-        ("ttl=soon", "not a span of time: 'soon'"),
+        ("ttl=soon", "not a span of time: 'soon', as in 30s, 1h30m or 7d"),
         ("ttl=0", "ttl must be more than 0"),
         ("max-layer-size=big", "not a size: 'big'"),
         ("retry=many", "retry takes a number from 1 to 10"),
