@@ -155,7 +155,7 @@ def _applies(
 def _version(text: str) -> tuple[int, int]:
     """Return the first two numbers of a kernel's release."""
     parts = text.partition("-")[0].split(".")
-    numbers = [int(part) if part.isdigit() else 0 for part in parts[:2]]
+    numbers = [int(part) if part.isascii() and part.isdigit() else 0 for part in parts[:2]]
     return (numbers[0], numbers[1] if len(numbers) > 1 else 0)
 
 

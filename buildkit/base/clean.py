@@ -132,7 +132,7 @@ def _settle_shadow(root: int, newest: int) -> None:
         with open(opened, "r+", encoding="utf-8", errors="surrogateescape") as file:
             rows = [line.split(":") for line in file.read().splitlines()]
             for row in rows:
-                if len(row) > 2 and row[2].isdigit() and int(row[2]) > day:
+                if len(row) > 2 and row[2].isascii() and row[2].isdigit() and int(row[2]) > day:
                     row[2] = str(day)
             file.seek(0)
             file.truncate()

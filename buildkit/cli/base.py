@@ -126,6 +126,6 @@ def _epoch() -> int | None:
     text = os.environ.get("SOURCE_DATE_EPOCH", "")
     if not text:
         return None
-    if not text.isdigit() or len(text) > 12:
+    if not (text.isascii() and text.isdigit()) or len(text) > 12:
         raise UsageError(f"SOURCE_DATE_EPOCH is not a number of seconds: {text!r}")
     return int(text)

@@ -60,7 +60,7 @@ def last(entries: Iterator[Entry], text: str) -> Iterator[Entry]:
     if text in ("all", "-1"):
         yield from entries
         return
-    if not text.isdigit():
+    if not (text.isascii() and text.isdigit()):
         raise UsageError(f"invalid value for --tail: {text}", hint="a number, or all")
     kept: deque[Entry] = deque()
     lines = 0

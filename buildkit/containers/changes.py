@@ -89,6 +89,7 @@ def _sets(config: ContainerConfig, word: str, rest: str, line: str) -> Container
     if word == "VOLUME":
         return config._replace(volumes=tuple(sorted({*config.volumes, *words})))
     ports = [text if "/" in text else f"{text}/tcp" for text in words]
-    if not all(port.partition("/")[0].replace("-", "").isdigit() for port in ports):
+    numbers = [port.partition("/")[0].replace("-", "") for port in ports]
+    if not all(number.isascii() and number.isdigit() for number in numbers):
         raise UsageError(f"invalid port in {line!r}")
     return config._replace(exposed_ports=tuple(sorted({*config.exposed_ports, *ports})))

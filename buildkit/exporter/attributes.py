@@ -193,7 +193,7 @@ def _set_compression(output: Output, _key: str, value: str) -> Output:
 
 
 def _set_level(output: Output, key: str, value: str) -> Output:
-    if not value.isdigit() or int(value) > 22:
+    if not (value.isascii() and value.isdigit()) or int(value) > 22:
         raise UsageError(f"output attribute {key}: {value!r} is not a level from 0 to 22")
     return output._replace(level=int(value))
 

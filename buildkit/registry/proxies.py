@@ -78,7 +78,7 @@ def _matches(entry: str, host: str, port: int) -> bool:
         except ValueError:
             return False
     name, colon, wanted = entry.rpartition(":")
-    if colon and wanted.isdigit():
+    if colon and wanted.isascii() and wanted.isdigit():
         if int(wanted) != port:
             return False
         entry = name

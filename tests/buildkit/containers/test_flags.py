@@ -161,7 +161,7 @@ def test_changes_of_a_config(line: str, field: str, value: object) -> None:
     assert getattr(config, field) == value
 
 
-@pytest.mark.parametrize("line", ["RUN x", "ENV", "ENV =x", "USER", "EXPOSE a", ""])
+@pytest.mark.parametrize("line", ["RUN x", "ENV", "ENV =x", "USER", "EXPOSE a", "EXPOSE ²", ""])
 def test_changes_that_are_none(line: str) -> None:
     with pytest.raises(UsageError):
         changed(ContainerConfig(), [line])

@@ -40,6 +40,7 @@ def test_the_environment_names_a_proxy(
         ("a.b, registry.example", "registry.example", True),
         ("registry.example:443", "registry.example", True),
         ("registry.example:80", "registry.example", False),
+        ("registry.example:²", "registry.example", False),
         ("10.0.0.0/8", "10.1.2.3", True),
         ("10.0.0.0/8", "registry.example", False),
         ("10.0.0.1", "10.0.0.1", True),
