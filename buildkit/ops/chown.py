@@ -3,7 +3,7 @@
 In: `user[:group]` as written and the file system of the stage. Out: numbers. Names are looked up in
 its /etc/passwd and /etc/group, opened inside its root. Source: docs/dockerfile.md, 9.3: a name
 alone brings its primary group, a number alone is also the group, numbers need no files, an unknown
-name is an error.
+name is an error, and nothing before or behind the colon is 0 (`WithUser` of Moby BuildKit's llb).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class Owner(NamedTuple):
 
 def needs_names(chown: str) -> bool:
     """Say whether `chown` can only be understood with the files of the stage."""
-    user, _, group = chown.partition(":")
+    user, group = _parts(chown)
     return _number(user) is None or (group != "" and _number(group) is None)
 
 
@@ -32,21 +32,25 @@ def find_owner(chown: str, view: int | None) -> Owner:
 
     Raises StepError for names that are not there and numbers that are none.
     """
-    user, _, group = chown.partition(":")
-    if not user:
-        raise StepError(f"invalid --chown={chown}: it has no user", hint="write user[:group]")
+    user, group = _parts(chown)
     uid, gid = _number(user), _number(group)
     if uid is not None and (gid is not None or not group):
         return Owner(uid, uid if gid is None else gid)
     try:
         passwd = accounts.read_file(view, "/etc/passwd") if view is not None else ""
         groups = accounts.read_file(view, "/etc/group") if view is not None else ""
-        found = accounts.find(passwd, groups, chown)
+        found = accounts.find(passwd, groups, f"{user}:{group}" if group else user)
     except UserError as error:
         raise StepError(f"invalid --chown={chown}: {error.message}", hint=error.hint) from error
     except OSError as error:
         raise StepError(f"--chown={chown}: cannot read the stage's users: {error}") from error
     return Owner(found.uid if uid is None else uid, found.gid)
+
+
+def _parts(chown: str) -> tuple[str, str]:
+    """Return user and group, this empty where it is the user's own."""
+    user, colon, group = chown.partition(":")
+    return user or "0", group or "0" if colon else ""
 
 
 def _number(text: str) -> int | None:
