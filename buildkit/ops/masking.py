@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from buildkit.content.streams import Sink
-from buildkit.ops.secret_forms import needles
+from buildkit.ops.secret_forms import SHORTEST, needles
 
 MASK = b"***"
 
@@ -58,7 +58,13 @@ class Masking:
 def _words(value: bytes) -> Iterable[bytes]:
     """Yield what to mask: each line of the value, and the forms that are searched for."""
     for line in map(bytes.strip, value.splitlines()):
-        for start in range(0, len(line), _PIECE):
-            if len(word := line[start : start + _PIECE]) >= _SHORTEST:
-                yield word
-    yield from (form[:_PIECE] for form in needles(value))
+        yield from _pieces(line, _SHORTEST)
+    for form in needles(value):
+        for line in form.splitlines():  # of base64(1), of which each may come by itself
+            yield from _pieces(line, SHORTEST)
+
+
+def _pieces(line: bytes, shortest: int) -> Iterable[bytes]:
+    for start in range(0, len(line), _PIECE):
+        if len(piece := line[start : start + _PIECE]) >= shortest:
+            yield piece

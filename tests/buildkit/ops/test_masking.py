@@ -1,5 +1,9 @@
 """The output of a step without its secrets."""
 
+import base64
+import hashlib
+from collections.abc import Callable
+
 import pytest
 
 from buildkit.ops.masking import Masking
@@ -48,3 +52,13 @@ def test_a_line_without_an_end_is_passed_on_and_still_masked() -> None:
 def test_a_long_secret_is_masked_wholly() -> None:
     value = "".join(map(str, range(1000, 2300))).encode()
     assert set(shown((value,), b"<" + value + b">\n")) == set(b"<*>\n")
+
+
+@pytest.mark.parametrize("encode", [base64.encodebytes, base64.b64encode])
+def test_a_secret_in_base64_is_masked_though_its_lines_come_one_by_one(
+    encode: Callable[[bytes], bytes],
+) -> None:
+    value = hashlib.shake_256(b"secret").digest(900)
+    lines = [line + b"\n" for line in encode(value).splitlines()]
+    left = shown((value,), *lines).replace(b"***", b"").split()
+    assert all(len(word) < 8 for word in left), left
