@@ -6,9 +6,9 @@ import sys
 
 from buildkit.cli.arguments import Namespace, Parser
 from buildkit.cli.containers import opened
+from buildkit.cli.tag import parse_name
 from buildkit.containers.commit import commit
 from buildkit.exporter.destination import write_result
-from buildkit.oci.reference import Reference
 from buildkit.snapshot.overlay import OverlayStore
 
 
@@ -27,7 +27,7 @@ def add_arguments(parser: Parser) -> None:
 
 def command(args: Namespace) -> int:
     """Make the image; print its ID."""
-    name = None if args.image is None else Reference.parse(args.image)
+    name = None if args.image is None else parse_name(args.image)
     with opened(args) as (root, containers):
         one = containers.find(args.container)
         image = commit(

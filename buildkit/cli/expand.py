@@ -12,7 +12,6 @@ import sys
 
 from buildkit.cli.arguments import Namespace, Parser
 from buildkit.errors import UsageError
-from grammar.errors import GrammarError, visible
 from grammar.words import expand, expand_words
 
 
@@ -40,11 +39,7 @@ def command(args: Namespace) -> int:
             env[name] = value
         elif name in os.environ:
             env[name] = os.environ[name]
-    try:
-        text = _expanded(args, env)
-    except GrammarError as error:
-        sys.stderr.write(f"ERROR: {visible(error.message)}\n")
-        return 1
+    text = _expanded(args, env)
     sys.stdout.buffer.write(f"{text}\n".encode("utf-8", "surrogateescape"))
     return 0
 

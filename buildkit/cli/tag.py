@@ -31,7 +31,7 @@ def parse_name(text: str) -> Reference:
     try:
         name = Reference.parse(text)
     except ValueError as error:
-        raise UsageError(f"invalid name: {error}") from error
+        raise UsageError(f"invalid name: {error}", hint="as in app or app:1.2") from error
     if name.digest is not None:
         raise UsageError(f"invalid name: {text!r} has a digest, which no image can be given")
     return name

@@ -9,6 +9,7 @@ from typing import Any
 from buildkit.cli.arguments import Namespace, Parser
 from buildkit.cli.containers import opened
 from buildkit.cli.listing import print_json, print_table
+from buildkit.cli.report import describe
 from buildkit.cli.template import render
 from buildkit.containers.ending import volumes_in_use
 from buildkit.containers.flags import parse_labels
@@ -106,7 +107,7 @@ def _remove(root: StateRoot, volumes: VolumeStore, args: Namespace) -> int:
             volumes.remove(name)
         except UsageError as error:
             if not args.force:
-                sys.stderr.write(f"ERROR: {error.message}\n")
+                sys.stderr.write(describe(error)[1])
                 status = 1
             continue
         sys.stdout.write(f"{name}\n")

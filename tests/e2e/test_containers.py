@@ -273,6 +273,7 @@ def test_a_link_inside_leads_nowhere_outside(pybuild: Pybuild, caller: Caller) -
 def test_an_image_of_what_a_container_is(pybuild: Pybuild) -> None:
     script = "echo kept > /file; rm /bin/vi"
     pybuild("run", "--name", "box", "--network", "none", "busybox", "sh", "-c", script).ok()
+    assert "ERROR: invalid name" in pybuild("commit", "box", ":bad").errors
     pybuild("commit", "-c", 'CMD ["cat", "/file"]', "-m", "why", "box", "made").ok()
     assert pybuild("run", "--rm", "--network", "none", "made").ok().output == "kept\n"
     assert pybuild("run", "--rm", "--network", "none", "made", "ls", "/bin/vi").status != 0
@@ -335,6 +336,9 @@ def test_volumes_keep_what_is_in_them(pybuild: Pybuild, caller: Caller) -> None:
     assert set(pybuild("volume", "ls", "-q").output.split()) == {"empty", "named", anonymous}
     pybuild("rm", "-v", "box").ok()
     pybuild("volume", "rm", "named", "empty").ok()
+    assert pybuild("volume", "rm", "named").errors == (
+        "ERROR: there is no volume named\nhint: 'pybuild volume ls' lists them\n"
+    )
     assert pybuild("volume", "ls", "-q").ok().output == ""
 
 
