@@ -151,8 +151,6 @@ def _userns(args: Namespace, *, joined: bool) -> UserMode | None:
 
 
 def _check(args: Namespace) -> None:
-    if args.tty and args.interactive and not args.detach and not os.isatty(0):
-        raise UsageError("the input device is not a terminal", hint="leave -t out")
     if args.rm and args.restart not in ("no", ""):
         raise UsageError("--rm and --restart exclude each other")
     if args.platform and (args.os or args.arch or args.variant):

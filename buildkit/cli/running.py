@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 def run(args: Namespace, early: Early | None) -> int:
     """Run the container; return its exit status."""
     wishes = wishes_of(args)
+    if args.tty and args.interactive and wishes.attached and not os.isatty(0):
+        raise UsageError("the input device is not a terminal", hint="leave -t out")
     manner = manner_of(args)
     shared = wishes.options.network == "default"
     with cancellable(), open_root(args, shared=shared, beside=wishes.others) as root:

@@ -75,6 +75,8 @@ def _attached(args: Namespace) -> int:
     beside = _others(args, args.containers[0])
     with opened(args, shared=True, beside=beside) as (root, containers):
         one = next(found(containers, args.containers))
+        if one.record.terminal and args.interactive and not os.isatty(0):
+            raise UsageError("the input device is not a terminal", hint="leave -i out")
         started = start(root, OverlayStore(root), one, attached=True)
         manner = Manner(
             tty=one.record.terminal,

@@ -9,7 +9,7 @@ from __future__ import annotations
 from buildkit.containers.store import Container, ContainerStore
 from buildkit.errors import UsageError
 from runtime import container
-from runtime.control import Connection, Signal, Stop, Wait
+from runtime.control import Connection, Done, Signal, Stop, Wait
 from runtime.errors import StateError
 
 TYPE_CHECKING = False
@@ -45,17 +45,27 @@ def kill(one: Container, number: int) -> None:
 
 def wait(one: Container, health: str = "") -> int:
     """Wait for the end of a container, or for a health; return its exit code."""
-    try:
-        Connection.to(one.directory).ask(Wait(health))
-    except StateError:
-        pass
+    told = _told(one, Wait(health))
     if not health:
         wait_for_monitor(one)
     try:
         return one.state.code
     except OSError:
         # Removed at its end.
+        return told
+
+
+def _told(one: Container, question: Wait) -> int:
+    """Return the exit code that a monitor tells, 0 where there is none."""
+    try:
+        connection = Connection.to(one.directory)
+        try:
+            answer, _fds = connection.ask(question)
+        finally:
+            connection.close()
+    except StateError:
         return 0
+    return answer.code if isinstance(answer, Done) else 0
 
 
 def wait_for_monitor(one: Container) -> None:
