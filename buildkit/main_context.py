@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import select
+import stat
 
 from buildkit.errors import ContextError, DefinitionError, UsageError
 from buildkit.frontend.options import NamedContext
@@ -125,7 +126,7 @@ def _local(context: str, file: str | None, fetch: Fetch | None) -> Main:
     for known in NAMES:
         path = os.path.join(context, known)
         if os.path.exists(path):
-            source = _read(path)._replace(path=known)
+            source = _read(path, fetch)._replace(path=known)
             return main._replace(
                 dockerfile=path, source=source, dockerfile_name=os.path.abspath(path)
             )
@@ -191,7 +192,7 @@ def _named(main: Main, file: str, fetch: Fetch | None) -> Main:
             raise UsageError(f"-f {shown(file)}: this command takes a path")
         source = Source.decode(shown(file), _downloaded(file, fetch))
         return main._replace(source=source, dockerfile_name=shown(file))
-    source = _read(file, _meant(main.directory, file))
+    source = _read(file, fetch, _meant(main.directory, file))
     return main._replace(dockerfile=file, source=source, dockerfile_name=os.path.abspath(file))
 
 
@@ -249,14 +250,27 @@ def _downloaded(url: str, fetch: Fetch) -> bytes:
         return _bounded(file.read(_LIMIT + 1), shown(url))
 
 
-def _read(path: str, hint: str = "") -> Source:
+def _read(path: str, fetch: Fetch | None, hint: str = "") -> Source:
     try:
-        with open(path, "rb") as file:
-            return Source.decode(path, _bounded(file.read(_LIMIT + 1), path))
+        if fetch is not None and stat.S_ISFIFO(os.stat(path).st_mode):
+            data = _piped(path, fetch.cancel)
+        else:
+            with open(path, "rb") as file:
+                data = file.read(_LIMIT + 1)
+        return Source.decode(path, _bounded(data, path))
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         message = f"failed to read dockerfile: open {path}: {reason}"
         raise DefinitionError(message, hint=hint) from error
+
+
+def _piped(path: str, cancel: Cancel) -> bytes:
+    """Read a named pipe: a signal ends the wait for whoever is to write there."""
+    fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        return _whole(_Input(cancel, fd), path)
+    finally:
+        os.close(fd)
 
 
 def _bounded(data: bytes, name: str) -> bytes:
@@ -273,24 +287,25 @@ def _missing(where: str, name: str = NAMES[0]) -> DefinitionError:
 
 
 class _Input:
-    """Standard input, read until the end or until the build is to stop."""
+    """Standard input or a pipe, read until the end or until the build is to stop."""
 
-    def __init__(self, cancel: Cancel | None) -> None:
+    def __init__(self, cancel: Cancel | None, fd: int = 0) -> None:
         self._cancel = cancel
+        self._fd = fd
 
     def read(self, size: int, /) -> bytes:
         """See `buildkit.content.streams.Reader`."""
         if self._cancel is not None:
             poll = select.poll()
-            poll.register(0, select.POLLIN)
+            poll.register(self._fd, select.POLLIN)
             poll.register(self._cancel.fileno(), select.POLLIN)
             poll.poll()
             self._cancel.check()
-        return os.read(0, size)
+        return os.read(self._fd, size)
 
 
-def _whole(reader: _Input) -> bytes:
+def _whole(reader: _Input, name: str = STDIN) -> bytes:
     data = bytearray()
     while len(data) <= _LIMIT and (part := reader.read(1 << 16)):
         data += part
-    return _bounded(bytes(data), STDIN)
+    return _bounded(bytes(data), name)
