@@ -83,15 +83,19 @@ def is_at_hand(context: str, file: str | None) -> bool:
     return is_local(context) and not (file or "").startswith((STDIN, *_URL))
 
 
-def find_main(context: str, file: str | None, fetch: Fetch | None = None) -> Main:
+def find_main(
+    context: str, file: str | None, fetch: Fetch | None = None, cancel: Cancel | None = None
+) -> Main:
     """Return the context and the Dockerfile. `fetch` may be None if they are at hand.
+
+    `cancel` ends the wait for a Dockerfile that is a named pipe.
 
     Raises ContextError, DefinitionError, ImageError for a damaged archive, UsageError, Cancelled.
     """
     if context == STDIN and file == STDIN:
         raise UsageError("invalid argument: can't use stdin for both build context and dockerfile")
     if is_local(context):
-        return _local(context, file, fetch)
+        return _local(context, file, fetch, cancel)
     if fetch is None:
         raise UsageError(f"{shown(context)}: this command takes a directory")
     return _remote(context, file, fetch)
@@ -116,17 +120,17 @@ def _directory(path: str, name: str) -> Main:
     )
 
 
-def _local(context: str, file: str | None, fetch: Fetch | None) -> Main:
+def _local(context: str, file: str | None, fetch: Fetch | None, cancel: Cancel | None) -> Main:
     if not os.path.isdir(context):
         what = "is not a directory" if os.path.lexists(context) else "not found"
         raise ContextError(f'unable to prepare context: path "{context}" {what}')
     main = _directory(context, os.path.abspath(context))
     if file is not None:
-        return _named(main, file, fetch)
+        return _named(main, file, fetch, cancel)
     for known in NAMES:
         path = os.path.join(context, known)
         if os.path.exists(path):
-            source = _read(path, fetch)._replace(path=known)
+            source = _read(path, cancel)._replace(path=known)
             return main._replace(
                 dockerfile=path, source=source, dockerfile_name=os.path.abspath(path)
             )
@@ -182,7 +186,7 @@ def _filled(context: str, directory: str, fetch: Fetch) -> tuple[bytes | None, s
     return fetch_context(context, directory, body, credentials=credentials, check=check), ""
 
 
-def _named(main: Main, file: str, fetch: Fetch | None) -> Main:
+def _named(main: Main, file: str, fetch: Fetch | None, cancel: Cancel | None = None) -> Main:
     """Return `main` with the Dockerfile `file`, which lies outside of the context."""
     if file == STDIN:
         source = Source.decode(STDIN, _whole(_Input(None if fetch is None else fetch.cancel)))
@@ -192,7 +196,7 @@ def _named(main: Main, file: str, fetch: Fetch | None) -> Main:
             raise UsageError(f"-f {shown(file)}: this command takes a path")
         source = Source.decode(shown(file), _downloaded(file, fetch))
         return main._replace(source=source, dockerfile_name=shown(file))
-    source = _read(file, fetch, _meant(main.directory, file))
+    source = _read(file, cancel, _meant(main.directory, file))
     return main._replace(dockerfile=file, source=source, dockerfile_name=os.path.abspath(file))
 
 
@@ -250,10 +254,10 @@ def _downloaded(url: str, fetch: Fetch) -> bytes:
         return _bounded(file.read(_LIMIT + 1), shown(url))
 
 
-def _read(path: str, fetch: Fetch | None, hint: str = "") -> Source:
+def _read(path: str, cancel: Cancel | None, hint: str = "") -> Source:
     try:
-        if fetch is not None and stat.S_ISFIFO(os.stat(path).st_mode):
-            data = _piped(path, fetch.cancel)
+        if cancel is not None and stat.S_ISFIFO(os.stat(path).st_mode):
+            data = _piped(path, cancel)
         else:
             with open(path, "rb") as file:
                 data = file.read(_LIMIT + 1)

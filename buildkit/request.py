@@ -117,7 +117,7 @@ def ready(request: BuildRequest, worker: Worker, cancel: Cancel) -> Iterator[Rea
         fetch = None
         if not is_at_hand(request.context, request.dockerfile):
             fetch = fetch_for(request, worker.root, cancel, agents)
-        main = find_main(request.context, request.dockerfile, fetch)
+        main = find_main(request.context, request.dockerfile, fetch, cancel)
         contexts = BuildContexts(
             worker.root, main, request.context_sources, plain_modes=request.plain_modes
         )

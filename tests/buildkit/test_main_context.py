@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from buildkit.errors import BuildError, Cancelled, ContextError, DefinitionError, UsageError
-from buildkit.main_context import NAMES, Fetch, find_dockerfile, find_main, is_at_hand, is_local
+from buildkit.main_context import NAMES, find_dockerfile, find_main, is_at_hand, is_local
 from buildkit.progress.cancel import Cancel
 from tests.trees import make_tree
 
@@ -145,11 +145,10 @@ def test_a_dockerfile_beyond_all_measure_is_refused(here: Path) -> None:
 def test_a_named_pipe_is_waited_for_until_the_build_is_to_stop(here: Path) -> None:
     os.mkfifo("pipe")
     with Cancel() as cancel:
-        fetch = Fetch(str, cancel, {}, None, "")
         writer = threading.Thread(target=Path("pipe").write_text, args=["FROM x\n"])
         writer.start()
-        assert find_main(".", "pipe", fetch).source.text == "FROM x\n"
+        assert find_main(".", "pipe", cancel=cancel).source.text == "FROM x\n"
         writer.join()
         cancel.set()
         with pytest.raises(Cancelled):
-            find_main(".", "pipe", fetch)
+            find_main(".", "pipe", cancel=cancel)
