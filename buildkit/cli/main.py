@@ -97,6 +97,7 @@ COMMANDS: Mapping[str, Command] = {
     "prune": Command("prune", "remove what nothing uses"),
     "fsck": Command("fsck", "check the store, and repair it with --repair"),
     "doctor": Command("doctor", "say what this kernel and user can do, and why not"),
+    "completion": Command("completion", "print what bash, zsh or fish need to complete commands"),
 }
 
 TWO_WORDS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
