@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import Any, NoReturn
 
 from buildkit.cli.arguments import (
@@ -54,7 +55,18 @@ def parse(declared: Parser, words: Sequence[str], found: Namespace) -> None:
     if unknown is not None:
         parser.unknown(unknown.partition("=")[0])
     if rest:
-        parser.error(f"one argument too many: {rest[0]}")
+        _refuse(f"one argument too many: {rest[0]}", declared, words, parser)
+
+
+def _refuse(message: str, declared: Parser, words: Sequence[str], parser: _Parser) -> NoReturn:
+    """Raise UsageError; what was meant for an option whose value needs a `=` is told."""
+    options = [step for step in declared.steps if isinstance(step, Argument)]
+    values = {name: (step.metavar or "").split("|") for step in options for name in step.names}
+    for word, after in pairwise(words):
+        option = word.partition("=")[0]
+        if declared.bare.get(option) == word and after in values[option]:
+            raise UsageError(message, hint=f"did you mean {option}={after}?")
+    parser.error(message)
 
 
 def argparse_parser(declared: Parser) -> _Parser:

@@ -255,6 +255,10 @@ def _outputs(
         raise UsageError(
             "multiple outputs configured to write to stdout", hint="name a file for the others"
         )
+    files = [os.path.abspath(output.dest) for output in found if _replaces(output)]
+    for number, path in enumerate(files):
+        if path in files[:number]:
+            raise UsageError(f"multiple outputs configured to write to {path}")
     for output in found:
         if platforms and output.kind == "docker" and output.dest:
             raise UsageError(
@@ -262,6 +266,12 @@ def _outputs(
                 hint="use type=oci for several platforms",
             )
     return found
+
+
+def _replaces(output: Output) -> bool:
+    """Say whether an output takes the place of a file."""
+    one = output.dest not in ("", STDOUT) and output.kind != "local"
+    return one and (os.path.isfile(output.dest) or not os.path.exists(output.dest))
 
 
 def _annotations(texts: Sequence[str]) -> tuple[Annotation, ...]:

@@ -217,6 +217,27 @@ def test_the_page_names_no_option_that_there_is_not() -> None:
     assert set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", page)) - known - others == set()
 
 
+def test_one_output_alone_goes_to_a_file(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=f"multiple outputs configured to write to {tmp_path}/a"):
+        asked("-o", f"type=tar,dest={tmp_path}/a", "-o", f"type=oci,dest={tmp_path}/./a")
+    for output in (f"type=local,dest={tmp_path}", "type=tar,dest=/dev/null"):
+        asked("-o", output, "-o", output)
+
+
 def test_one_output_alone_goes_to_standard_output() -> None:
     with pytest.raises(UsageError, match="multiple outputs configured to write to stdout"):
         asked("-o", "type=oci,dest=-", "-o", "-")
+
+
+@pytest.mark.parametrize(
+    ("words", "hint"),
+    [
+        (["--pull", "always"], "did you mean --pull=always?"),
+        (["--pull", "no-such-word"], "'pybuild build --help' tells the options"),
+        (["--pull=never", "always"], "'pybuild build --help' tells the options"),
+    ],
+)
+def test_a_value_without_its_equals_sign_is_no_context(words: list[str], hint: str) -> None:
+    with pytest.raises(UsageError, match="one argument too many") as raised:
+        asked(*words)
+    assert raised.value.hint == hint
