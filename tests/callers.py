@@ -4,6 +4,7 @@ In: a kind. Out: a `Caller` with a directory of its own, a store that holds the 
 `busybox`, and ways to make files that are the caller's. Whatever was made goes at the end.
 """
 
+import compileall
 import importlib.util
 import itertools
 import os
@@ -22,6 +23,7 @@ from tests import kernel, tun
 from tests.program import PROGRAM, TOP, Pybuild, program
 from tests.trees import make_tree
 
+_OURS = ("buildkit", "grammar", "runtime")
 KINDS = ("root", "rootless", "single")
 """`single`: an ordinary user who has one user id and no other."""
 
@@ -181,23 +183,28 @@ def _identity(user: pwd.struct_passwd | None) -> dict[str, Any]:
 
 
 def _installed(top: Path) -> Path:
-    """Copy pybuild and what it imports to where anybody can read it."""
+    """Copy pybuild and what it imports to where anybody can read it.
+
+    With what Python has compiled, as an installer leaves it: who may only read would do that again
+    at every call, which takes longer than most calls.
+    """
     target = top / "packages"
-    shutil.copytree(TOP / "buildkit", target / "buildkit", ignore=_IGNORED)
-    for name in ("grammar", "runtime"):
+    for name in _OURS:
         shutil.copytree(TOP / name, target / name, ignore=_IGNORED)
     for name in ("isal", "lark", "networkx", "tqdm", "urllib3", "xxhash", "zstandard"):
         found = importlib.util.find_spec(name)
         assert found is not None
         assert found.origin is not None
         shutil.copytree(Path(found.origin).parent, target / name, ignore=_IGNORED)
+    for name in _OURS:
+        compileall.compile_dir(target / name, quiet=2)
     for directory, names, _files in os.walk(target):
         for name in (".", *names):
             os.chmod(os.path.join(directory, name), 0o755)
     return target
 
 
-_IGNORED = shutil.ignore_patterns("tests", "__pycache__")
+_IGNORED = shutil.ignore_patterns("tests", "*.bundle.*")
 
 
 def _as(user: pwd.struct_passwd, act: Callable[[], object]) -> None:

@@ -13,7 +13,7 @@ TOP = Path(__file__).resolve().parent.parent
 
 def program(python: str, packages: Path) -> tuple[str, ...]:
     """Return the words that start pybuild from the directory `packages`."""
-    start = "from buildkit.cli.main import entry; entry()"
+    start = "from buildkit.cli.entry import entry; entry()"
     return (python, "-P", "-c", f"import sys; sys.path.insert(0, {str(packages)!r}); {start}")
 
 
