@@ -13,8 +13,8 @@ import os
 import re
 import time
 from collections import Counter
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Callable, Iterable
+from typing import Any, TypeAlias
 
 from buildkit.cache.key import CacheKey
 from buildkit.content.local import LocalBlobStore
@@ -44,6 +44,10 @@ class Entry(NamedTuple):
     shared: int = 0
 
 
+_Layered: TypeAlias = tuple[Entry, set[str]]
+"""A thing, with its layers."""
+
+
 class Usage(NamedTuple):
     """All things of one type. `reclaimable`: bytes that a whole `prune` would give back now."""
 
@@ -58,14 +62,24 @@ class Usage(NamedTuple):
         return sum(entry.active for entry in self.entries)
 
 
-def usage(root: StateRoot) -> tuple[Usage, ...]:
-    """Return what there is, by type."""
-    return _Looking(root).all()
+KINDS = (
+    *("image", "step", "untagged image", "layer", "container", "volume", "blob", "cache"),
+    *("context", "log", "database"),
+)
+"""The types, in the order in which they are told."""
+
+
+def usage(
+    root: StateRoot, wanted: Callable[[str, Entry], bool] = lambda _kind, _entry: True
+) -> tuple[Usage, ...]:
+    """Return what there is, by type; of each type those entries alone that are `wanted`."""
+    return _Looking(root, wanted).all()
 
 
 class _Looking:
-    def __init__(self, root: StateRoot) -> None:
+    def __init__(self, root: StateRoot, wanted: Callable[[str, Entry], bool]) -> None:
         self._root = root
+        self._wanted = wanted
         collect_stale(root.top)  # what the dead have marked is nobody's
         self._marks = in_use(root.top)
         self._sizes: dict[str, int] = dict(self._rows("SELECT diff_id, size FROM layer"))
@@ -80,9 +94,9 @@ class _Looking:
     def all(self) -> tuple[Usage, ...]:
         named, untagged = self._images()
         return (
-            self._usage("image", named[0], named[1], free=False),
-            self._steps(named[1], untagged[1]),
-            self._usage("untagged image", untagged[0], untagged[1]),
+            self._usage("image", named, free=False),
+            self._steps(_union(named), _union(untagged)),
+            self._usage("untagged image", untagged),
             self._others(),
             self._containers(),
             self._volumes(),
@@ -93,13 +107,13 @@ class _Looking:
             self._database(),
         )
 
-    def _images(self) -> tuple[tuple[list[Entry], set[str]], tuple[list[Entry], set[str]]]:
-        """Return the images with and without a name, each with the layers they need."""
+    def _images(self) -> tuple[list[_Layered], list[_Layered]]:
+        """Return the images with and without a name, each with the layers that it needs."""
         images = ImageStore(self._root)
         indexes = images.indexes()
         within = {part.image for parts in indexes.values() for part in parts}
-        named: tuple[list[Entry], set[str]] = ([], set())
-        untagged: tuple[list[Entry], set[str]] = ([], set())
+        named: list[_Layered] = []
+        untagged: list[_Layered] = []
         rows = self._rows("SELECT config, created FROM known_image")
         all_layers = {digest: self._layers_of(digest) for digest, _ in rows}
         users = Counter(layer for layers in all_layers.values() for layer in layers)
@@ -111,8 +125,7 @@ class _Looking:
             active = ("image", digest) in self._marks
             into = named if names or digest in within else untagged
             said = ", ".join(names)
-            into[0].append(Entry(digest, size, created or 0.0, active, said, shared))
-            into[1].update(layers)
+            into.append((Entry(digest, size, created or 0.0, active, said, shared), layers))
         return named, untagged
 
     def _layers_of(self, image: str) -> set[str]:
@@ -121,48 +134,58 @@ class _Looking:
         except (StoreError, ImageError, ValueError):
             return set()
 
-    def _usage(
-        self, kind: str, entries: Iterable[Entry], layers: set[str], *, free: bool = True
-    ) -> Usage:
-        """Return a type whose things share `layers`, of those that no type before has."""
-        layers = layers - self._counted
-        size = self._disk.size(layers, self._counted)
-        self._counted |= layers
-        return Usage(kind, tuple(entries), size, self._free(layers) if free else 0)
+    def _usage(self, kind: str, found: list[_Layered], *, free: bool = True) -> Usage:
+        """Return a type whose things have layers, and count those that no type before has."""
+        every = _union(found) - self._counted
+        kept = [(entry, layers) for entry, layers in found if self._wanted(kind, entry)]
+        mine = _union(kept) - self._counted
+        size = self._disk.size(mine, self._counted)
+        self._counted |= every
+        entries = tuple(entry for entry, _ in kept)
+        return Usage(kind, entries, size, self._free(mine, every) if free else 0)
 
-    def _free(self, layers: Iterable[str]) -> int:
-        """Return what their removal gives back besides that of the types before."""
+    def _free(self, mine: set[str], every: set[str]) -> int:
+        """Return what the removal of `mine` gives back besides that of the types before.
+
+        To these belong `every` one from now on.
+        """
         before = self._disk.free(self._going)
-        self._going.update(one for one in layers if ("layer", one) not in self._marks)
-        return self._disk.free(self._going) - before
+        gained = self._disk.free(self._going | self._removable(mine)) - before
+        self._going |= self._removable(every)
+        return gained
+
+    def _removable(self, layers: set[str]) -> set[str]:
+        return {one for one in layers if ("layer", one) not in self._marks}
 
     def _steps(self, named: set[str], untagged: set[str]) -> Usage:
         """Return the results of steps that no image has."""
-        entries = []
-        layers: set[str] = set()
+        found: list[_Layered] = []
         texts = self._instructions()
         for key, diff_id, used in self._rows("SELECT key, diff_id, used FROM step"):
             if diff_id in named or diff_id in untagged:
                 continue
-            layers.add(diff_id)
             active = ("layer", diff_id) in self._marks
             size = self._sizes.get(diff_id, 0)
-            entries.append(Entry(key, size, used or 0.0, active, texts.get(key, "")))
-        return self._usage("step", entries, layers)
+            entry = Entry(key, size, used or 0.0, active, texts.get(key, ""))
+            found.append((entry, {diff_id}))
+        return self._usage("step", found)
 
     def _others(self) -> Usage:
         """Return layers that no image and no step has: of containers, and what is left over."""
         names = {f"sha256:{name}" for name in _names(self._root.path("layers"))} - self._counted
-        entries = [
-            Entry(
-                name,
-                self._disk.size({name}),
-                self._used.get(name) or 0.0,
-                ("layer", name) in self._marks,
-            )
-            for name in sorted(names)
-        ]
-        return self._usage("layer", entries, names)
+        found: list[_Layered] = []
+        for name in sorted(names):
+            size, used = self._disk.size({name}), self._used.get(name) or 0.0
+            found.append((Entry(name, size, used, ("layer", name) in self._marks), {name}))
+        return self._usage("layer", found)
+
+    def _plain(
+        self, kind: str, found: Iterable[Entry], free: Callable[[Entry], bool] = lambda _: False
+    ) -> Usage:
+        """Return a type whose things share nothing; `free` says what a `prune` takes away."""
+        entries = tuple(entry for entry in found if self._wanted(kind, entry))
+        gained = sum(entry.size for entry in entries if free(entry))
+        return Usage(kind, entries, sum(entry.size for entry in entries), gained)
 
     def _containers(self) -> Usage:
         entries = []
@@ -172,7 +195,7 @@ class _Looking:
                 entries.append(
                     Entry(name, tree_size(path), os.stat(path).st_mtime, not is_free(path))
                 )
-        return Usage("container", tuple(entries), sum(entry.size for entry in entries), 0)
+        return self._plain("container", entries)
 
     def _volumes(self) -> Usage:
         entries = []
@@ -180,7 +203,7 @@ class _Looking:
             path = self._root.path("volumes", name)
             with contextlib.suppress(OSError):
                 entries.append(Entry(name, tree_size(path), os.stat(path).st_mtime, active=False))
-        return Usage("volume", tuple(entries), sum(entry.size for entry in entries), 0)
+        return self._plain("volume", entries)
 
     def _instructions(self) -> dict[CacheKey, str]:
         """Return what steps do, by key, as far as recent builds tell."""
@@ -197,15 +220,13 @@ class _Looking:
         blobs = LocalBlobStore(self._root)
         again = {row[0] for row in self._rows("SELECT digest FROM blob_form WHERE compressor<>''")}
         entries = []
-        free = 0
         for digest in blobs:
             with contextlib.suppress(FileNotFoundError):
                 found = os.stat(blobs.path(digest))
                 active = ("blob", digest) in self._marks
                 what = "compressed layer" if digest in again else ""
                 entries.append(Entry(digest, found.st_size, found.st_atime, active, what))
-                free += found.st_size if what and not active else 0
-        return Usage("blob", tuple(entries), sum(entry.size for entry in entries), free)
+        return self._plain("blob", entries, lambda one: bool(one.description) and not one.active)
 
     def _directories(self, kind: str, what: str, directory: str) -> Usage:
         entries = []
@@ -214,8 +235,7 @@ class _Looking:
             with contextlib.suppress(FileNotFoundError):
                 active = (kind, name.partition("-")[0]) in self._marks
                 entries.append(Entry(name, tree_size(path), os.stat(path).st_mtime, active, what))
-        free = sum(entry.size for entry in entries if not entry.active)
-        return Usage(kind, tuple(entries), sum(entry.size for entry in entries), free)
+        return self._plain(kind, entries, lambda one: not one.active)
 
     def _files(self, kind: str, part: str) -> Usage:
         entries = []
@@ -224,8 +244,7 @@ class _Looking:
                 with contextlib.suppress(FileNotFoundError):
                     status = one.stat(follow_symlinks=False)
                     entries.append(Entry(one.name, status.st_size, status.st_mtime, active=False))
-        size = sum(entry.size for entry in entries)
-        return Usage(kind, tuple(entries), size, size if kind == "context" else 0)
+        return self._plain(kind, entries, lambda _: kind == "context")
 
     def _database(self) -> Usage:
         entries = []
@@ -236,11 +255,16 @@ class _Looking:
                 found = os.stat(path)
                 name = os.path.basename(path)
                 entries.append(Entry(name, found.st_blocks * 512, time.time(), active=True))
-        return Usage("database", tuple(entries), sum(entry.size for entry in entries), 0)
+        return self._plain("database", entries)
 
     def _rows(self, query: str) -> list[tuple[Any, ...]]:
         with self._root.reading():
             return self._root.database().execute(query).fetchall()
+
+
+def _union(found: Iterable[_Layered]) -> set[str]:
+    """Return the layers of all."""
+    return {layer for _, layers in found for layer in layers}
 
 
 def _names(directory: str, *, hexadecimal: bool = True) -> list[str]:

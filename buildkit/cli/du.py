@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Sequence
 
 from buildkit.cli.arguments import Namespace, Parser
+from buildkit.cli.du_filters import predicate
 from buildkit.cli.listing import print_json, print_table
 from buildkit.cli.options import open_root
-from buildkit.cli.prune import TYPES
 from buildkit.durations import duration_text
-from buildkit.errors import UsageError
 from buildkit.sizes import size_text
 from buildkit.usage import Entry, Usage, usage
 
@@ -21,15 +19,24 @@ _SHARING = ("image", "untagged image")
 def add_arguments(parser: Parser) -> None:
     """Declare the options."""
     add = parser.add_argument
-    add("--filter", action="append", default=[], metavar="type=TYPE", help="of a type alone")
+    add(
+        "--filter",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="some of it: type=, id=, description=, until=; inuse, shared, private, mutable",
+    )
     add("-v", "--verbose", action="store_true", help="each thing by itself")
     add("--format", choices=("text", "json"), default="text", help="how to print")
 
 
 def command(args: Namespace) -> int:
     """Print the table."""
+    wanted = predicate(args.filter)
     with open_root(args) as root:
-        found = _filtered(usage(root), args.filter)
+        found = usage(root, wanted)
+    if args.filter:
+        found = tuple(one for one in found if one.entries)
     if args.format == "json":
         print_json([_document(one, verbose=args.verbose) for one in found])
         return 0
@@ -52,20 +59,6 @@ def command(args: Namespace) -> int:
     free = size_text(sum(one.reclaimable for one in found))
     sys.stdout.write(f"\nTotal: {total}, reclaimable: {free}\n")
     return 0
-
-
-def _filtered(found: tuple[Usage, ...], texts: Sequence[str]) -> tuple[Usage, ...]:
-    """Return the types that the filters name, by their names here or BuildKit's."""
-    kinds = {one.kind.replace(" ", "-"): one.kind for one in found}
-    kinds |= TYPES
-    wanted = set()
-    for text in (part for filters in texts for part in filters.split(",")):
-        key, _, value = text.partition("=")
-        if key != "type" or value not in kinds:
-            hint = f"type=TYPE, of {', '.join(sorted(kinds))}"
-            raise UsageError(f"not a filter: {text!r}", hint=hint)
-        wanted.add(kinds[value])
-    return tuple(one for one in found if not wanted or one.kind in wanted)
 
 
 def _print_entries(found: tuple[Usage, ...]) -> None:

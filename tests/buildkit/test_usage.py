@@ -8,7 +8,7 @@ from buildkit.oci.reference import Reference
 from buildkit.snapshot.disk import tree_size
 from buildkit.snapshot.snapshot import Committed
 from buildkit.state.root import StateRoot
-from buildkit.usage import Usage, usage
+from buildkit.usage import KINDS, Usage, usage
 from tests.buildkit.test_gc import Store, store
 from tests.kernel import needs_overlay, needs_root
 
@@ -37,6 +37,24 @@ def test_layers_count_where_they_are_needed_most(store: Store) -> None:
     assert found["image"].entries[0].description == "docker.io/library/app:latest"
     assert found["image"].entries[0].size == named.size
     assert {kind for kind, one in found.items() if one.active} == {"database"}
+
+
+def test_of_what_is_wanted_the_size_is_told(store: Store) -> None:
+    one, other = (store.base(f"file {name} text={name * 9000}") for name in "ab")
+    store.step(one)
+    store.step(other)
+    store.root.close()
+    every = usage(store.root)
+    assert tuple(found.kind for found in every) == KINDS
+    key = next(found for found in every if found.kind == "step").entries[0].name
+    part = {found.kind: found for found in usage(store.root, lambda _, entry: entry.name == key)}
+    sizes = {tree_size(directory(store.root, layer)) for layer in (one, other)}
+    assert [entry.name for entry in part["step"].entries] == [key]
+    assert part["step"].size == part["step"].reclaimable
+    assert part["step"].size in sizes
+    # What is not wanted is not another type's for that.
+    assert sum(len(found.entries) for found in part.values()) == 1
+    assert sum(found.size for found in part.values()) == part["step"].size
 
 
 def directory(root: StateRoot, layer: Committed) -> str:
