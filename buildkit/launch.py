@@ -151,7 +151,9 @@ def command_of(config: ContainerConfig, options: RunOptions) -> tuple[str, ...]:
         args = (*options.entrypoint, *options.command)
     else:
         args = (*(config.entrypoint or ()), *(options.command or config.cmd or ()))
-    if not args or not args[0]:
+    if args and not args[0]:
+        raise UsageError("the name of the program is empty", hint="is a variable not set?")
+    if not args:
         raise UsageError(
             "no command: the image has neither ENTRYPOINT nor CMD",
             hint="give one after the image's name: pybuild run IMAGE COMMAND",

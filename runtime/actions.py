@@ -111,9 +111,10 @@ class OpenTerminal(NamedTuple):
 
 
 class EnterDirectory(NamedTuple):
-    """Go to the working directory; it is made when missing."""
+    """Go to the working directory. `makes`: it is made when missing."""
 
     path: str
+    makes: bool
 
 
 class SetLimits(NamedTuple):

@@ -126,8 +126,9 @@ class _Making:
                 _restrict(action)
             case OpenTerminal(rows, columns, console):
                 self._terminal = process.open_terminal(rows, columns, console=console)
-            case EnterDirectory(path):
-                process.enter_directory(path)
+            case EnterDirectory(path, makes):
+                enter = process.enter_directory_made if makes else process.enter_directory
+                enter(path)
             case BecomeUser() | LimitCapabilities():
                 self._become(action)
             case Execute():

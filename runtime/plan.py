@@ -115,7 +115,7 @@ def plan_exec(
     if spec.network != "host":
         namespaces.append("network")
     held = _held(spec)
-    becoming = _becoming(process, spec, held, host, console=False)
+    becoming = _becoming(process, spec, held, host, first=False)
     return (*_score(process), JoinSandbox(fd, tuple(namespaces)), *becoming)
 
 
@@ -132,15 +132,18 @@ def _held(spec: SandboxSpec) -> tuple[str, ...]:
 
 
 def _becoming(
-    process: Process, spec: SandboxSpec, held: tuple[str, ...], host: Host, *, console: bool = True
+    process: Process, spec: SandboxSpec, held: tuple[str, ...], host: Host, *, first: bool = True
 ) -> list[Action]:
-    """Return what turns a process inside the root into the program."""
+    """Return what turns a process inside the root into the program.
+
+    The `first` one has /dev/console, and its working directory is made when missing.
+    """
     keep = capabilities.mask(held)
     actions: list[Action] = []
     if process.terminal:
-        actions.append(OpenTerminal(*process.terminal_size, console=console))
+        actions.append(OpenTerminal(*process.terminal_size, console=first))
     actions.append(SetLimits(_rlimits(process.rlimits)))
-    actions += [LeaveKeyring(), EnterDirectory(process.cwd or "/"), DropBounding(keep)]
+    actions += [LeaveKeyring(), EnterDirectory(process.cwd or "/", first), DropBounding(keep)]
     if spec.no_new_privs:
         actions.append(ForbidPrivileges())
     if host.single_id:

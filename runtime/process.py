@@ -126,20 +126,26 @@ def open_terminal(rows: int, columns: int, *, console: bool) -> tuple[int, int]:
 
 
 def enter_directory(path: str) -> None:
-    """Make `path` if it is missing, go there, and make sure that it lies inside."""
+    """Go to `path`, and make sure that it lies inside."""
     root = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-    flags = os.O_PATH | os.O_DIRECTORY
-    try:
-        fd = safepath.open_beneath(root, path, flags)
-    except FileNotFoundError:
-        make_directories(root, safepath.resolve(root, path))
-        fd = safepath.open_beneath(root, path, flags)
+    fd = safepath.open_beneath(root, path, os.O_PATH | os.O_DIRECTORY)
     os.close(root)
     os.fchdir(fd)
     os.close(fd)
     # Python's getcwd() raises where the kernel says `(unreachable)`.
     if not os.getcwd().startswith("/"):
         raise OSError(errno.EXDEV, "it is outside of the root", path)
+
+
+def enter_directory_made(path: str) -> None:
+    """Make `path` if it is missing, and go there."""
+    try:
+        enter_directory(path)
+    except FileNotFoundError:
+        root = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        make_directories(root, safepath.resolve(root, path))
+        os.close(root)
+        enter_directory(path)
 
 
 def make_directories(root: int, path: str) -> None:

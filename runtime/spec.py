@@ -254,7 +254,7 @@ class Process(NamedTuple):
 
     `user` is empty (root), a name or number, or `user:group`; names are looked up inside the
     root. `groups` are supplementary groups on top of the image's. `args[0]` is searched in the
-    PATH of `env`, inside the root. A missing `cwd` is made.
+    PATH of `env`, inside the root. A missing `cwd` is made, but for further programs (`exec`).
     """
 
     args: tuple[str, ...]

@@ -2,7 +2,8 @@
 
 import pytest
 
-from buildkit.launch import DEFAULT_PATH, RunOptions, environment_of
+from buildkit.errors import UsageError
+from buildkit.launch import DEFAULT_PATH, RunOptions, command_of, environment_of
 from buildkit.oci.config import ContainerConfig
 
 
@@ -19,3 +20,11 @@ def test_what_the_user_says_counts_more_than_the_image() -> None:
     config = ContainerConfig(env=("A=image", "PATH=/image", "HOSTNAME=image"))
     found = dict(environment_of(config, RunOptions(env=(("A", "user"), ("B", ""))), "box"))
     assert found == {"PATH": "/image", "HOSTNAME": "image", "A": "user", "B": ""}
+
+
+@pytest.mark.parametrize(
+    ("command", "reason"), [((), "no command"), (("", "x"), "the name of the program is empty")]
+)
+def test_what_names_no_program_is_refused(command: tuple[str, ...], reason: str) -> None:
+    with pytest.raises(UsageError, match=reason):
+        command_of(ContainerConfig(), RunOptions(command))

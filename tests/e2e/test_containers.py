@@ -111,6 +111,8 @@ def test_exec_has_streams_a_status_and_an_environment_of_its_own(pybuild: Pybuil
     )
     assert (done.status, done.output, done.errors) == (9, "given", "own more /tmp 7\n")
     assert pybuild("exec", "box", "no-such").status == 127
+    done = pybuild("exec", "-w", "/no/such", "box", "pwd")
+    assert (done.status, "directory /no/such: no such file" in done.errors) == (125, True)
     assert pybuild("exec", "box", "sh", "-c", "kill -9 $$").status == 137
     pybuild("exec", "-d", "box", "sh", "-c", "echo done > /tmp/mark; sleep 1000").ok()
     until(lambda: pybuild("exec", "box", "cat", "/tmp/mark").output == "done\n")
