@@ -51,11 +51,11 @@ def output_file(dest: str) -> Iterator[Target]:
                 "an archive does not go to a terminal", hint="name a file, or redirect to one"
             )
         check_open()
-        with _failing("standard output"):
+        with failing("standard output"):
             sys.stdout.flush()
             yield Target(_writer(1))
         return
-    with _failing(dest):
+    with failing(dest):
         opened = _special(dest)
         if opened is not None:
             with open(opened, "wb", buffering=0) as file:
@@ -97,7 +97,7 @@ def output_directory(dest: str) -> Iterator[str]:
     Raises OutputError when something is at `dest` already, but for an empty directory.
     """
     place = os.path.abspath(dest)
-    with _failing(dest):
+    with failing(dest):
         if os.path.lexists(place) and not (os.path.isdir(place) and not os.listdir(place)):
             raise OutputError(f"{dest} exists already", hint="name a directory that does not")
         os.makedirs(os.path.dirname(place), exist_ok=True)
@@ -153,7 +153,7 @@ def _writer(fd: int) -> Sink:
 
 
 @contextlib.contextmanager
-def _failing(what: str) -> Iterator[None]:
+def failing(what: str) -> Iterator[None]:
     """Turn what the kernel says of the output into OutputError; a closed pipe stays one."""
     try:
         yield

@@ -12,7 +12,8 @@ from typing import Protocol
 
 from buildkit.content.streams import Sink
 from buildkit.errors import StoreError
-from buildkit.exporter.destination import output_directory, output_file
+from buildkit.exporter.destination import failing, output_directory, output_file
+from buildkit.exporter.layout_join import is_layout, joined
 from buildkit.exporter.tar_writer import TarWriter
 
 
@@ -46,12 +47,19 @@ class Layout(Protocol):
 
 @contextlib.contextmanager
 def open_layout(dest: str, *, as_tar: bool) -> Iterator[Layout]:
-    """Give a layout that is at `dest`, whole, once the block ends well."""
+    """Give a layout that is at `dest`, whole, once the block ends well.
+
+    A directory that is a layout already gets it as a part.
+    """
     if as_tar:
         with output_file(dest) as sink:
             writer = TarWriter(sink, sink.rewrite)
             yield writer
             writer.finish()
+        return
+    if is_layout(dest):
+        with failing(dest), joined(dest) as directory:
+            yield _Files(directory)
         return
     with output_directory(dest) as directory:
         yield _Files(directory)
