@@ -339,6 +339,8 @@ def _tmpfs(mount: Tmpfs) -> int:
     options: dict[str, str | None] = {"mode": f"{mount.mode:o}"}
     if mount.size:
         options["size"] = str(mount.size)
+    if mount.uid or mount.gid:
+        options |= {"uid": str(mount.uid), "gid": str(mount.gid)}
     attributes = _attributes(mount.flags) | (_RDONLY if mount.readonly else 0)
     return mounts.file_system("tmpfs", attributes, options)
 

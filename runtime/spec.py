@@ -154,13 +154,18 @@ class Layers(NamedTuple):
 
 
 class Tmpfs(NamedTuple):
-    """An empty file system in memory; `size` in bytes, 0 for the kernel's default."""
+    """An empty file system in memory; `size` in bytes, 0 for the kernel's default.
+
+    `uid` and `gid` are ids inside.
+    """
 
     target: str
     size: int = 0
     mode: int = 0o1777
     flags: tuple[MountFlag, ...] = ("nosuid", "nodev")
     readonly: bool = False
+    uid: int = 0
+    gid: int = 0
 
 
 class File(NamedTuple):

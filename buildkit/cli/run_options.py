@@ -52,7 +52,7 @@ def wishes_of(args: Namespace) -> Wishes:
         labels=flags.parse_labels(args.label, args.label_file),
         volumes_from=tuple(args.volumes_from),
         annotations=flags.parse_labels(args.annotation, ()),
-        pidfile=os.path.abspath(args.pidfile) if args.pidfile else "",
+        pidfile=_pidfile(args.pidfile),
         mounts=(
             *_zone(args.tz),
             *map(parse_volume, args.volume),
@@ -218,6 +218,14 @@ def _options(args: Namespace, network: NetworkMode) -> RunOptions:
     for text in args.security_opt:
         options = _with_security(options, text)
     return options
+
+
+def _pidfile(path: str) -> str:
+    """Return where the monitor writes; by then nobody could be told that it cannot."""
+    path = os.path.abspath(path) if path else ""
+    if path and not os.path.isdir(os.path.dirname(path)):
+        raise UsageError(f"--pidfile {path}: there is no such directory")
+    return path
 
 
 def _hosts(texts: list[str]) -> tuple[tuple[str, str], ...]:

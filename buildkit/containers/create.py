@@ -341,8 +341,8 @@ def _mounts(
     mounts: list[Mount] = []
     for mount in wanted:
         if mount.kind == "tmpfs":
-            tmpfs = Tmpfs(mount.target, mount.size, mount.mode, mount.flags, mount.readonly)
-            mounts.append(tmpfs)
+            wishes = (mount.size, mount.mode, mount.flags, mount.readonly, mount.uid, mount.gid)
+            mounts.append(Tmpfs(mount.target, *wishes))
             continue
         if mount.kind == "image":
             # As with the root, its layers are filled in at each start.

@@ -28,9 +28,11 @@ ImageVolumes: TypeAlias = Literal["bind", "tmpfs", "ignore"]
 
 _NAME = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-")
 _FLAGS: tuple[MountFlag, ...] = ("nosuid", "noexec", "nodev", "noatime")
-_HARMLESS = frozenset(
-    ("z", "Z", "rw", "exec", "suid", "dev", "copy", "rprivate", "private", "rslave", "slave")
-)
+_NUMBERS = frozenset(("size", "mode", "uid", "gid", "tmpfs-size", "tmpfs-mode"))
+_HARMLESS = frozenset((
+    "z", "Z", "rw", "exec", "suid", "dev", "copy", "rprivate", "private", "rslave", "slave",
+    "cached", "delegated", "consistent",
+))  # fmt: skip
 """What is so anyway, or means nothing on this system."""
 _BIND_FORM = "the form is SOURCE:TARGET[:ro]"
 
@@ -39,9 +41,9 @@ class Wanted(NamedTuple):
     """A mount. `source`: an absolute path, the name of a volume or an image, or empty for an
     anonymous volume.
 
-    `copies`: a new volume starts with what the image has at `target`. `size` and `mode` are for
-    tmpfs; `recursive` and `makes` (a missing source is made) for bind; `path`, what of it is shown,
-    for image.
+    `copies`: a new volume starts with what the image has at `target`. `size`, `mode`,
+    `uid` and `gid` are for tmpfs; `recursive` and `makes` (a missing source is made) for bind;
+    `path`, what of it is shown, for image.
     """
 
     kind: Kind
@@ -55,6 +57,8 @@ class Wanted(NamedTuple):
     size: int = 0
     mode: int = 0o1777
     path: str = ""
+    uid: int = 0
+    gid: int = 0
 
 
 def parse_volume(text: str) -> Wanted:
@@ -99,7 +103,7 @@ def parse_tmpfs(text: str) -> Wanted:
     mount = Wanted("tmpfs", _target(target, text), flags=("nosuid", "nodev"))
     for option in filter(None, options.split(",")):
         key, _, value = option.partition("=")
-        if key in ("size", "mode", "tmpfs-size", "tmpfs-mode"):
+        if key in _NUMBERS:
             mount = _with_number(mount, key.removeprefix("tmpfs-"), value, text)
         else:
             mount = _with_option(mount, option, text)
@@ -110,9 +114,19 @@ def _with_number(mount: Wanted, key: str, value: str, text: str) -> Wanted:
     try:
         if key == "size":
             return mount._replace(size=parse_size(value))
+        if key in ("uid", "gid"):
+            number = _id(value)
+            return mount._replace(uid=number) if key == "uid" else mount._replace(gid=number)
         return mount._replace(mode=int(value, 8))
     except ValueError as error:
         raise UsageError(f"invalid {key} in {text!r}: {value}") from error
+
+
+def _id(text: str) -> int:
+    number = int(text)
+    if not 0 <= number < (1 << 32) - 1:
+        raise ValueError(text)
+    return number
 
 
 def parse_mount(text: str) -> Wanted:
@@ -164,7 +178,7 @@ def _with_field(mount: Wanted, key: str, value: str, text: str) -> Wanted:
     if key in ("readonly", "ro", "rw"):
         wanted = value.lower() in ("", "true", "1")
         return mount._replace(readonly=wanted != (key == "rw"))
-    if key in ("tmpfs-size", "tmpfs-mode", "size", "mode"):
+    if key in _NUMBERS and mount.kind == "tmpfs":
         return _with_number(mount, key.removeprefix("tmpfs-"), value, text)
     if key in ("volume-nocopy", "bind-nonrecursive"):
         wanted = value.lower() in ("", "true", "1")

@@ -58,6 +58,8 @@ HERE = str(Path(__file__).parent)
          Wanted("volume", "/d", "v", copies=False)),
         (parse_mount, "type=image,source=i:1,destination=/d,rw=false,image-subpath=a/b",
          Wanted("image", "/d", "i:1", readonly=True, path="a/b")),
+        (parse_tmpfs, "/t:uid=5,gid=0",
+         Wanted("tmpfs", "/t", flags=("nosuid", "nodev"), uid=5)),
         (parse_tmpfs, "/t:size=1k,ro",
          Wanted("tmpfs", "/t", readonly=True, size=1024, flags=("nosuid", "nodev"))),
     ],
@@ -103,6 +105,8 @@ def test_forms(parse: Any, text: str, value: object) -> None:
         (parse_mount, "type=image,source=i,target=/d,ro=false"),
         (parse_mount, "type=image,source=i,target=/d,volume-nocopy"),
         (parse_tmpfs, "/t:size=lots"),
+        (parse_tmpfs, "/t:uid=-1"),
+        (parse_mount, f"type=bind,source={HERE},target=/d,size=1m"),
     ],
 )
 def test_what_makes_no_sense_is_refused(parse: Any, text: str) -> None:
