@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 READ = select.POLLIN
 WRITE = select.POLLOUT
 
+_LONGEST_MS = 86_400_000
+"""For one wait: poll(2) takes no more than 24 days."""
+
 
 class Loop:
     """What is waited for. Not for use by several threads."""
@@ -63,7 +66,7 @@ class Loop:
             del self._moments[0]
         wait = None
         if self._moments:
-            wait = max(0.0, self._moments[0][0] - time.monotonic()) * 1000
+            wait = min(max(0.0, self._moments[0][0] - time.monotonic()) * 1000, _LONGEST_MS)
         for fd, _events in self._poll.poll(wait):
             act = self._ready.get(fd)
             if act is not None:
