@@ -7,12 +7,15 @@ import time
 from buildkit.durations import parse_duration
 from buildkit.errors import UsageError
 
+_LAST = 253_402_300_799.0
+"""The end of 9999: RFC 3339 has no later year."""
+
 
 def moment_of(text: str) -> str:
     """Return a moment as RFC 3339 in UTC, comparable as text; empty for an empty text."""
     if not text:
         return ""
-    seconds = seconds_of(text)
+    seconds = min(max(seconds_of(text), 0.0), _LAST)
     whole = int(seconds // 1)
     rest = int((seconds - whole) * 1_000_000_000)
     return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(whole))}.{rest:09d}Z"
@@ -31,10 +34,10 @@ def seconds_of(text: str) -> float:
 
     try:
         found = datetime.fromisoformat(text)
-    except ValueError:
+        if found.tzinfo is None:
+            found = found.astimezone()
+        return found.astimezone(UTC).timestamp()
+    except (ValueError, OverflowError):
         raise UsageError(
             f"invalid time {text!r}", hint="as in 10m, 1700000000 or 2024-05-01T12:00:00Z"
         ) from None
-    if found.tzinfo is None:
-        found = found.astimezone()
-    return found.astimezone(UTC).timestamp()

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from buildkit.state.root import StateRoot
 
 
+LONGEST = 1e9
+"""Seconds that are for ever: thirty years."""
+
 _OPENED: list[StateRoot] = []
 """Kept to the end of the process, so that nobody closes their databases: see `release`."""
 
@@ -46,14 +49,19 @@ def _truth(text: str) -> bool:
 
 
 def seconds(text: str) -> float:
-    """Return a number of seconds. Raises InvalidValueError."""
+    """Return a number of seconds, no more than the longest there is. Raises InvalidValueError."""
     try:
         found = float(text)
-        if found - found == 0:  # neither infinite nor no number
-            return found
+        if found >= 0 and found - found == 0:  # neither infinite nor no number
+            return min(found, LONGEST)
     except ValueError:
         pass
     raise InvalidValueError(f"{text!r} is no number of seconds, as in 10 or 0.5")
+
+
+def patience(text: str) -> float:
+    """Return the seconds to wait for something: less than none is for ever, as with docker stop."""
+    return LONGEST if text.startswith("-") and seconds(text[1:]) else seconds(text)
 
 
 def bare(parser: Parser, option: str, meaning: str) -> None:

@@ -7,7 +7,7 @@ import sys
 
 from buildkit.cli.arguments import Namespace, Parser
 from buildkit.cli.containers import chosen, is_running, names_argument, opened
-from buildkit.cli.options import seconds
+from buildkit.cli.options import patience
 from buildkit.cli.report import describe
 from buildkit.containers.ending import stop
 from buildkit.containers.flags import signal_of
@@ -19,7 +19,7 @@ from runtime import starting
 def add_arguments(parser: Parser) -> None:
     """Declare the options."""
     add = parser.add_argument
-    add("-t", "--time", "--timeout", type=seconds, default=-1.0, metavar="SECONDS", dest="time")
+    add("-t", "--time", "--timeout", type=patience, default=-1.0, metavar="SECONDS", dest="time")
     add("-s", "--signal", default="", metavar="SIGNAL", help="in place of its stop signal")
     add("-a", "--all", action="store_true", help="all that run")
     names_argument(parser)

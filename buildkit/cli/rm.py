@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from buildkit.cli.containers import for_each, is_running, names_argument, opened
-from buildkit.cli.options import seconds
+from buildkit.cli.options import patience
 from buildkit.containers.ending import remove
 from buildkit.containers.volumes import VolumeStore
 from buildkit.errors import UsageError
@@ -23,7 +23,7 @@ def add_arguments(parser: Parser) -> None:
     add(
         "-t",
         "--time",
-        type=seconds,
+        type=patience,
         default=0.0,
         metavar="SECONDS",
         help="time to end by themselves",

@@ -6,7 +6,7 @@ In: a parser. Out: it, with the options. Names and meaning are docker's and podm
 from __future__ import annotations
 
 from buildkit.cli.arguments import REMAINDER, Parser
-from buildkit.cli.options import seconds
+from buildkit.cli.options import patience, seconds
 
 
 def add_arguments(parser: Parser) -> None:
@@ -33,7 +33,7 @@ def _declare_container(parser: Parser) -> None:
     add("--cidfile", metavar="FILE", help="write its ID there")
     add("--restart", default="no", metavar="POLICY", help="no, on-failure[:N], always, ...")
     add("--stop-signal", default="", metavar="SIGNAL")
-    add("--stop-timeout", type=seconds, default=10.0, metavar="SECONDS", help="then it is killed")
+    add("--stop-timeout", type=patience, default=10.0, metavar="SECONDS", help="then it is killed")
     add("--pidfile", default="", metavar="FILE", help="where the number of its process is kept")
     add("--annotation", action="append", default=[], metavar="NAME=VALUE")
     add("--timeout", type=seconds, default=0.0, metavar="SECONDS", help="kill it after that")

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from buildkit.cli.options import bare, parser_for, seconds, state_path, switch
+from buildkit.cli.options import LONGEST, bare, parser_for, patience, seconds, state_path, switch
 from buildkit.errors import UsageError
 
 
@@ -101,8 +101,15 @@ def test_a_mistake_is_told_with_what_may_help(words: list[str], message: str, hi
     assert hint in raised.value.hint
 
 
-@pytest.mark.parametrize("text", ["5s", "nan", "inf", "", "x"])
+@pytest.mark.parametrize("text", ["5s", "nan", "inf", "", "x", "-1"])
 def test_what_is_no_number_of_seconds_is_told(text: str) -> None:
     assert seconds("0.5") == 0.5
     with pytest.raises(ValueError, match="is no number of seconds, as in 10 or "):
         seconds(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"), [("-1", LONGEST), ("0", 0), ("2.5", 2.5), ("1e300", LONGEST)]
+)
+def test_patience_without_end_is_a_long_one(text: str, expected: float) -> None:
+    assert patience(text) == expected
