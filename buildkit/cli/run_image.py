@@ -82,7 +82,9 @@ def _pull(root: StateRoot, text: str, policy: str, platform: str, access: tuple[
         status = os.waitpid(pid, 0)[1]
     except Cancelled as cancelled:  # a terminal tells both, others us alone
         os.kill(pid, cancelled.signal)
-        os.waitpid(pid, 0)
+        code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+        if code == 128 + cancelled.signal:  # it has said so
+            raise SystemExit(code) from None
         raise
     if os.waitstatus_to_exitcode(status):
         raise ImageError(f"image {text} could not be pulled")
