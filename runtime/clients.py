@@ -28,6 +28,8 @@ class Client:
         self.waits: str | None = None
         """What it waits for: "" for the end, or a health."""
         self.stopping = False
+        self.again = False
+        """Whether it is to be started again then."""
         self.left = False
         """Whether it said that it goes."""
         self._loop = loop

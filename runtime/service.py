@@ -117,8 +117,9 @@ class Service:
             case Detach():
                 client.left = True
             case Stop(number, timeout, again):
-                client.stopping = True
-                monitor.again = again
+                client.stopping, client.again = True, again
+                # Who ends it for good waits until there is no monitor any more.
+                monitor.again = all(one.again for one in self._clients if one.stopping)
                 monitor.stop(number, timeout)
             case Wait(health):
                 client.waits = health
@@ -283,5 +284,6 @@ class Service:
         for client in self._clients:
             if client.attached:
                 client.tell(result)
-            elif client.stopping or client.waits is not None:
+            elif client.waits is not None or (client.stopping and not client.again):
+                # Who wants it to run again hears that nobody is here, and starts it.
                 client.tell(Done(result.code))

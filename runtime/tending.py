@@ -111,7 +111,7 @@ class Tending:
         monitor = self._monitor
         if action == "kill":
             monitor.signal(KILL)
-        elif action != "none":
+        elif action != "none" and not monitor.stopped:
             monitor.again = action == "restart"
             monitor.stop(0, -1.0)
 

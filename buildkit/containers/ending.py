@@ -6,10 +6,12 @@ container without one is ended already.
 
 from __future__ import annotations
 
+import contextlib
+
 from buildkit.containers.store import Container, ContainerStore
 from buildkit.errors import UsageError
 from runtime import container
-from runtime.control import Connection, Done, Signal, Stop, Wait
+from runtime.control import Connection, Done, Processes, Signal, Stop, Wait
 from runtime.errors import StateError
 
 TYPE_CHECKING = False
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
     from buildkit.state.root import StateRoot
 
 _KILL = 9
+_MOMENT = 0.002
+"""Seconds to wait for the lock of a monitor whose connections have ended already."""
 
 
 def stop(one: Container, *, signal: int = 0, timeout: float = -1.0, again: bool = False) -> bool:
@@ -69,16 +73,38 @@ def _told(one: Container, question: Wait) -> int:
 
 
 def wait_for_monitor(one: Container) -> None:
-    """Wait until the monitor of a container has left nothing to do."""
+    """Wait until the monitor of a container has left nothing to do, or another one is there."""
     import fcntl  # only where one ends
     import os
+    import time
 
     try:
         fd = os.open(f"{one.directory}/lock", os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
         return
-    fcntl.flock(fd, fcntl.LOCK_SH)
-    os.close(fd)
+    try:
+        while True:
+            with contextlib.suppress(BlockingIOError):
+                fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+                return
+            if _is_served(one):
+                return
+            time.sleep(_MOMENT)
+    finally:
+        os.close(fd)
+
+
+def _is_served(one: Container) -> bool:
+    """Whether a monitor answers; one that is ending does not, so this lasts as long as it does."""
+    try:
+        connection = Connection.to(one.directory)
+        try:
+            connection.ask(Processes())
+        finally:
+            connection.close()
+    except StateError:
+        return False
+    return True
 
 
 def remove(

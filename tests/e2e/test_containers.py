@@ -81,6 +81,18 @@ def test_what_ignores_the_stop_signal_is_killed(pybuild: Pybuild) -> None:
     assert state(pybuild, "deaf")["ExitCode"] == 137
 
 
+def test_a_restart_does_not_keep_a_stop_waiting(pybuild: Pybuild) -> None:
+    script = "trap 'echo asked' TERM; echo ready; while :; do sleep 0.02; done"
+    detached(pybuild, "box", script, "--network", "none")
+    until(lambda: "ready" in logged(pybuild, "box"))
+    stopping = pybuild.start("stop", "-t", "100", "box")
+    until(lambda: "asked" in logged(pybuild, "box"))
+    pybuild("restart", "-t", "0", "box").ok()
+    stopping.communicate(timeout=PATIENCE)
+    assert stopping.returncode == 0
+    assert state(pybuild, "box")["Status"] == "running"
+
+
 def test_what_it_wrote_is_there_at_its_next_start(pybuild: Pybuild) -> None:
     script = "echo again >> /log; cat /log"
     pybuild("run", "--name", "box", "--network", "none", "busybox", "sh", "-c", script).ok()
