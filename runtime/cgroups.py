@@ -18,7 +18,7 @@ from runtime.values import NamedTuple
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from runtime.spec import Resources
     from runtime.usage import Usage
@@ -325,6 +325,20 @@ class Maker:
         if group is not None:
             return group.view
         return CgroupView(unified=os.path.exists("/sys/fs/cgroup/cgroup.controllers"))
+
+
+def clear(groups: Sequence[tuple[str, str]]) -> None:
+    """Remove the groups that a monitor left when it was killed, by controller and directory."""
+    for controller, directory in groups:
+        if controller == "freezer":
+            # In version 1 what is frozen does not even die.
+            with (
+                contextlib.suppress(OSError),
+                open(f"{directory}/freezer.state", "w", encoding="ascii") as file,
+            ):
+                file.write("THAWED")
+    for _controller, directory in groups:
+        _remove(directory)
 
 
 def _remove(directory: str) -> None:

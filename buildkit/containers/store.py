@@ -199,9 +199,10 @@ class ContainerStore:
 
 def remove_groups(state: State) -> None:
     """Remove the control groups that a monitor left when it was killed."""
-    for _controller, directory in state.groups:
-        with contextlib.suppress(OSError):
-            os.rmdir(directory)
+    if state.groups:
+        from runtime import cgroups  # where there are some
+
+        cgroups.clear(state.groups)
 
 
 def _is_name(text: str) -> bool:

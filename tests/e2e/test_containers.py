@@ -54,6 +54,11 @@ def detached(pybuild: Pybuild, name: str, script: str, *options: str) -> str:
     return done.output.strip()
 
 
+def monitor_of(inside: int) -> int:
+    """Return the monitor of the container whose process 1 this is."""
+    return int(Path(f"/proc/{inside}/stat").read_text().rpartition(")")[2].split()[1])
+
+
 def logged(pybuild: Pybuild, name: str) -> str:
     return pybuild("logs", name).ok().output
 
@@ -201,8 +206,7 @@ def test_nothing_is_left_of_a_container_with_rm(pybuild: Pybuild) -> None:
 def test_a_killed_monitor_takes_its_container_along(pybuild: Pybuild) -> None:
     detached(pybuild, "box", "sleep 1000", "--network", "none")
     inside = state(pybuild, "box")["Pid"]
-    stat = Path(f"/proc/{inside}/stat").read_text()
-    os.kill(int(stat.rpartition(")")[2].split()[1]), signal.SIGKILL)
+    os.kill(monitor_of(inside), signal.SIGKILL)
     until(lambda: not Path(f"/proc/{inside}").exists())
     found = state(pybuild, "box")
     assert (found["Status"], found["ExitCode"]) == ("exited", 137)
@@ -376,6 +380,13 @@ def test_pausing_stops_everything(pybuild: Pybuild, caller: Caller) -> None:
     assert pybuild("exec", "box", "true").status == 0
     pybuild("pause", "box").ok()
     pybuild("stop", "-t", "0", "box").ok()
+    pybuild("start", "box").ok()
+    inside = state(pybuild, "box")["Pid"]
+    pybuild("pause", "box").ok()
+    os.kill(monitor_of(inside), signal.SIGKILL)
+    until(lambda: state(pybuild, "box")["Status"] == "exited")
+    pybuild("rm", "box").ok()
+    until(lambda: not Path(f"/proc/{inside}").exists())
 
 
 def test_the_init_reaps_orphans_and_passes_signals_on(pybuild: Pybuild) -> None:
