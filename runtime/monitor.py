@@ -38,11 +38,6 @@ from runtime.streams import Streams
 from runtime.tending import Tending
 from runtime.uplink import Uplink
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    pass
-
-
 _ENDING = (1, 2, 15)
 """Signals that end the monitor, and the container in its own way: SIGHUP, SIGINT, SIGTERM."""
 

@@ -138,15 +138,22 @@ def _start(name: str, folder: str, keys: tuple[str, ...]) -> _Started:
         _, said = keeper.communicate()
         raise StepError(f"ssh {name}: ssh-agent failed: {said.decode(errors='replace')[-_TAIL:]}")
     started = _Started(os.path.join(folder, "agent"), int(line), keeper)
-    added = subprocess.run(
-        ["ssh-add", "-q", *keys],
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        cwd=folder,
-        env=environment,
-        check=False,
-        start_new_session=True,
-    )
+    try:
+        added = subprocess.run(
+            ["ssh-add", "-q", *keys],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            cwd=folder,
+            env=environment,
+            check=False,
+            start_new_session=True,
+        )
+    except OSError as error:
+        _end(started)
+        raise StepError(
+            f"ssh {name}: ssh-add: {(error.strerror or '').lower()}",
+            hint="ssh-add comes with ssh-agent, and puts the key into it",
+        ) from None
     if added.returncode:
         _end(started)
         reason = added.stderr.decode(errors="replace").strip()[-_TAIL:]

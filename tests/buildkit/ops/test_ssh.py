@@ -251,3 +251,22 @@ def test_without_the_program_keys_are_of_no_use(
     with pytest.raises(StepError, match="ssh-agent is not installed"):
         agents.socket("x")
     agents.close()
+
+
+@needs_agent
+def test_an_agent_without_its_other_program_ends(
+    tmp_path: Path, aside: Callable[[], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "k").touch()
+    (tmp_path / "bin").mkdir()
+    for program in ("ssh-agent", "sh", "cat"):
+        found = shutil.which(program)
+        assert found is not None
+        (tmp_path / "bin" / program).symlink_to(found)
+    monkeypatch.setenv("PATH", str(tmp_path / "bin"))
+    folder = aside()
+    agents = Agents({"x": (str(tmp_path / "k"),)}, lambda: folder)
+    with pytest.raises(StepError, match="ssh x: ssh-add: no such file or directory"):
+        agents.socket("x")
+    with pytest.raises(OSError):
+        connected(f"{folder}/agent")
