@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 _HERE = os.path.dirname(os.path.abspath(__file__))
 _WORD = 8
+_STREAMS = 3
 
 _Row = tuple[str, int, int, bool, "str | None", int, int]
 """A module in the index: path of its source, modification time (ns) and size of that; whether it is
@@ -56,13 +57,13 @@ class Bundle:
 
     def open(self) -> None:
         """Take in what is there, if it is a bundle of this Python and this very package."""
+        fds: list[int] = []
         try:
-            fd = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
-        except OSError:
-            return
-        try:
-            # A mapping and no descriptor: forked processes close those and use their numbers.
-            data = mmap.mmap(fd, 0, prot=mmap.PROT_READ)
+            # The mapping keeps one, which must not be that of a standard stream that is closed.
+            while not fds or fds[-1] < _STREAMS:
+                fds.append(os.open(self.path, os.O_RDONLY | os.O_CLOEXEC))
+            # A mapping, for forked processes close all descriptors and use their numbers.
+            data = mmap.mmap(fds[-1], 0, prot=mmap.PROT_READ)
             start = _WORD + int.from_bytes(data[:_WORD], "little")
             origin, rows, size = marshal.loads(data[_WORD:start])  # noqa: S302 - as Python's caches
             if origin == self._origin and len(data) == start + size:
@@ -70,7 +71,8 @@ class Bundle:
         except (OSError, EOFError, ValueError, TypeError, OverflowError):
             pass  # something else is there
         finally:
-            os.close(fd)
+            for fd in fds:
+                os.close(fd)
 
     def find_spec(
         self,

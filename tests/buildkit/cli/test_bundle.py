@@ -170,6 +170,13 @@ def test_no_descriptor_of_it_takes_the_place_of_a_closed_input(copy: Copy) -> No
     assert (status, "no instructions" in errors or "empty" in errors) == (1, True), errors
 
 
+def test_none_takes_the_place_of_closed_streams(copy: Copy) -> None:
+    for _ in range(2):
+        closing = "import os\nos.closerange(0, 3)\nsys.stdin = sys.stdout = sys.stderr = None"
+        assert copy.run("--version", before=closing) == (0, "", "")
+    assert copy.loader("--version") == "_Loader"
+
+
 @pytest.mark.parametrize(
     ("early", "status", "output"),
     [(True, 130, ""), (False, 0, "pybuild 0.1.0\n")],
