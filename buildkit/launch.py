@@ -126,6 +126,7 @@ def sandbox_for(
         network=options.network,
         resources=options.resources,
         security="insecure" if options.privileged else "sandbox",
+        machine_devices=options.privileged,
         capabilities=_capabilities(options),
         no_new_privs=options.no_new_privs,
         seccomp="unconfined" if options.unconfined else "default",

@@ -19,9 +19,13 @@ from runtime.values import NamedTuple
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from runtime.spec import Devices
 
 _TTY_GROUP = "5"
+_APART = frozenset({"pts", "shm", "mqueue", "fd"})
+"""Directories of /dev that a sandbox has of its own."""
 _NODEV = syscalls.MOUNT_ATTR_NODEV
 _SAFE = syscalls.MOUNT_ATTR_NOSUID | syscalls.MOUNT_ATTR_NOEXEC
 
@@ -91,6 +95,23 @@ def fill(place: int, wanted: Devices) -> None:
             raise SpecError(f"a device belongs below {wanted.target}, not at {device.target}")
         if not _is_usual(name, device.source):
             _place(place, parts, device.source)
+    if wanted.machine:
+        for name in _of_machine():
+            # What is there already is the sandbox's own, or gone in the meantime.
+            with contextlib.suppress(FileExistsError, FileNotFoundError):
+                _place(place, name.split("/"), f"/dev/{name}")
+
+
+def _of_machine() -> Iterator[str]:
+    """Yield the devices of the machine, by their names below /dev, but for its terminals'."""
+    for directory, below, names in os.walk("/dev"):
+        if directory == "/dev":
+            below[:] = [name for name in below if name not in _APART]
+        for name in names:
+            path = f"{directory}/{name}"
+            mode = os.lstat(path).st_mode
+            if (stat.S_ISCHR(mode) or stat.S_ISBLK(mode)) and path != "/dev/console":
+                yield path.removeprefix("/dev/")
 
 
 def _is_usual(name: str, source: str) -> bool:

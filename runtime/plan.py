@@ -204,7 +204,7 @@ def _mounts(spec: SandboxSpec, host: Host) -> tuple[Mount, ...]:
     taken = {mount.target for mount in own}
     standard: list[Mount] = [
         Proc(),
-        Devices(shm_size=spec.shm_size, extra=spec.devices),
+        Devices("/dev", spec.shm_size, spec.devices, machine=spec.machine_devices),
         # A sysfs shows the network of its mounter, who must own it.
         Sysfs()
         if spec.network != "host" or (host.initial_user_namespace and spec.ids is None)

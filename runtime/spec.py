@@ -211,11 +211,15 @@ class Device(NamedTuple):
 
 
 class Devices(NamedTuple):
-    """A /dev of its own: the standard nodes, pts, shm, links, and `extra`."""
+    """A /dev of its own: the standard nodes, pts, shm, links, and `extra`.
+
+    With `machine` all devices that the machine has at that moment, too.
+    """
 
     target: str = "/dev"
     shm_size: int = SHM_SIZE
     extra: tuple[Device, ...] = ()
+    machine: bool = False
 
 
 Mount: TypeAlias = (
@@ -357,6 +361,8 @@ class SandboxSpec(NamedTuple):
     """Which of `ipc`, `uts` and `cgroup` are the caller's namespaces."""
     joined: tuple[tuple[str, int], ...] = ()
     """Namespaces to enter, by name and descriptor, which serves once."""
+    machine_devices: bool = False
+    """Whether /dev has all devices of the machine."""
 
 
 class ExitStatus(NamedTuple):

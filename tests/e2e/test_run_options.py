@@ -190,3 +190,18 @@ def options_of(*words: str) -> set[str]:
     """Return the long options of `run` of an engine."""
     done = subprocess.run([*words, "run", "--help"], capture_output=True, text=True, check=True)
     return set(re.findall(r"(?<![\w-])--[a-z0-9][a-z0-9-]+", done.stdout))
+
+
+def test_who_has_every_privilege_has_every_device(anybody: Caller) -> None:
+    own = ("/dev/pts", "/dev/shm", "/dev/mqueue", "/dev/console", "/dev/ptmx")
+    there = {
+        str(path)
+        for path in Path("/dev").rglob("*")
+        if (path.is_char_device() or path.is_block_device()) and not path.is_symlink()
+        if not str(path).startswith(own)
+    }
+    program, find = anybody.pybuild, "find /dev -type c -o -type b"
+    assert {*said(program, find, "--privileged")} == there | {"/dev/pts/ptmx"}
+    usual = {f"/dev/{name}" for name in ("null", "zero", "full", "random", "urandom", "tty")}
+    assert {*said(program, find)} == usual | {"/dev/pts/ptmx"}
+    assert said(program, "test -c /dev/console && echo there", "--privileged", "-t") == ["there"]
