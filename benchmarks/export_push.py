@@ -6,7 +6,8 @@ Two layers: one that compresses (words and numbers, to about a third) and one th
 is compressed anew in every run; the files and the registry's blobs are gone before the next. The
 registry is Debian's docker-registry on loopback, which takes its share of the two processors: how
 long it takes for the same bytes sent plainly is the least that any push can take, and is printed
-as such. Prints the peak of our memory, too.
+as such. So each push is also made to a registry that only reads (`sink.py`): what the client takes.
+Prints the peak of our memory, too.
 """
 
 import argparse
@@ -23,6 +24,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from pairs import Pairs, Stage, measure, pybuild, show, stage, timed, weighed
+from sink import sink
 
 MIB = 1 << 20
 CONFIG = """\
@@ -105,9 +107,12 @@ class Sender:
 
         return ours, theirs
 
-    def push(self, compression: str) -> tuple[Callable[[int], float], Callable[[int], float]]:
-        """Return our push to the registry, and buildah's."""
-        scene, name, to = self._scene, self._name, f"{self._host}/{self._name}:latest"
+    def push(
+        self, compression: str, host: str = ""
+    ) -> tuple[Callable[[int], float], Callable[[int], float]]:
+        """Return our push to the registry (at another `host` if one is named), and buildah's."""
+        scene, name = self._scene, self._name
+        to = f"{host or self._host}/{name}:latest"
 
         def ours(_run: int) -> float:
             self._afresh()
@@ -187,7 +192,7 @@ def main() -> None:
     args = parser.parse_args()
     results: list[Pairs] = []
     peak, plain = 0, 0.0
-    with stage() as scene, registry(scene.directory) as host:
+    with stage() as scene, registry(scene.directory) as host, sink() as reader:
         for name, fill in (("compressible", compressible), ("incompressible", incompressible)):
             context = scene.directory / name
             context.mkdir()
@@ -201,6 +206,8 @@ def main() -> None:
                 ("export, zstd", "buildah", sender.archive("zstd")),
                 ("push, gzip", "buildah", sender.push("gzip")),
                 ("push, zstd", "buildah", sender.push("zstd")),
+                ("push to a reader, gzip", "buildah", sender.push("gzip", reader)),
+                ("push to a reader, zstd", "buildah", sender.push("zstd", reader)),
                 ("push of what is compressed", "skopeo", sender.copy()),
             ]
             for case, peer, (ours, theirs) in cases:
