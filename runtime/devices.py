@@ -109,7 +109,10 @@ def _of_machine() -> Iterator[str]:
             below[:] = [name for name in below if name not in _APART]
         for name in names:
             path = f"{directory}/{name}"
-            mode = os.lstat(path).st_mode
+            try:
+                mode = os.lstat(path).st_mode
+            except FileNotFoundError:
+                continue  # it has just been unplugged
             if (stat.S_ISCHR(mode) or stat.S_ISBLK(mode)) and path != "/dev/console":
                 yield path.removeprefix("/dev/")
 
