@@ -3,7 +3,6 @@
 How long hypothesis tries: `pytest --hypothesis-profile=long -k fuzz`, a quarter of an hour.
 """
 
-import os
 import signal
 
 import pytest
@@ -31,13 +30,6 @@ _LONG = (
     "tests/grammar/",
 )
 """Where the files are that take long, those that take longest first."""
-
-
-@pytest.hookimpl(optionalhook=True)
-def pytest_xdist_auto_num_workers() -> int:
-    """Say what `-n auto` means: tests often wait, for a container, a registry, or the disk."""
-    processors = len(os.sched_getaffinity(0))
-    return processors + processors // 2
 
 
 def pytest_configure(config: pytest.Config) -> None:
