@@ -111,7 +111,7 @@ def main(ready: int, directory: str) -> NoReturn:
         identity = rootless.enter()
         if identity.kind == "single":
             raise UnsupportedError("a common network", identity.reason)
-        holder = _hold_network()
+        holder = _hold_network(lock)
         namespace = os.open(f"/proc/{holder}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
         # It must stay outside: its sockets are those of the host.
         helper = usernet.start(namespace)
@@ -123,6 +123,8 @@ def main(ready: int, directory: str) -> NoReturn:
         pool.lock("users", fcntl.LOCK_EX)
         usernet.stop(helper)
         os.kill(holder, child.KILL)
+        # Our locks go with us: who comes next must not find a process that is about to end.
+        os.waitpid(holder, 0)
     except (OSError, SandboxError) as error:
         text = explain(error) if isinstance(error, OSError) else error.message
         with open(pool.path("failure"), "w", encoding="utf-8") as file:
@@ -131,16 +133,18 @@ def main(ready: int, directory: str) -> NoReturn:
         os._exit(0)
 
 
-def _hold_network() -> int:
+def _hold_network(lock: int) -> int:
     """Fork a process that is in the network namespace of the bridge, and stays; return its number.
 
-    Raises OSError where the bridge cannot be made.
+    It does not keep the keeper's `lock`, which must be free once that is gone. Raises OSError where
+    the bridge cannot be made.
     """
     reading, writing = os.pipe2(os.O_CLOEXEC)
     pid = os.fork()
     if pid == 0:
         try:
             syscalls.prctl(syscalls.PR_SET_PDEATHSIG, child.KILL)
+            os.close(lock)
             os.close(reading)
             syscalls.unshare(syscalls.CLONE_NEWNET)
             _make()

@@ -546,6 +546,21 @@ def test_it_can_be_started_and_removed_at_once_when_it_has_ended(on_network: Cal
         pybuild("rm", "brief").ok()
 
 
+def test_the_lock_of_their_network_goes_with_its_keeper_alone(as_rootless: Caller) -> None:
+    kernel.require("tun")
+    with networked(as_rootless, tun.HELPERS[0]) as caller:
+        pybuild = caller.fresh()
+        detached(pybuild, "user", WAIT)
+        lock = pybuild.root / "network/keeper"
+        holder = Path("/proc", lock.read_text())
+        try:
+            held = [os.readlink(fd) for fd in (holder / "fd").iterdir()]
+        finally:
+            pybuild("rm", "-f", "user").ok()
+        assert str(lock) not in held
+        until(lambda: not holder.exists())
+
+
 def test_a_server_answers_on_the_loopback_and_to_its_neighbours(
     on_network: Caller, request: pytest.FixtureRequest
 ) -> None:
