@@ -31,6 +31,7 @@ from runtime.control import (
 from runtime.errors import SandboxError
 from runtime.spec import ExitStatus
 from runtime.terminal import FORWARDED, following_size, raw, resize, size
+from runtime.ticks import ticking
 from runtime.values import NamedTuple
 
 TYPE_CHECKING = False
@@ -332,7 +333,8 @@ def _forwarding(connection: Connection, *, wanted: bool) -> Iterator[None]:
 
     before = {number: _signal.signal(number, forward) for number in FORWARDED}
     try:
-        yield
+        with ticking():
+            yield
     finally:
         for number, handler in before.items():
             _signal.signal(number, handler)

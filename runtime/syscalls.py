@@ -8,6 +8,7 @@ from __future__ import annotations
 
 # ruff: noqa: D402 - the docstrings name manual pages, as in mount(2)
 import ctypes
+import errno
 import os
 
 from runtime.errors import UnsupportedError
@@ -122,10 +123,10 @@ def _failed(filename: Path | None) -> OSError:
 
 
 def _call(number: int, *args: object, path: Path | None = None) -> int:
-    """Make a system call with word-sized arguments."""
-    result = int(_libc.syscall(number, *args, *_ZEROS[len(args) :]))
-    if result == -1:
-        raise _failed(path)
+    """Make a system call with word-sized arguments; one that a signal interrupts is made again."""
+    while (result := int(_libc.syscall(number, *args, *_ZEROS[len(args) :]))) == -1:
+        if ctypes.get_errno() != errno.EINTR:
+            raise _failed(path)
     return result
 
 

@@ -10,6 +10,7 @@ import _signal  # type: ignore[import-not-found]  # `signal` costs 5 ms for its 
 import contextlib
 
 from buildkit.errors import Cancelled
+from runtime.ticks import ticking
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -36,7 +37,8 @@ def cancellable() -> Iterator[None]:
         if handler != _signal.SIG_IGN:  # nohup, and background jobs of a shell
             _signal.signal(number, stop)
     try:
-        yield
+        with ticking():
+            yield
     finally:
         for number, handler in before.items():
             _signal.signal(number, handler)
@@ -61,7 +63,8 @@ def cancelling() -> Iterator[Cancel]:
                 _signal.signal(number, stop)
         _signal.pthread_sigmask(_signal.SIG_UNBLOCK, _SIGNALS)
         try:
-            yield cancel
+            with ticking():
+                yield cancel
         finally:
             for number, handler in before.items():
                 _signal.signal(number, handler)

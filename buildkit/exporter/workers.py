@@ -10,10 +10,8 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from typing import TypeAlias, TypeVar
-
-from buildkit.progress.waiting import first_failed
 
 _In = TypeVar("_In")
 _Out = TypeVar("_Out")
@@ -44,7 +42,7 @@ def in_parallel(
     with ThreadPoolExecutor(min(len(items), at_once or os.cpu_count() or 1)) as pool:
         futures = [pool.submit(work, item, check) for item in items]
         try:
-            done, _ = first_failed(futures)
+            done, _ = wait(futures, return_when=FIRST_EXCEPTION)
             for future in done:
                 future.result()
             return [future.result() for future in futures]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from typing import Protocol
 from urllib.parse import urlsplit
 
@@ -24,7 +24,6 @@ from buildkit.oci.media_types import INDEXES, layer_compression
 from buildkit.oci.platforms import Platform
 from buildkit.oci.reference import Reference
 from buildkit.progress.events import Emit, Moved, Warned
-from buildkit.progress.waiting import first_failed
 from buildkit.registry.client import Registry
 from buildkit.registry.errors import NotFoundError, RegistryError
 from buildkit.registry.limits import MAX_CONFIG, MAX_MANIFEST
@@ -124,7 +123,7 @@ def fetch(chosen: Chosen, registry: Registry, taker: LayerTaker, emit: Emit) -> 
 def first_failure(works: Sequence[Future[None]], registry: Registry) -> BaseException | None:
     """Wait for `works`; return what the first to fail raised, having ended the others."""
     try:
-        done, pending = first_failed(works)
+        done, pending = wait(works, return_when=FIRST_EXCEPTION)
     except BaseException:  # a signal's exception
         registry.abort()
         raise

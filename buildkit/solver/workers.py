@@ -7,14 +7,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from queue import Empty, SimpleQueue
+from queue import SimpleQueue
 from typing import Generic, TypeVar
 
 from runtime.values import NamedTuple
 
 R = TypeVar("R")
-_TURN = 0.5
-"""Seconds."""
 
 
 class Finished(NamedTuple, Generic[R]):
@@ -46,14 +44,9 @@ class Workers(Generic[R]):
 
     def take(self) -> Finished[R]:
         """Wait for the end of a task; signal handlers run meanwhile."""
-        while True:
-            try:
-                # In turns: a signal just before a wait does not end it (`progress/waiting.py`).
-                finished = self._finished.get(timeout=_TURN)
-            except Empty:
-                continue
-            self.active -= 1
-            return finished
+        finished = self._finished.get()
+        self.active -= 1
+        return finished
 
     def poll(self) -> Finished[R] | None:
         """Return the end of a task if there is one."""
