@@ -114,7 +114,7 @@ def _named(meant: tuple[str, ...]) -> str:
 def _words(name: str, summary: str, parser: Parser) -> Words:
     arguments = [step for step in parser.steps if isinstance(step, Argument)]
     options = {
-        step.names: Option(step.names, _value(step, parser), (step.help or "").replace("%%", "%"))
+        step.names: Option(step.names, _value(step, parser), step.help or "")
         for step in arguments
         if step.names[0].startswith("-") and step.help != SUPPRESS
     }

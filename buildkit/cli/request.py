@@ -136,7 +136,7 @@ def _add_output(parser: Parser) -> None:
     add("--provenance", action="append", default=[], metavar="true|false|mode=min|max")
     add("--attest", action="append", default=[], metavar="type=sbom|provenance[,KEY=VALUE]")
     add("--max-layer-size", default="", metavar="SIZE", help="fail if a new layer is larger")
-    add("--max-growth", default="", metavar="SIZE|PERCENT%%", help="fail if the image grew more")
+    add("--max-growth", default="", metavar="SIZE|PERCENT%", help="fail if the image grew more")
     add("--growth-from", default="", metavar="IMAGE", help="since this image, not that of -t")
     epoch = "no time in the image is later (SOURCE_DATE_EPOCH)"
     add("--source-date-epoch", "--timestamp", metavar="SECONDS", help=epoch)
