@@ -115,19 +115,22 @@ def test_files_are_the_image_s_or_the_machine_s(pybuild: Pybuild, as_root: Calle
 
 def test_a_place_on_the_bridge_can_be_chosen(pybuild: Pybuild) -> None:
     kernel.require("bridge")
-    pybuild("run", "-d", "--name", "any", "busybox", "sleep", "1000").ok()
-    network = pybuild.inspect("any")["NetworkSettings"]["IPAddress"].rpartition(".")[0]
+    # Names that nobody has who is on the bridge for another test.
+    pybuild("run", "-d", "--name", "besides", "busybox", "sleep", "1000").ok()
+    network = pybuild.inspect("besides")["NetworkSettings"]["IPAddress"].rpartition(".")[0]
     mac = "02:42:0a:57:00:4d"
-    place = ("--ip", f"{network}.234", "--mac-address", mac, "--network-alias", "other")
-    pybuild("run", "-d", "--name", "web", *place, "busybox", "sleep", "1000").ok()
-    assert pybuild.inspect("web")["NetworkSettings"]["IPAddress"] == f"{network}.234"
-    look = pybuild("exec", "web", "ip", "addr", "show", "eth0").ok().output
+    place = ("--ip", f"{network}.234", "--mac-address", mac, "--network-alias", "placed-too")
+    pybuild("run", "-d", "--name", "placed", *place, "busybox", "sleep", "1000").ok()
+    assert pybuild.inspect("placed")["NetworkSettings"]["IPAddress"] == f"{network}.234"
+    look = pybuild("exec", "placed", "ip", "addr", "show", "eth0").ok().output
     assert f"inet {network}.234/24" in look
     assert mac in look
-    assert "1 packets received" in pybuild("exec", "any", "ping", "-c1", "other").ok().output
+    assert (
+        "1 packets received" in pybuild("exec", "besides", "ping", "-c1", "placed-too").ok().output
+    )
     assert "is in use" in refused(pybuild, "--ip", f"{network}.234")
     assert "is none of the bridge" in refused(pybuild, "--ip", "198.51.100.7")
-    pybuild("rm", "-f", "any", "web").ok()
+    pybuild("rm", "-f", "besides", "placed").ok()
 
 
 @needs_cgroups
