@@ -6,6 +6,7 @@ import sys
 
 from buildkit.cli.arguments import Namespace, Parser
 from buildkit.cli.containers import opened
+from buildkit.cli.interrupts import cancellable
 from buildkit.containers.files import export
 from buildkit.errors import UsageError
 from buildkit.exporter.destination import STDOUT, output_file
@@ -22,7 +23,7 @@ def command(args: Namespace) -> int:
     """Write the tar; a file appears under its name when it is whole."""
     if args.output is None and sys.stdout.isatty():
         raise UsageError("a tar is not for a terminal", hint="add -o FILE")
-    with opened(args) as (root, containers):
+    with cancellable(), opened(args) as (root, containers):
         one = containers.find(args.container)
         store = OverlayStore(root)
         with output_file(args.output or STDOUT) as sink:

@@ -1,7 +1,8 @@
 """Where an output goes: a file that appears when it is whole, or standard output.
 
 In: a path, or `-`. Out: a sink. Guarantee R6: written beside its place under another
-name, synced, renamed; what is cut short never gets the name. Pipes and devices are written to.
+name, synced, renamed; what is cut short never gets the name. Pipes and devices are written to, and
+a wish to stop ends the wait for whoever reads a pipe.
 """
 
 from __future__ import annotations
@@ -11,12 +12,16 @@ import os
 import stat
 import sys
 from collections.abc import Callable, Iterator
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from buildkit.content.streams import Sink
 from buildkit.content.writeback import SyncedFile
 from buildkit.errors import BuildError, UsageError
+from buildkit.exporter.fifo import open_fifo, patient, reopened
 from buildkit.state.removal import remove_tree
+
+if TYPE_CHECKING:
+    from buildkit.progress.cancel import Cancel
 
 STDOUT = "-"
 
@@ -43,8 +48,11 @@ class Target:
 
 
 @contextlib.contextmanager
-def output_file(dest: str) -> Iterator[Target]:
-    """Give a sink for the file `dest`, which has its name once the block ends well."""
+def output_file(dest: str, cancel: Cancel | None = None) -> Iterator[Target]:
+    """Give a sink for the file `dest`, which has its name once the block ends well.
+
+    `cancel`: ends the wait for the reader of a pipe; None where signals raise exceptions.
+    """
     if dest == STDOUT:
         if os.isatty(1):
             raise UsageError(
@@ -53,13 +61,14 @@ def output_file(dest: str) -> Iterator[Target]:
         check_open()
         with failing("standard output"):
             sys.stdout.flush()
-            yield Target(_writer(1))
+            with _stdout(cancel) as sink:
+                yield Target(sink)
         return
     with failing(dest):
-        opened = _special(dest)
+        opened = _special(dest, cancel)
         if opened is not None:
             with open(opened, "wb", buffering=0) as file:
-                yield Target(_writer(file.fileno()))
+                yield Target(_writer(file.fileno(), cancel))
             return
         with _beside(dest) as temporary, open(temporary, "xb", buffering=0) as file:
             synced = SyncedFile(file.fileno())
@@ -68,6 +77,16 @@ def output_file(dest: str) -> Iterator[Target]:
                 synced.finish()
             finally:
                 synced.stop()
+
+
+@contextlib.contextmanager
+def _stdout(cancel: Cancel | None) -> Iterator[Sink]:
+    own = None if cancel is None else reopened(1)
+    if own is None:
+        yield _writer(1, None)
+        return
+    with open(own, "wb", buffering=0):
+        yield _writer(own, cancel)
 
 
 def write_result(dest: str, text: str) -> None:
@@ -121,7 +140,7 @@ def _beside(dest: str) -> Iterator[str]:
         raise
 
 
-def _special(dest: str) -> int | None:
+def _special(dest: str, cancel: Cancel | None) -> int | None:
     """Open `dest` if it is something that is written in place: a device, a pipe.
 
     So is a file that is called by a descriptor (/dev/stdout): its name is nobody's to replace.
@@ -134,6 +153,8 @@ def _special(dest: str) -> int | None:
         raise UsageError(f"{dest} is a directory", hint="name a file")
     if stat.S_ISREG(found) and not (os.path.islink(dest) and _is_of_kernel(dest)):
         return None
+    if cancel is not None and stat.S_ISFIFO(found):
+        return open_fifo(dest, cancel)
     return os.open(dest, os.O_WRONLY | os.O_CLOEXEC)
 
 
@@ -143,7 +164,10 @@ def _is_of_kernel(path: str) -> bool:
     return f"{directory}/".startswith(("/dev/", "/proc/"))
 
 
-def _writer(fd: int) -> Sink:
+def _writer(fd: int, cancel: Cancel | None) -> Sink:
+    if cancel is not None:
+        return patient(fd, cancel)
+
     def write(block: bytes) -> None:
         view = memoryview(block)
         while view:

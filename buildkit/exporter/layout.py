@@ -8,13 +8,16 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Callable, Iterator
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from buildkit.content.streams import Sink
 from buildkit.errors import StoreError
 from buildkit.exporter.destination import failing, output_directory, output_file
 from buildkit.exporter.layout_join import is_layout, joined
 from buildkit.exporter.tar_writer import TarWriter
+
+if TYPE_CHECKING:
+    from buildkit.progress.cancel import Cancel
 
 
 class Layout(Protocol):
@@ -46,13 +49,13 @@ class Layout(Protocol):
 
 
 @contextlib.contextmanager
-def open_layout(dest: str, *, as_tar: bool) -> Iterator[Layout]:
+def open_layout(dest: str, *, as_tar: bool, cancel: Cancel | None = None) -> Iterator[Layout]:
     """Give a layout that is at `dest`, whole, once the block ends well.
 
-    A directory that is a layout already gets it as a part.
+    A directory that is a layout already gets it as a part. `cancel` as in `output_file`.
     """
     if as_tar:
-        with output_file(dest) as sink:
+        with output_file(dest, cancel) as sink:
             writer = TarWriter(sink, sink.rewrite)
             yield writer
             writer.finish()

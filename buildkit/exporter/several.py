@@ -129,7 +129,7 @@ def _oci(jobs: Sequence[Job]) -> Descriptor:
     index = _index(jobs)
     attached = next((found for one in jobs if (found := attached_of(one)) is not None), None)
     how = how_of(job.output, "gzip")
-    with open_layout(job.output.dest, as_tar=job.output.as_tar) as layout:
+    with open_layout(job.output.dest, as_tar=job.output.as_tar, cancel=job.cancel) as layout:
         written = write_oci(
             layout, (), forms_of(job), job.blobs, how, attached=attached, indexes=(index,)
         )
@@ -147,7 +147,7 @@ def _local(jobs: Sequence[Job]) -> None:
 
 def _tar(jobs: Sequence[Job]) -> None:
     split = _is_split(jobs)
-    with output_file(jobs[0].output.dest) as sink:
+    with output_file(jobs[0].output.dest, jobs[0].cancel) as sink:
         trees = Trees(sink)
         for job in jobs:
             directory = directory_of(job.image) if split else ""

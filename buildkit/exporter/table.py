@@ -122,7 +122,7 @@ def _pushed(job: Job) -> Descriptor:
 
 def _oci(job: Job) -> Descriptor | None:
     output = job.output
-    with open_layout(output.dest, as_tar=output.as_tar) as layout:
+    with open_layout(output.dest, as_tar=output.as_tar, cancel=job.cancel) as layout:
         (written,) = write_oci(
             layout,
             (job.image,),
@@ -152,7 +152,7 @@ def _docker(job: Job) -> Descriptor | None:
         return _image(job)
     if output.annotations:
         raise UsageError("a docker archive has no place for annotations", hint="use type=oci")
-    with open_layout(output.dest, as_tar=True) as layout:
+    with open_layout(output.dest, as_tar=True, cancel=job.cancel) as layout:
         write_docker(
             layout,
             (job.image,),
@@ -179,7 +179,7 @@ def export_directory(job: Job) -> Descriptor | None:
 
 
 def _tar(job: Job) -> Descriptor | None:
-    with output_file(job.output.dest) as sink:
+    with output_file(job.output.dest, job.cancel) as sink:
         if job.output.platform_split:
             trees = Trees(sink)
             with_tree(job, lambda fd: trees.add(fd, directory_of(job.image), remarks_of(job)))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from buildkit.errors import BuildError, UsageError
+from buildkit.errors import BuildError, Cancelled, UsageError
 from buildkit.exporter.assemble import Image
 from buildkit.exporter.attributes import parse_output
 from buildkit.exporter.destination import OutputError
@@ -28,7 +28,7 @@ WRITTEN = [
 ]
 
 
-def _export(stock: Stock, text: str) -> list[Event]:
+def _export(stock: Stock, text: str, cancel: Cancel | None = None) -> list[Event]:
     events: list[Event] = []
     image = stock.image(*TREE)
     export(
@@ -38,7 +38,7 @@ def _export(stock: Stock, text: str) -> list[Event]:
         stock,
         stock.blobs,
         events.append,
-        Cancel(),
+        cancel or Cancel(),
     )
     return events
 
@@ -86,6 +86,17 @@ def test_a_place_that_cannot_be_written_is_an_error_of_the_export(
         _export(stock, text.format(tmp_path / "file/below"))
     assert caught.value.exit_code == 4
     assert (tmp_path / "file").read_text() == "x"
+
+
+@pytest.mark.parametrize("kind", ["oci", "docker", "tar"])
+def test_nobody_who_reads_a_pipe_does_not_keep_a_build_that_is_to_end(
+    stock: Stock, tmp_path: Path, kind: str
+) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    with Cancel() as cancel:
+        cancel.set(15)
+        with pytest.raises(Cancelled):
+            _export(stock, f"type={kind},dest={tmp_path}/fifo", cancel)
 
 
 @pytest.mark.parametrize("text", WRITTEN)
