@@ -1,4 +1,4 @@
-"""The values of `RUN --mount`, and how to read a comma-separated record.
+"""The values of `RUN --mount`.
 
 In: the flag's value and, for the time of the build, how to expand a word. Out: a `RunMount`.
 Document: docs/dockerfile.md, 10.5. A record is split before its values are expanded, so a
@@ -299,49 +299,12 @@ def _size(value: str) -> int:
 
 
 def _record(text: str) -> list[str]:
-    """Return the fields of one line of comma-separated values, as Go's encoding/csv reads it."""
-    if not text:
-        raise FlagError("failed to parse csv mounts: EOF")
-    if '"' not in text:
+    """Return the fields of a record of comma-separated values."""
+    if text and '"' not in text:
         return text.split(",")
-    fields: list[str] = []
-    position = 0
-    while True:
-        if text.startswith('"', position):
-            field, position = _quoted_field(text, position + 1)
-        else:
-            end = text.find(",", position)
-            end = len(text) if end < 0 else end
-            field = text[position:end]
-            if '"' in field:
-                raise _csv_error(text, position + field.index('"'), 'bare " in non-quoted field')
-            position = end
-        fields.append(field)
-        if position >= len(text):
-            return fields
-        position += 1
+    from grammar.comma_separated import split_record  # for quotes, and for a mistake
 
-
-def _quoted_field(text: str, position: int) -> tuple[str, int]:
-    """Return the field behind a quote, and where it ends; a doubled quote is one."""
-    parts: list[str] = []
-    while True:
-        end = text.find('"', position)
-        if end < 0:
-            raise _csv_error(text, len(text), 'extraneous or missing " in quoted-field')
-        parts.append(text[position:end])
-        position = end + 1
-        if not text.startswith('"', position):
-            break
-        parts.append('"')
-        position += 1
-    if position < len(text) and text[position] != ",":
-        raise _csv_error(text, position - 1, 'extraneous or missing " in quoted-field')
-    return "".join(parts), position
-
-
-def _csv_error(text: str, position: int, problem: str) -> FlagError:
-    column = len(text[:position].encode("utf-8", "surrogatepass")) + 1
-    return FlagError(
-        f"failed to parse csv mounts: parse error on line 1, column {column}: {problem}"
-    )
+    try:
+        return split_record(text)
+    except ValueError as error:
+        raise FlagError(f"failed to parse csv mounts: {error}") from None

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import stat
 
+from buildkit.containers.mounts import split_fields
 from buildkit.containers.record import Secret
 from buildkit.durations import parse_duration
 from buildkit.errors import UsageError
@@ -208,7 +209,7 @@ def parse_logging(driver: str, texts: Sequence[str]) -> Logging:
 def parse_secret(text: str) -> Secret:
     """Parse `--secret id=ID,src=FILE|env=NAME[,target=PATH][,mode=M][,uid=U][,gid=G]`."""
     fields: dict[str, str] = {}
-    for part in text.split(","):
+    for part in split_fields("--secret", text):
         key, equals, value = part.partition("=")
         key = {"source": "src", "dst": "target", "destination": "target"}.get(key, key)
         if not equals or key not in ("id", "src", "env", "target", "mode", "uid", "gid", "type"):

@@ -131,7 +131,7 @@ def _id(text: str) -> int:
 
 def parse_mount(text: str) -> Wanted:
     """Parse the value of `--mount`: `type=bind|volume|tmpfs|image,source=S,target=T,...`."""
-    fields = dict(_field(part) for part in text.split(","))
+    fields = dict(map(_field, split_fields("--mount", text)))
     kind = fields.pop("type", "volume")
     target = _take(fields, "target", "destination", "dst")
     source = _take(fields, "source", "src")
@@ -190,6 +190,21 @@ def _with_field(mount: Wanted, key: str, value: str, text: str) -> Wanted:
             raise UsageError(f"unknown volume driver {value!r}", hint="there is only local")
         return mount
     raise UsageError(f"unknown field {key!r} in {text!r}")
+
+
+def split_fields(option: str, text: str) -> list[str]:
+    """Return the fields of an option's value; one in double quotes may hold commas."""
+    if '"' not in text:
+        return text.split(",")
+    from grammar.comma_separated import split_record  # for quotes only
+
+    try:
+        return split_record(text)
+    except ValueError as error:
+        raise UsageError(
+            f"invalid {option} {text!r}: {error}",
+            hint="quotes are around a whole field; one in it is written twice",
+        ) from error
 
 
 def _field(part: str) -> tuple[str, str]:

@@ -14,7 +14,7 @@ from runtime.values import NamedTuple
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Mapping
     from typing import TypeAlias
 
     from buildkit.exporter.annotations import Annotation
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 OutputKind: TypeAlias = Literal["image", "registry", "oci", "docker", "local", "tar", "cacheonly"]
 
 STDOUT = "-"
+QUOTES_HINT = 'quotes are around a whole field, as in "dest=a,b"; one in it is written twice'
 
 
 class Output(NamedTuple):
@@ -73,7 +74,7 @@ def parse_output(text: str) -> Output:
     """Return what `text` asks for. Raises UsageError."""
     if not text:
         raise UsageError("--output without a value", hint="for example: -o type=oci,dest=app.tar")
-    fields = list(split_fields(text))
+    fields = split_fields(text)
     if len(fields) == 1 and not fields[0].startswith("type="):
         return Output("tar", STDOUT) if text == STDOUT else Output("local", fields[0])
     pairs = []
@@ -92,33 +93,16 @@ def parse_output(text: str) -> Output:
     return _checked(output)
 
 
-def split_fields(text: str) -> Iterator[str]:
-    """Yield the comma-separated fields of `text`; a field in double quotes may hold commas."""
-    rest = text
-    while True:
-        if rest.startswith('"'):
-            field, rest = _quoted(rest, text)
-        else:
-            end = rest.find(",")
-            field, rest = (rest, "") if end < 0 else (rest[:end], rest[end:])
-        yield field
-        if not rest:
-            return
-        rest = rest[1:]
+def split_fields(text: str) -> list[str]:
+    """Return the comma-separated fields of `text`; a field in double quotes may hold commas."""
+    if '"' not in text:
+        return text.split(",")
+    from grammar.comma_separated import split_record  # for quotes only
 
-
-def _quoted(rest: str, text: str) -> tuple[str, str]:
-    end = 1
-    while True:
-        end = rest.find('"', end)
-        if end < 0:
-            raise UsageError(f"a quote in {text!r} is not closed")
-        if rest[end + 1 : end + 2] != '"':
-            break
-        end += 2
-    if rest[end + 1 : end + 2] not in ("", ","):
-        raise UsageError(f"something follows a closing quote in {text!r}")
-    return rest[1:end].replace('""', '"'), rest[end + 1 :]
+    try:
+        return split_record(text)
+    except ValueError as error:
+        raise UsageError(f"{text!r}: {error}", hint=QUOTES_HINT) from error
 
 
 def _kinds() -> str:

@@ -60,7 +60,7 @@ def parse_cache(text: str, direction: Direction) -> CachePlace:
     option = f"--cache-{direction}"
     if not text:
         raise UsageError(f"{option} without a value", hint="for example: type=local,src=DIRECTORY")
-    fields = list(split_fields(text))
+    fields = split_fields(text)
     if len(fields) == 1 and "=" not in fields[0]:
         place = CachePlace("registry", reference=_reference(option, fields[0]))
         return _checked(place, option, direction)

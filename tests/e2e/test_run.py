@@ -31,6 +31,7 @@ NO_MKDIR = (
 )
 PLACE = (
     r"file data/inside text=b'from\x20the\x20host\n'",
+    r"""file a,"b"/inside text=b'in\x20a,b\n'""",
     "dir rw 0777",
     r"file env text=b'#\x20a\x20comment\n\nFILED=filed\x20words\nHOST_TAKEN\n'",
     f"file no-mkdir.json text={NO_MKDIR!r}",

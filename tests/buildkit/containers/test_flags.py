@@ -14,8 +14,9 @@ from buildkit.containers.record import Secret
 from buildkit.errors import UsageError
 from buildkit.oci.config import ContainerConfig, Healthcheck
 from runtime.container import HealthCheck, Logging, Restart
-from runtime.spec import Device
+from runtime.spec import Device, MountFlag
 
+_TMPFS: tuple[MountFlag, ...] = ("nosuid", "nodev")
 HERE = str(Path(__file__).parent)
 
 
@@ -54,6 +55,8 @@ HERE = str(Path(__file__).parent)
          Wanted("tmpfs", "/t", size=1 << 20, mode=0o700, flags=("nosuid", "nodev"))),
         (parse_mount, f"type=bind,src={HERE},dst=/d,readonly",
          Wanted("bind", "/d", HERE, readonly=True)),
+        (parse_mount, 'type=tmpfs,"target=/a,""b"""', Wanted("tmpfs", '/a,"b"', flags=_TMPFS)),
+        (flags.parse_secret, '"src=/x,y",id=a', Secret("/x,y", "", "/run/secrets/a")),
         (parse_mount, "source=v,target=/d,volume-nocopy",
          Wanted("volume", "/d", "v", copies=False)),
         (parse_mount, "type=image,source=i:1,destination=/d,rw=false,image-subpath=a/b",
@@ -100,6 +103,10 @@ def test_forms(parse: Any, text: str, value: object) -> None:
         (parse_mount, "type=npipe,target=/d"),
         (parse_mount, "type=bind,source=/no/such,target=/d"),
         (parse_mount, "type=volume"),
+        (parse_mount, 'type=tmpfs,target="/d"'),
+        (parse_mount, 'type=tmpfs,"target=/d'),
+        (parse_mount, 'type=tmpfs,"target=/d"x'),
+        (flags.parse_secret, 'id=a,"src=/x'),
         (parse_mount, "type=image,target=/d"),
         (parse_mount, "type=image,source=i,target=/d,rw"),
         (parse_mount, "type=image,source=i,target=/d,ro=false"),

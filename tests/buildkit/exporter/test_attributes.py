@@ -82,8 +82,9 @@ def test_an_output_is_understood(text: str, output: Output) -> None:
         ("type=image,compatibility-version=20", "not supported"),
         ("type=image,name-canonical=true", "needs push=true"),
         ("type=oci,dest=a,name-canonical=true", "has no attribute name-canonical"),
-        ('type=oci,"dest=a', "not closed"),
-        ('type=oci,"dest=a"b', "closing quote"),
+        ('type=oci,"dest=a', 'column 17: extraneous or missing " in quoted-field'),
+        ('type=oci,"dest=a"b', 'column 17: extraneous or missing " in quoted-field'),
+        ('type=oci,dest="a,b"', 'column 15: bare " in non-quoted field'),
     ],
 )
 def test_a_wrong_output_says_what_is_wrong(text: str, message: str) -> None:
@@ -98,4 +99,4 @@ def test_a_near_miss_gets_a_suggestion() -> None:
 
 
 def test_quoted_fields_hold_commas_and_quotes() -> None:
-    assert list(split_fields('a,"b,""c""",,d')) == ["a", 'b,"c"', "", "d"]
+    assert split_fields('a,"b,""c""",,d') == ["a", 'b,"c"', "", "d"]
