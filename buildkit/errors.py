@@ -14,6 +14,9 @@ Messages say what is the case, in lower case and without a full stop; hints say 
 
 from __future__ import annotations
 
+import errno
+import os
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import ClassVar
@@ -69,6 +72,28 @@ class StepError(BuildError):
 
 class StoreError(BuildError):
     """The state root is damaged, full, foreign or read-only."""
+
+
+def is_read_only(error: StoreError) -> bool:
+    """Say whether the file system of a state root is read-only, which is why `error` came."""
+    return isinstance(error.__cause__, OSError) and error.__cause__.errno == errno.EROFS
+
+
+def disk_error(error: OSError, path: str) -> StoreError:
+    """Return what to tell the user about `error`, which happened at or below `path`."""
+    where = path
+    if isinstance(error.filename, (str, bytes)) and os.fsdecode(error.filename).startswith("/"):
+        where = os.fsdecode(error.filename)
+    hints = {
+        errno.ENOSPC: "free some space, for example with pybuild prune",
+        errno.EDQUOT: "free some space, for example with pybuild prune",
+        errno.EROFS: "this state root can only be looked at; --root or PYBUILD_ROOT names another",
+        errno.EACCES: "is the state root this user's? --root names another one",
+        errno.EPERM: "is the state root this user's? --root names another one",
+        errno.EMFILE: "raise the limit of open files (ulimit -n)",
+    }
+    message = (error.strerror or str(error)).lower()
+    return StoreError(f"{where}: {message}", hint=hints.get(error.errno or 0, ""))
 
 
 class ContextError(BuildError):

@@ -16,9 +16,9 @@ from typing import BinaryIO, Protocol
 
 from buildkit.archive.tar_index import Place, read_index, resolved
 from buildkit.content.streams import CHUNK, Reader
-from buildkit.errors import ImageError
+from buildkit.errors import ImageError, disk_error
 from buildkit.snapshot.compression import DecompressingReader, Format, detect
-from buildkit.state.root import StateRoot, disk_error
+from buildkit.state.root import StateRoot
 from runtime.values import NamedTuple
 
 STDIN = "-"

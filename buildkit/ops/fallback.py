@@ -12,12 +12,12 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 
 from buildkit.cache.result import Usage
+from buildkit.errors import disk_error
 from buildkit.llb.op import ExecOp
 from buildkit.ops.execute import Setting, execute
 from buildkit.progress.cancel import Cancel
 from buildkit.progress.reporter import StepReporter
 from buildkit.snapshot.copied import fill, fold
-from buildkit.state.root import disk_error
 
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 

@@ -19,11 +19,10 @@ from collections.abc import Iterable, Iterator
 from buildkit.context.descent import Descent
 from buildkit.context.paths import join, within
 from buildkit.context.rows import Xattrs
-from buildkit.errors import StepError, StoreError
+from buildkit.errors import StepError, StoreError, disk_error
 from buildkit.ops.chown import Owner
 from buildkit.snapshot.marks import make_opaque
 from buildkit.state.removal import remove_tree
-from buildkit.state.root import disk_error
 from buildkit.tree.entry import read_xattrs
 from runtime import owners, safepath
 from runtime.values import NamedTuple

@@ -21,6 +21,7 @@ import os
 import stat
 from collections.abc import Callable
 
+from buildkit.errors import disk_error
 from buildkit.snapshot.marks import (
     forget_whiteout,
     make_opaque,
@@ -28,7 +29,6 @@ from buildkit.snapshot.marks import (
     make_whiteout,
     opaque_attribute,
 )
-from buildkit.state.root import disk_error
 from buildkit.tree.descent import Descent, opened
 from buildkit.tree.entry import Entry, below
 from buildkit.tree.walk import sorted_names, walk

@@ -9,12 +9,12 @@ from __future__ import annotations
 import os
 
 from buildkit.content.streams import Reader
+from buildkit.errors import disk_error
 from buildkit.oci.digest import Digest
 from buildkit.snapshot import rootdir
 from buildkit.snapshot.hashing import HashingReader
 from buildkit.snapshot.layers import make_sign
 from buildkit.snapshot.unpack import unpack_layer
-from buildkit.state.root import disk_error
 from runtime.values import NamedTuple
 
 

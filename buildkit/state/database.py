@@ -10,7 +10,7 @@ import contextlib
 import errno
 import os
 
-from buildkit.errors import StoreError
+from buildkit.errors import StoreError, disk_error
 from buildkit.state import schema
 from buildkit.state.driver import sqlite3
 
@@ -106,10 +106,8 @@ def translated(path: str) -> Iterator[None]:
         yield
     except sqlite3.OperationalError as error:
         if number := _cause(str(error), path):
-            from buildkit.state.root import writing  # which imports this module
-
-            with writing(path):  # to be told as everywhere
-                raise OSError(number, os.strerror(number), path) from error
+            cause = OSError(number, os.strerror(number), path)
+            raise disk_error(cause, path) from cause
         raise StoreError(f"{path}: {error}", hint=_hint(str(error))) from error
     except sqlite3.DatabaseError as error:
         raise StoreError(

@@ -8,12 +8,11 @@ S29); everything half-made is below `tmp/`, on the same file system as its final
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 import stat
 from _thread import _local, allocate_lock  # `threading` itself is 1 ms for classes
 
-from buildkit.errors import StoreError
+from buildkit.errors import StoreError, disk_error, is_read_only
 from buildkit.state import database
 from buildkit.state.driver import sqlite3
 from buildkit.state.lease import Lease, collect_stale
@@ -231,28 +230,6 @@ def writing(path: str) -> Iterator[None]:
         yield
     except OSError as error:
         raise disk_error(error, path) from error
-
-
-def is_read_only(error: StoreError) -> bool:
-    """Say whether the file system of a state root is read-only, which is why `error` came."""
-    return isinstance(error.__cause__, OSError) and error.__cause__.errno == errno.EROFS
-
-
-def disk_error(error: OSError, path: str) -> StoreError:
-    """Return what to tell the user about `error`, which happened at or below `path`."""
-    where = path
-    if isinstance(error.filename, (str, bytes)) and os.fsdecode(error.filename).startswith("/"):
-        where = os.fsdecode(error.filename)
-    hints = {
-        errno.ENOSPC: "free some space, for example with pybuild prune",
-        errno.EDQUOT: "free some space, for example with pybuild prune",
-        errno.EROFS: "this state root can only be looked at; --root or PYBUILD_ROOT names another",
-        errno.EACCES: "is the state root this user's? --root names another one",
-        errno.EPERM: "is the state root this user's? --root names another one",
-        errno.EMFILE: "raise the limit of open files (ulimit -n)",
-    }
-    message = (error.strerror or str(error)).lower()
-    return StoreError(f"{where}: {message}", hint=hints.get(error.errno or 0, ""))
 
 
 def _read_format(top: str) -> str | None:
