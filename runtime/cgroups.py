@@ -13,8 +13,8 @@ import time
 
 from runtime import usage
 from runtime.errors import UnsupportedError
+from runtime.hierarchy import PARENT, Layout, here, switch_on, write
 from runtime.rootfs import CgroupView
-from runtime.values import NamedTuple
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

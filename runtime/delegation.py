@@ -12,7 +12,7 @@ from __future__ import annotations
 import contextlib
 import os
 
-from runtime import cgroups, usage
+from runtime import cgroups, hierarchy, usage
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def make_room(resources: Resources) -> None:
     """
     if not resources.limits and not resources.account:
         return
-    where = cgroups.here()
+    where = hierarchy.here()
     needed: frozenset[str] = frozenset()
     if resources.limits:
         from runtime import limits  # for those who have some
@@ -61,7 +61,7 @@ def _is_delegated(directory: str) -> bool:
 
 def _move(directory: str) -> None:
     """Put the processes of a group into a child of it."""
-    leaf = f"{directory}/{cgroups.MAIN}"
+    leaf = f"{directory}/{hierarchy.MAIN}"
     os.makedirs(leaf, 0o755, exist_ok=True)
     for _ in range(_TRIES):
         # 0 is somebody outside of our PID namespace, whom we cannot name.
@@ -70,4 +70,4 @@ def _move(directory: str) -> None:
             return
         for process in found:
             with contextlib.suppress(ProcessLookupError):
-                cgroups.write(f"{leaf}/cgroup.procs", process)
+                hierarchy.write(f"{leaf}/cgroup.procs", process)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import time
 
-from runtime import cgroups
+from runtime import cgroups, hierarchy
 from runtime.errors import UnsupportedError
 
 TYPE_CHECKING = False
@@ -73,7 +73,7 @@ def freezer(group: cgroups.Group | None) -> Freezer:
         return Freezer(directories["freezer"], unified=False, fills=False)
     if "" in directories:
         return Freezer(directories[""], unified=True, fills=False)
-    where = cgroups.here()
+    where = hierarchy.here()
     base = where.legacy.get("freezer") or where.unified
     unified = "freezer" not in where.legacy
     try:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 
 from runtime import usage
-from runtime.cgroups import PARENT, Layout, switch_on, write
+from runtime.hierarchy import PARENT, Layout, switch_on, write
 
 
 def layout(parent: str, where: Layout, controllers: frozenset[str]) -> Layout:

@@ -9,7 +9,18 @@ from __future__ import annotations
 import os
 import tempfile
 
-from runtime import bridge, cgroups, delegation, idmap, mounts, network, rootless, syscalls, usernet
+from runtime import (
+    bridge,
+    cgroups,
+    delegation,
+    hierarchy,
+    idmap,
+    mounts,
+    network,
+    rootless,
+    syscalls,
+    usernet,
+)
 from runtime.errors import SandboxError, explain
 from runtime.seccomp import MACHINES
 from runtime.spec import Resources
@@ -117,7 +128,7 @@ def _files(
 
 
 def _control_groups() -> Feature:
-    where = cgroups.here()
+    where = hierarchy.here()
     kinds = []
     if where.legacy:
         kinds.append(f"version 1 ({', '.join(sorted(where.legacy))})")

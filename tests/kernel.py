@@ -83,7 +83,8 @@ def has_cgroups() -> bool:
 def has_cgroup2() -> bool:
     """Whether we may make groups in a tree of version 2, be there controllers or not."""
     return os.geteuid() == 0 and _works(
-        "from runtime import cgroups, spec; where = cgroups.here()._replace(legacy={}); "
+        "from runtime import cgroups, hierarchy, spec; "
+        "where = hierarchy.here()._replace(legacy={}); "
         "cgroups.create(spec.Resources(account=True), where, 'pybuild-probe').remove()"
     )
 
@@ -92,7 +93,8 @@ def has_cgroup2() -> bool:
 def has_unified() -> bool:
     """Whether groups of version 2 limit memory, processors and processes."""
     return has_cgroup2() and _works(
-        "from runtime import cgroups, spec; where = cgroups.here()._replace(legacy={}); "
+        "from runtime import cgroups, hierarchy, spec; "
+        "where = hierarchy.here()._replace(legacy={}); "
         "wanted = spec.Resources(memory=1 << 26, cpus=1, pids=10); "
         "cgroups.create(wanted, where, 'pybuild-probe').remove()"
     )

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from runtime import cgroups, parents, syscalls
-from runtime.cgroups import Layout
+from runtime import cgroups, hierarchy, parents, syscalls
 from runtime.errors import UnsupportedError
 from runtime.freezer import Freezer
+from runtime.hierarchy import Layout
 from runtime.spec import Resources
 from tests import namespaces
 from tests.callers import Caller
@@ -96,7 +96,7 @@ def test_what_version_2_has_not_is_refused(pybuild: Pybuild) -> None:
 
 @needs("cgroup2")
 def test_controllers_are_switched_on_all_the_way() -> None:
-    where = cgroups.here()._replace(legacy={})
+    where = hierarchy.here()._replace(legacy={})
     free = Path(f"{where.top}/cgroup.controllers").read_text().split()
     wanted = frozenset(free) - {"cpuset"}
     made = parents.layout("/pybuild-v2/way", where, wanted)
@@ -136,8 +136,8 @@ def delegated(as_rootless: Caller) -> Iterator[tuple[Pybuild, Path]]:
     if as_rootless.user is None:
         pytest.skip("only root can give a group away")
     user = as_rootless.user
-    top = Path(cgroups.here().top)
-    cgroups.switch_on(str(top), frozenset({"memory", "cpu", "pids"}))
+    top = Path(hierarchy.here().top)
+    hierarchy.switch_on(str(top), frozenset({"memory", "cpu", "pids"}))
     group = top / "pybuild-v2-user"
     group.mkdir()
     for path in (group, group / "cgroup.procs", group / "cgroup.subtree_control"):
@@ -145,7 +145,7 @@ def delegated(as_rootless: Caller) -> Iterator[tuple[Pybuild, Path]]:
 
     def enter() -> None:
         # A shell's commands begin where the shell is by then.
-        main = group / cgroups.MAIN
+        main = group / hierarchy.MAIN
         ((main if main.is_dir() else group) / "cgroup.procs").write_text("0")
         os.setgroups([])
         os.setgid(user.pw_gid)

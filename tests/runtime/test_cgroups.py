@@ -1,4 +1,4 @@
-"""Control groups: where they are, what they limit, what they count; docs/security.md, S11."""
+"""Control groups: what they limit, what they count; docs/security.md, S11."""
 
 import os
 import re
@@ -6,61 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from runtime import cgroups
-from runtime.cgroups import Layout
+from runtime import cgroups, hierarchy
 from runtime.errors import SandboxError, SetupError, UnsupportedError
+from runtime.hierarchy import Layout
 from runtime.spec import Resources
 from tests.kernel import needs_cgroups
 from tests.runtime.conftest import Sandboxes
-
-HYBRID = """\
-31 24 0:27 / /sys/fs/cgroup ro,nosuid shared:9 - tmpfs tmpfs ro,mode=755
-32 31 0:28 / /sys/fs/cgroup/unified rw,nosuid shared:10 - cgroup2 cgroup2 rw
-33 31 0:29 / /sys/fs/cgroup/cpu,cpuacct rw,nosuid shared:11 - cgroup cgroup rw,cpu,cpuacct
-34 31 0:30 / /sys/fs/cgroup/memory rw,nosuid shared:12 - cgroup cgroup rw,memory
-"""
-HYBRID_OWN = "4:memory:/user/me\n2:cpu,cpuacct:/\n1:name=systemd:/x\n0::/user.slice/x.scope\n"
-UNIFIED = "25 30 0:22 / /sys/fs/cgroup rw,nosuid shared:4 - cgroup2 cgroup2 rw,nsdelegate\n"
-NESTED = "25 30 0:22 /docker/abc /sys/fs/cgroup rw - cgroup2 cgroup rw\n"
-
-
-def test_a_hybrid_machine_has_both() -> None:
-    assert cgroups.layout(HYBRID, HYBRID_OWN) == Layout(
-        unified="/sys/fs/cgroup/unified/user.slice/x.scope",
-        top="/sys/fs/cgroup/unified",
-        legacy={
-            "cpu": "/sys/fs/cgroup/cpu,cpuacct",
-            "cpuacct": "/sys/fs/cgroup/cpu,cpuacct",
-            "memory": "/sys/fs/cgroup/memory/user/me",
-        },
-        tops={
-            "cpu": "/sys/fs/cgroup/cpu,cpuacct",
-            "cpuacct": "/sys/fs/cgroup/cpu,cpuacct",
-            "memory": "/sys/fs/cgroup/memory",
-        },
-    )
-
-
-def test_what_lies_below_another_mount_is_not_there() -> None:
-    above = "40 24 0:30 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n"
-    found = cgroups.layout(HYBRID + above, HYBRID_OWN)
-    assert found.unified == "/sys/fs/cgroup/user.slice/x.scope"
-    assert found.legacy == {}
-
-
-def test_a_unified_machine_has_one() -> None:
-    found = cgroups.layout(UNIFIED, "0::/user.slice/user-1.slice\n")
-    assert found.unified == "/sys/fs/cgroup/user.slice/user-1.slice"
-    assert found.legacy == {}
-    # Where processes of a delegated group have moved to is not where groups are made.
-    assert cgroups.layout(UNIFIED, "0::/some.scope/pybuild.main\n").unified == (
-        "/sys/fs/cgroup/some.scope"
-    )
-
-
-def test_a_part_of_the_tree_may_be_mounted() -> None:
-    assert cgroups.layout(NESTED, "0::/docker/abc/sub\n").unified == "/sys/fs/cgroup/sub"
-    assert cgroups.layout(UNIFIED, "0::/../other\n").unified == "/sys/fs/cgroup"
 
 
 def test_a_limit_without_control_groups_is_refused() -> None:
@@ -123,7 +74,7 @@ def test_no_group_is_left_behind(as_root: Sandboxes) -> None:
 
 
 def _groups() -> set[str]:
-    where = cgroups.here()
+    where = hierarchy.here()
     bases = [*where.legacy.values(), f"{where.top}/pybuild"]
     return {
         f"{base}/{name}"
@@ -136,7 +87,7 @@ def _groups() -> set[str]:
 
 @needs_cgroups
 def test_groups_of_the_dead_are_collected() -> None:
-    where = cgroups.here()
+    where = hierarchy.here()
     base = where.legacy.get("memory") or f"{where.top}/pybuild"
     os.makedirs(f"{base}/pybuild-4194305-1", exist_ok=True)
     cgroups.collect_stale(where)
