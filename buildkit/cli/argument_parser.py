@@ -1,4 +1,4 @@
-"""argparse itself, for what `arguments.py` leaves to it: mistakes, help, and unusual arguments.
+"""argparse itself, for what `argument_reader.py` leaves to it: mistakes, help, unusual arguments.
 
 In: the declarations that were noted, and the arguments. Out: attributes; or a message or the help,
 as argparse has them.

@@ -334,11 +334,12 @@ def _run(
     argv: Sequence[str],
     root: str | None,
 ) -> int:
+    from buildkit.cli.argument_reader import read  # what every command needs
     from buildkit.cli.options import parser_for
 
     parser = parser_for(name, COMMANDS[name].summary)
     add_arguments(parser)
-    args = parser.parse_args(list(argv))
+    args = read(parser, argv)
     args.root = args.root or root
     return command(args)
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from buildkit.build import BuildResult, build
+from buildkit.cli.argument_reader import read
 from buildkit.cli.build import add_arguments
 from buildkit.cli.options import parser_for
 from buildkit.cli.request import request_of
@@ -35,7 +36,7 @@ class Here:
     def request(self, *words: str) -> BuildRequest:
         parser = parser_for("build", "")
         add_arguments(parser)
-        return request_of(parser.parse_args([*words, "."]))
+        return request_of(read(parser, [*words, "."]))
 
     def build(self, dockerfile: str, *words: str) -> BuildResult:
         (self.path / "Dockerfile").write_text(dockerfile)

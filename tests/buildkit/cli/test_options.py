@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from buildkit.cli.argument_reader import read
 from buildkit.cli.options import LONGEST, bare, parser_for, patience, seconds, state_path, switch
 from buildkit.errors import UsageError
 
@@ -65,7 +66,7 @@ def test_a_switch_is_given_or_has_a_value(words: list[str], value: bool) -> None
     parser = parser_for("x", "")
     switch(parser, "--dry", help="")
     parser.add_argument("rest", nargs="*")
-    found = parser.parse_args([*words, "word"])
+    found = read(parser, [*words, "word"])
     assert (found.dry, found.rest) == (value, ["word"])
 
 
@@ -74,7 +75,7 @@ def test_an_option_that_may_stand_alone_never_takes_the_next_word() -> None:
     parser.add_argument("--when", default="never")
     parser.add_argument("rest")
     bare(parser, "--when", "--when=always")
-    found = parser.parse_args(["--when", "newer"])
+    found = read(parser, ["--when", "newer"])
     assert (found.when, found.rest) == ("always", "newer")
 
 
@@ -96,7 +97,7 @@ def test_a_mistake_is_told_with_what_may_help(words: list[str], message: str, hi
     switch(parser, "--dry", help="")
     parser.add_argument("first", nargs="?")
     with pytest.raises(UsageError) as raised:
-        parser.parse_args(words)
+        read(parser, words)
     assert message in raised.value.message
     assert hint in raised.value.hint
 

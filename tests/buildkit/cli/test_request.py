@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from buildkit.cli.argument_reader import read
 from buildkit.cli.arguments import SUPPRESS, Argument
 from buildkit.cli.build import add_arguments
 from buildkit.cli.options import parser_for
@@ -18,13 +19,13 @@ from tests.program import TOP
 def asked(*words: str) -> BuildRequest:
     parser = parser_for("build", "")
     add_arguments(parser)
-    return request_of(parser.parse_args([*words, "."]))
+    return request_of(read(parser, [*words, "."]))
 
 
 def noted(*words: str) -> list[str]:
     parser = parser_for("build", "")
     add_arguments(parser)
-    args = parser.parse_args([*words, "."])
+    args = read(parser, [*words, "."])
     request_of(args)
     return notes_of(args)
 
@@ -32,7 +33,7 @@ def noted(*words: str) -> list[str]:
 def progress(*words: str) -> str:
     parser = parser_for("build", "")
     add_arguments(parser)
-    args = parser.parse_args([*words, "."])
+    args = read(parser, [*words, "."])
     request_of(args)
     return str(args.progress)
 

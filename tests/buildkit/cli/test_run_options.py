@@ -3,6 +3,7 @@
 import pytest
 
 from buildkit.cli import run_flags
+from buildkit.cli.argument_reader import read
 from buildkit.cli.options import parser_for
 from buildkit.cli.run_options import wishes_of
 from buildkit.containers.create import Wishes
@@ -16,7 +17,7 @@ def wishes(*options: str) -> Wishes:
     """Return what `pybuild run OPTIONS image true` asks for."""
     parser = parser_for("run", "")
     run_flags.add_arguments(parser)
-    return wishes_of(parser.parse_args([*options, "image", "true"]))
+    return wishes_of(read(parser, [*options, "image", "true"]))
 
 
 @pytest.mark.parametrize(

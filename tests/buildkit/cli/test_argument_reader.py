@@ -7,8 +7,9 @@ from random import Random
 
 import pytest
 
-from buildkit.cli import arguments
+from buildkit.cli import argument_reader, arguments
 from buildkit.cli.argument_parser import argparse_parser
+from buildkit.cli.argument_reader import read
 from buildkit.cli.arguments import REMAINDER, SUPPRESS, Argument, Namespace, Parser
 from buildkit.cli.main import COMMANDS
 from buildkit.cli.options import parser_for
@@ -33,8 +34,10 @@ def declared(command: str) -> Parser:
 def plainly(parser: Parser, words: Sequence[str]) -> Mapping[str, object] | None:
     """Return what is read without argparse, if it is."""
     try:
-        return arguments._Reader(parser.steps).read([parser.bare.get(word, word) for word in words])
-    except arguments._UnclearError:
+        return argument_reader._Reader(parser.steps).read(
+            [parser.bare.get(word, word) for word in words]
+        )
+    except argument_reader._UnclearError:
         return None
 
 
@@ -221,7 +224,7 @@ def test_a_default_that_argparse_would_convert_is_left_to_it() -> None:
     parser = Parser("x")
     parser.add_argument("--number", type=int, default="3")
     assert plainly(parser, []) is None
-    assert parser.parse_args([]).number == 3
+    assert read(parser, []).number == 3
 
 
 def refuse(text: str) -> str:
@@ -233,14 +236,14 @@ def test_the_words_of_a_type_are_told_or_its_name() -> None:
     parser.add_argument("--own", type=refuse)
     parser.add_argument("--whole", type=int)
     with pytest.raises(UsageError, match="argument --own: y is not for us"):
-        parser.parse_args(["--own=y"])
+        read(parser, ["--own=y"])
     with pytest.raises(UsageError, match="argument --whole: invalid int value: 'y'"):
-        parser.parse_args(["--whole", "y"])
+        read(parser, ["--whole", "y"])
 
 
 def test_what_may_be_left_out_is_not_told_as_missing() -> None:
     with pytest.raises(UsageError, match=r"are required: IMAGE$"):
-        declared("run").parse_args([])
+        read(declared("run"), [])
 
 
 def test_what_is_said_of_help_and_of_the_rest_is_argparse_s_own() -> None:
@@ -248,5 +251,5 @@ def test_what_is_said_of_help_and_of_the_rest_is_argparse_s_own() -> None:
 
 
 def test_second_words_are_read_by_argparse() -> None:
-    found = declared("volume").parse_args(["--root", "r", "create", "-l", "a=b", "v"])
+    found = read(declared("volume"), ["--root", "r", "create", "-l", "a=b", "v"])
     assert (found.action, found.label, found.name, found.root) == ("create", ["a=b"], "v", "r")
