@@ -37,7 +37,7 @@ def command(args: Namespace) -> int:
     """Build; return the exit status."""
     request = request_of(args)
     if args.call != "build" or args.fix or args.format:
-        from buildkit.cli.call import answer  # the rules and more: not for a build
+        from buildkit.cli.answer import answer  # the rules and more: not for a build
 
         return answer(request, args)
     with cancelling() as cancel, open_root(args) as root, Worker(root) as worker:

@@ -1,20 +1,20 @@
-"""`pybuild build --call=METHOD`: an answer about the Dockerfile in place of a build.
+"""`--call=METHOD`: which answer about the Dockerfile is wanted in place of a build.
 
-In: the value of `--call`, `check` for `--check`, and what is asked for. Out: the answer on standard
-output. Methods are those of docker: check, outline, targets. The value may go
-on with `,format=json` and `,ignorestatus=true`.
+In: the values of `--call` (`check` for `--check`), `--format` and `--fix`. Out: a `Call`.
+Methods are those of docker: check, outline, targets. The value may go on with `,format=json` and
+`,ignorestatus=true`.
 """
 
 from __future__ import annotations
 
 from buildkit.cli.arguments import Namespace
 from buildkit.errors import UsageError
-from buildkit.request import BuildRequest
 from grammar.nearest import did_you_mean
 from runtime.values import NamedTuple
 
 METHODS = ("check", "outline", "targets")
 _ALIASES = {"lint": "check"}
+_TRUTH = {"": False, "false": False, "0": False, "true": True, "1": True}
 
 
 class Call(NamedTuple):
@@ -25,8 +25,25 @@ class Call(NamedTuple):
     status: bool
 
 
-def parse_call(text: str, form: str | None) -> Call:
-    """Return what `--call` and `--format` ask for. Raises UsageError."""
+def call_of(args: Namespace, command: str = "build") -> Call:
+    """Return what the arguments of a command call for. Raises UsageError.
+
+    The commands `check`, `outline` and `targets` have one answer each.
+    """
+    if args.call == command == "build":
+        raise UsageError("--format and --fix go with --check, --format also with --call")
+    call = _parsed(args.call, args.format)
+    if command not in ("build", call.method):
+        raise UsageError(
+            f"'pybuild {command}' does not answer --call={call.method}",
+            hint=f"'pybuild {call.method}' does",
+        )
+    if args.fix and call.method != "check":
+        raise UsageError("--fix is for --check")
+    return call
+
+
+def _parsed(text: str, form: str | None) -> Call:
     method, *settings = text.split(",")
     method = _ALIASES.get(method, method)
     if method not in METHODS:
@@ -40,25 +57,10 @@ def parse_call(text: str, form: str | None) -> Call:
         if key not in fields:
             raise UsageError(f"invalid --call {text!r}", hint="as in --call=check,format=json")
         fields[key] = value
+    if fields["ignorestatus"] not in _TRUTH:
+        raise UsageError(f"invalid --call {text!r}", hint="ignorestatus is true or false")
     chosen = form or fields["format"] or "text"
-    if chosen not in ("text", "json", *("sarif",) * (method == "check")):
-        raise UsageError(f"--call={method} has no format {chosen!r}", hint="text or json")
-    return Call(method, chosen, fields["ignorestatus"] not in ("true", "1"))
-
-
-def answer(request: BuildRequest, args: Namespace) -> int:
-    """Print the answer that `args` call for; return the exit status. Raises UsageError."""
-    if args.call == "build":
-        raise UsageError("--format and --fix go with --check, --format also with --call")
-    call = parse_call(args.call, args.format)
-    if args.fix and call.method != "check":
-        raise UsageError("--fix is for --check")
-    if call.method == "check":
-        from buildkit.cli import check  # the rules: for this method only
-
-        status = check.run(request, args, call.format)
-        return status if call.status else 0
-    from buildkit.cli import outline, targets  # for the other two only
-
-    run = outline.run if call.method == "outline" else targets.run
-    return run(request, args, call.format)
+    formats = ("text", "json", *("sarif",) * (method == "check"))
+    if chosen not in formats:
+        raise UsageError(f"--call={method} has no format {chosen!r}", hint=" or ".join(formats))
+    return Call(method, chosen, not _TRUTH[fields["ignorestatus"]])

@@ -13,9 +13,9 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 
 from buildkit.check import Checked, Find, check
-from buildkit.cli import call
 from buildkit.cli import request as build_request
 from buildkit.cli.arguments import Namespace, Parser
+from buildkit.cli.call import Call, call_of
 from buildkit.cli.dockerfile import definition_at
 from buildkit.cli.fix import fixed
 from buildkit.cli.listing import print_json
@@ -52,7 +52,7 @@ def command(args: Namespace) -> int:
     if args.explain is not None:
         sys.stdout.write(_page(args.explain))
         return 0
-    return call.answer(build_request.request_of(args), args)
+    return run(build_request.request_of(args), args, call_of(args, "check"))
 
 
 def _page(name: str) -> str:
@@ -66,7 +66,7 @@ def _page(name: str) -> str:
     return page(RULES[name])
 
 
-def run(request: BuildRequest, args: Namespace, form: str) -> int:
+def run(request: BuildRequest, args: Namespace, call: Call) -> int:
     """Check what `request` would build and print what was found."""
     with ExitStack() as stack:
         main, root = stack.enter_context(definition_at(request, args))
@@ -90,7 +90,8 @@ def run(request: BuildRequest, args: Namespace, form: str) -> int:
         checked = look(source)
         if args.fix and path is not None:
             checked = _fix(path, checked, look)
-    return _show(checked, form)
+    status = _show(checked, call.format)
+    return status if call.status else 0
 
 
 def _united(several: Sequence[Checked]) -> Checked:

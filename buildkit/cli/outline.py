@@ -5,9 +5,9 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from buildkit.cli import call
 from buildkit.cli import request as build_request
 from buildkit.cli.arguments import Namespace, Parser
+from buildkit.cli.call import Call, call_of
 from buildkit.cli.dockerfile import definition_of
 from buildkit.cli.listing import print_json, print_table
 from buildkit.frontend.outline import Offered, Outline, outline
@@ -25,14 +25,14 @@ def add_arguments(parser: Parser) -> None:
 
 def command(args: Namespace) -> int:
     """Print the outline."""
-    return call.answer(build_request.request_of(args), args)
+    return run(build_request.request_of(args), args, call_of(args, "outline"))
 
 
-def run(request: BuildRequest, args: Namespace, form: str) -> int:
+def run(request: BuildRequest, args: Namespace, call: Call) -> int:
     """Print the outline of the target that `request` asks for."""
     with definition_of(request, args) as dockerfile:
         found = outline(dockerfile, request.options)
-    if form == "json":
+    if call.format == "json":
         print_json(_document(found))
     else:
         _print(found)

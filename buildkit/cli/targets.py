@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from buildkit.cli import call
 from buildkit.cli import request as build_request
 from buildkit.cli.arguments import Namespace, Parser
+from buildkit.cli.call import Call, call_of
 from buildkit.cli.dockerfile import definition_of
 from buildkit.cli.listing import print_json, print_table
 from buildkit.frontend.outline import Target, targets
@@ -21,14 +21,14 @@ def add_arguments(parser: Parser) -> None:
 
 def command(args: Namespace) -> int:
     """Print the targets."""
-    return call.answer(build_request.request_of(args), args)
+    return run(build_request.request_of(args), args, call_of(args, "targets"))
 
 
-def run(request: BuildRequest, args: Namespace, form: str) -> int:
+def run(request: BuildRequest, args: Namespace, call: Call) -> int:
     """Print the targets of the Dockerfile that `request` means."""
     with definition_of(request, args) as dockerfile:
         found = targets(dockerfile)
-    if form == "json":
+    if call.format == "json":
         print_json({"targets": [_document(target) for target in found]})
         return 0
     rows = [[_name(target), target.base, target.description] for target in found]

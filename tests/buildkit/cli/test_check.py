@@ -247,6 +247,8 @@ def test_calls_of_build_are_the_commands(pybuild: Pybuild) -> None:
         (["--call=check,fromat=json"], "invalid --call 'check,fromat=json'"),
         (["--call=outline", "--format=sarif"], "--call=outline has no format 'sarif'"),
         (["--call=outline", "--fix"], "--fix is for --check"),
+        (["--call=check,format=xml"], "hint: text or json or sarif"),
+        (["--call=check,ignorestatus=perhaps"], "hint: ignorestatus is true or false"),
         (["--fix"], "--format and --fix go with --check"),
     ],
 )
@@ -255,6 +257,14 @@ def test_a_call_that_is_none_is_refused(pybuild: Pybuild, options: list[str], me
     done = pybuild("build", *options, ".")
     assert done.status == 2
     assert message in done.errors
+
+
+def test_a_command_has_no_answer_but_its_own(pybuild: Pybuild) -> None:
+    write(pybuild, BAD)
+    assert pybuild("check", "--call=check,ignorestatus=true").status == 0
+    done = pybuild("outline", "--call=targets")
+    assert (done.status, done.output) == (2, "")
+    assert "hint: 'pybuild targets' does" in done.errors
 
 
 def test_what_is_asked_about_may_come_from_standard_input(pybuild: Pybuild) -> None:
