@@ -5,11 +5,12 @@ In: values. Out: text. What came from images has its control characters escaped 
 
 from __future__ import annotations
 
-import calendar
 import json
 import re
 import sys
-import time
+
+# `datetime` has all of it in Python once more: 2 ms.
+from _datetime import datetime  # type: ignore[import-not-found]
 
 from buildkit.progress.escape import visible
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
-_TIME = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.\d+)?(Z|[+-]\d\d:\d\d)")
+_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)", re.ASCII)
 
 
 def print_table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
@@ -38,17 +39,12 @@ def print_json(document: object) -> None:
 
 def seconds_of(created: str) -> float | None:
     """Return an RFC 3339 time in seconds since the epoch, None for anything else."""
-    match = _TIME.fullmatch(created)
-    if match is None:
+    if _TIME.fullmatch(created) is None:
         return None
     try:
-        seconds = calendar.timegm(time.strptime(match[1], "%Y-%m-%dT%H:%M:%S"))
+        return float(int(datetime.fromisoformat(created).timestamp()))
     except ValueError:
         return None
-    if match[2] != "Z":
-        sign = -1 if match[2][0] == "-" else 1
-        seconds -= sign * (int(match[2][1:3]) * 3600 + int(match[2][4:6]) * 60)
-    return float(seconds)
 
 
 def age_text(created: str, now: float) -> str:

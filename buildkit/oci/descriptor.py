@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
-
 from buildkit.oci.digest import Digest
 from buildkit.oci.fields import Fields
 from buildkit.oci.platforms import Platform
 from runtime.values import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Self
 
 
 class Descriptor(NamedTuple):

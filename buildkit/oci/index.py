@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
-
 from buildkit.oci.descriptor import Descriptor
 from buildkit.oci.fields import DocumentError, Fields, encode
 from buildkit.oci.manifest import check_version
 from buildkit.oci.media_types import INDEX, INDEXES
 from buildkit.oci.platforms import Platform
 from runtime.values import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Self
+
 
 REF_NAME = "org.opencontainers.image.ref.name"
 ABOUT = "vnd.docker.reference.digest"

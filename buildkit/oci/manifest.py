@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
-
 from buildkit.oci.descriptor import Descriptor
 from buildkit.oci.fields import DocumentError, Fields, encode
 from buildkit.oci.media_types import DOCKER_MANIFEST, MANIFEST, MANIFESTS
 from runtime.values import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, Self
 
 
 class Manifest(NamedTuple):
