@@ -13,7 +13,9 @@ import fcntl
 import os
 from collections.abc import Iterator
 
+from buildkit.exporter.destination import OutputError
 from buildkit.oci.descriptor import Descriptor
+from buildkit.oci.fields import DocumentError
 from buildkit.oci.index import REF_NAME, Index
 from buildkit.state.removal import remove_tree
 
@@ -32,8 +34,9 @@ def is_layout(dest: str) -> bool:
 def joined(dest: str) -> Iterator[str]:
     """Give a directory for a layout that becomes part of the one at `dest` at the end.
 
-    Raises OSError, and DocumentError for an index that is damaged.
+    Raises OSError, and OutputError for a layout that is damaged: before the block, if it is then.
     """
+    _existing(dest)
     # Inside, so that what is renamed stays on one file system.
     temporary = os.path.join(dest, f".new.{os.urandom(6).hex()}")
     try:
@@ -48,7 +51,7 @@ def joined(dest: str) -> Iterator[str]:
 
 def _join(temporary: str, dest: str) -> None:
     index = os.path.join(temporary, "index.json")
-    merged = merge(_index(os.path.join(dest, "index.json")), _index(index))
+    merged = merge(_existing(dest), _index(index))
     os.makedirs(os.path.join(dest, _BLOBS), exist_ok=True)
     for name in os.listdir(os.path.join(temporary, _BLOBS)):
         os.rename(os.path.join(temporary, _BLOBS, name), os.path.join(dest, _BLOBS, name))
@@ -75,6 +78,16 @@ def _name(entry: Descriptor) -> tuple[str, ...] | None:
     said = dict(entry.annotations)
     found = tuple(said.get(key, "") for key in _NAMES)
     return found if any(found) else None
+
+
+def _existing(dest: str) -> Index:
+    """Return the index of a layout. The image that is to join it is fine, whatever this one is."""
+    try:
+        return _index(os.path.join(dest, "index.json"))
+    except DocumentError as error:
+        raise OutputError(
+            f"{dest} is a damaged image layout: {error.message}", hint="name another directory"
+        ) from error
 
 
 def _index(path: str) -> Index:

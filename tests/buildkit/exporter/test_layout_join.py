@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from buildkit.exporter.destination import OutputError
 from buildkit.exporter.layout import open_layout
 from buildkit.exporter.layout_join import merge
 from buildkit.oci.descriptor import Descriptor
@@ -68,3 +69,20 @@ def test_a_layout_keeps_what_it_has_and_is_what_it_was_after_a_failure(tmp_path:
     assert Index.parse((dest / "index.json").read_bytes()) == index("a", "b")
     assert {path.read_text() for path in (dest / "blobs/sha256").iterdir()} == {"a", "b"}
     assert sorted(os.listdir(dest)) == ["blobs", "index.json", "index.json.lock", "oci-layout"]
+
+
+def test_a_damaged_layout_is_a_fault_of_the_output_before_anything_is_written(
+    tmp_path: Path,
+) -> None:
+    dest = tmp_path / "layout"
+    write(dest, "a", index("a"))
+    (dest / "index.json").write_text("{")
+    with (
+        pytest.raises(
+            OutputError, match=r"damaged image layout: .*index\.json: not JSON"
+        ) as caught,
+        open_layout(str(dest), as_tar=False),
+    ):
+        pytest.fail("work for nothing")
+    assert caught.value.exit_code == 4
+    assert caught.value.hint
