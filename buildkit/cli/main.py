@@ -16,6 +16,7 @@ import gc
 import os
 import sys
 
+from buildkit.cli.standard import mute_stdout, prepare
 from runtime.values import NamedTuple
 
 TYPE_CHECKING = False
@@ -179,7 +180,7 @@ def program() -> int:
     """Do all that the program does, to the flushing of what it has said; return its status."""
     gc.disable()
     _isolate()  # first: what starts over is to see which descriptors are closed
-    _open_standard_descriptors()
+    prepare()
     # Who ignores it hands that on, and the kernel would keep no status of our children for us.
     _signal.signal(_signal.SIGCHLD, _signal.SIG_DFL)
     try:
@@ -305,7 +306,7 @@ def _guarded(name: str, argv: Sequence[str], root: str | None) -> int:
     except SystemExit as left:  # argparse: 0 after --help, 2 for usage
         return left.code if isinstance(left.code, int) else 2
     except BrokenPipeError:
-        _mute_stdout()
+        mute_stdout()
         return 1
     except BaseException as error:  # noqa: BLE001 - the one place that turns any error into text
         return _reported(error, run=name in _RUNNING)
@@ -344,24 +345,6 @@ def _run(
     return command(args)
 
 
-def _open_standard_descriptors() -> None:
-    """Put /dev/null where descriptor 0, 1 or 2 is closed, so that no file of ours lands there."""
-    for number in (0, 1, 2):
-        try:
-            os.fstat(number)
-        except OSError:
-            opened = os.open("/dev/null", os.O_RDWR)
-            if opened != number:  # a lower one was closed too and is filled already
-                os.dup2(opened, number)
-                os.close(opened)
-    if sys.stdin is None:
-        sys.stdin = open(0, closefd=False)  # noqa: SIM115 - lives as long as the process
-    if sys.stdout is None:
-        sys.stdout = open(1, "w", closefd=False)  # noqa: SIM115
-    if sys.stderr is None:
-        sys.stderr = open(2, "w", closefd=False)  # noqa: SIM115
-
-
 def _isolate() -> None:
     """Start over without PYTHON* variables and with UTF-8 names when the environment differs.
 
@@ -385,13 +368,6 @@ def _isolate() -> None:
     )
     python = sys.executable
     os.execv(python, [python, "-E", "-P", "-X", "utf8", "-c", program, *sys.argv[1:]])
-
-
-def _mute_stdout() -> None:
-    """Point standard output to /dev/null after its reader has gone, so that nothing complains."""
-    null = os.open("/dev/null", os.O_WRONLY)
-    os.dup2(null, 1)
-    os.close(null)
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import os
 
+from buildkit.cli.standard import STDOUT
 from buildkit.errors import BuildError, Cancelled, ContextError, DefinitionError, StepError
 from buildkit.progress.escape import visible
 
@@ -66,6 +67,10 @@ def _message(message: str, hint: str) -> str:
 def _os_error(error: OSError) -> str:
     """Return what the kernel said, with the path it said it of, and what helps against it."""
     reason = os.strerror(error.errno) if error.errno else str(error)
+    if error.filename == STDOUT:
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        hint = "free some space, or redirect it elsewhere" if full else ""
+        return _message(f"{STDOUT} cannot be written: {reason.lower()}", hint)
     # It may also be the number of a descriptor, which tells nobody anything.
     named = isinstance(error.filename, str | bytes)
     place = f"{os.fsdecode(error.filename)}: " if named else ""

@@ -204,7 +204,9 @@ def test_a_reader_that_leaves_is_no_fault_of_ours() -> None:
 
 
 @pytest.mark.parametrize("unbuffered", ["", "1"])
-@pytest.mark.parametrize("words", [("--version",), ("--help",), ("build", "--help")])
+@pytest.mark.parametrize(
+    "words", [("--version",), ("--help",), ("build", "--help"), ("completion", "bash")]
+)
 def test_what_cannot_be_printed_is_told(words: tuple[str, ...], unbuffered: str) -> None:
     with open("/dev/full", "wb") as full:
         done = subprocess.run(
@@ -216,4 +218,4 @@ def test_what_cannot_be_printed_is_told(words: tuple[str, ...], unbuffered: str)
             check=False,
         )
     assert done.returncode == 1
-    assert done.stderr.startswith("ERROR: no space left on device\n")
+    assert done.stderr.startswith("ERROR: standard output cannot be written: no space left")
