@@ -274,8 +274,8 @@ def _root(root: Root) -> str:
 def _mount(mount: Mount) -> str:
     """Return a mount as `what at target`."""
     match mount:
-        case Bind(source=source):
-            what = source
+        case Bind(source=source, path=path):
+            what = f"{source}/{path}" if path else source
         case BindFd(fd=fd, source=source):
             what = source or f"descriptor {fd}"
         case Layers(lowers=lowers, source=source):

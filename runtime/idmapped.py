@@ -100,8 +100,8 @@ def prepared(spec: SandboxSpec, user: int, directory: str) -> SandboxSpec:
 
 
 def _bound(mount: Bind, user: int, ids: IdMap) -> int:
-    deep = syscalls.AT_RECURSIVE if mount.recursive and not mount.mapped else 0
-    fd = syscalls.open_tree(syscalls.AT_FDCWD, mount.source, _CLONE | deep)
+    recursive = mount.recursive and not mount.mapped
+    fd = mounts.clone(mount.source, mount.path, recursive=recursive)
     if mount.mapped and not ids.is_identity:
         _map(fd, user, mount.source)
     return fd

@@ -80,6 +80,26 @@ def pin(fd: int, path: str = "") -> int:
     return syscalls.open_tree(fd, path, flags | syscalls.AT_SYMLINK_NOFOLLOW)
 
 
+def clone(source: str, path: str, *, recursive: bool) -> int:
+    """Return a detached copy of the tree at `source`, or of what lies at `path` in that directory.
+
+    `path` may come from outside: links in it end in `source`. `recursive`: with all mounts below.
+    Raises OSError, whose `filename` is the path.
+    """
+    flags = syscalls.OPEN_TREE_CLONE | (syscalls.AT_RECURSIVE if recursive else 0)
+    if not path:
+        return syscalls.open_tree(syscalls.AT_FDCWD, source, flags)
+    root = os.open(source, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        found = safepath.open_beneath(root, path, os.O_PATH)
+        try:
+            return syscalls.open_tree(found, "", flags | syscalls.AT_EMPTY_PATH)
+        finally:
+            os.close(found)
+    finally:
+        os.close(root)
+
+
 def can_pin_from_detached() -> bool:
     """Whether `pin` takes what lies in a detached mount, as a view is (Linux 6.15)."""
     return _release() >= (6, 15)

@@ -175,10 +175,7 @@ class NewRoot:
     def _bind(self, mount: Bind | BindFd | Layers, nodev: int) -> None:
         attributes = nodev
         if isinstance(mount, Bind):
-            deep = syscalls.AT_RECURSIVE if mount.recursive else 0
-            fd = syscalls.open_tree(
-                syscalls.AT_FDCWD, mount.source, syscalls.OPEN_TREE_CLONE | deep
-            )
+            fd = mounts.clone(mount.source, mount.path, recursive=mount.recursive)
         elif isinstance(mount, BindFd):
             fd = self._fds[mount.fd]
         else:

@@ -111,6 +111,8 @@ class Bind(NamedTuple):
     flags: tuple[MountFlag, ...] = ()
     mapped: bool = False
     """The ids on the disk are those inside, whatever the user namespace (`idmapped.py`)."""
+    path: str = ""
+    """What of `source`, a directory, is shown; no link on the way leads out of it."""
 
 
 class BindFd(NamedTuple):

@@ -312,6 +312,8 @@ def _volumes(
             continue
         name = mount.source or os.urandom(32).hex()
         anonymous = not mount.source
+        if mount.path:
+            volumes.check_path(name, mount.path)
         yield Volume(name, mount.target, mount.readonly, anonymous)
         snapshot = making.active.parent
         owned = _owned(making)
@@ -352,6 +354,7 @@ def _mounts(
             continue
         source = mount.source if mount.kind == "bind" else places[mount.target]
         bind = Bind(source, mount.target, mount.readonly, mount.recursive, mount.flags)
+        bind = bind._replace(path=mount.path)
         if making.own is not None and mount.kind == "volume":
             bind = bind._replace(mapped=not making.own.copied)
         mounts.append(bind)

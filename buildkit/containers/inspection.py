@@ -142,6 +142,8 @@ def _mounts(root: StateRoot, one: Container) -> list[dict[str, Any]]:
             document.update(Name=volume.name, Source=store.path(volume.name))
         elif mount.kind in ("bind", "image"):
             document["Source"] = mount.source
+        if mount.path:
+            document["SubPath"] = mount.path
         found.append(document)
     return found
 

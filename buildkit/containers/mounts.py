@@ -43,7 +43,7 @@ class Wanted(NamedTuple):
 
     `copies`: a new volume starts with what the image has at `target`. `size`, `mode`,
     `uid` and `gid` are for tmpfs; `recursive` and `makes` (a missing source is made) for bind;
-    `path`, what of it is shown, for image.
+    `path`, what of it is shown, for image and volume.
     """
 
     kind: Kind
@@ -180,6 +180,8 @@ def _with_field(mount: Wanted, key: str, value: str, text: str) -> Wanted:
         return mount._replace(readonly=wanted != (key == "rw"))
     if key in _NUMBERS and mount.kind == "tmpfs":
         return _with_number(mount, key.removeprefix("tmpfs-"), value, text)
+    if key in ("volume-subpath", "subpath") and mount.kind == "volume":
+        return _part_of_volume(mount, key, value, text)
     if key in ("volume-nocopy", "bind-nonrecursive"):
         wanted = value.lower() in ("", "true", "1")
         if key == "volume-nocopy":
@@ -190,6 +192,22 @@ def _with_field(mount: Wanted, key: str, value: str, text: str) -> Wanted:
             raise UsageError(f"unknown volume driver {value!r}", hint="there is only local")
         return mount
     raise UsageError(f"unknown field {key!r} in {text!r}")
+
+
+def _part_of_volume(mount: Wanted, key: str, value: str, text: str) -> Wanted:
+    """Return the mount of a part of a volume, which gets nothing of the image for that.
+
+    docker's `volume-subpath` is relative; podman's `subpath` may begin with a slash.
+    """
+    path = value.lstrip("/") if key == "subpath" else value
+    normal = posixpath.normpath(path) if path else ""
+    if path.startswith("/") or normal == ".." or normal.startswith("../") or "\0" in path:
+        raise UsageError(f"{key} in {text!r} must be a relative path within the volume")
+    if path and not mount.source:
+        raise UsageError(
+            f"{text!r} names no volume", hint=f"a new volume has nothing at {key}: name one"
+        )
+    return mount._replace(path=path, copies=mount.copies and not path)
 
 
 def split_fields(option: str, text: str) -> list[str]:

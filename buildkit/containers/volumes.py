@@ -91,6 +91,24 @@ class VolumeStore:
                 remove_tree(aside)
         return self.find(name)
 
+    def check_path(self, name: str, path: str) -> None:
+        """Refuse a volume that is not there, and one that has nothing at `path`.
+
+        Links end in the volume, as they do when it is mounted, which looks again.
+        """
+        self.find(name)
+        root = os.open(self.path(name), _DIRECTORY)
+        try:
+            os.close(safepath.open_beneath(root, path, os.O_PATH))
+        except OSError as error:
+            reason = (error.strerror or "").lower()
+            raise UsageError(
+                f"volume {name}: {path}: {reason}",
+                hint="what is mounted of a volume must be there before",
+            ) from error
+        finally:
+            os.close(root)
+
     def remove(self, name: str) -> None:
         """Remove a volume, which no container uses."""
         self.find(name)

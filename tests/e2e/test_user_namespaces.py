@@ -65,6 +65,15 @@ def test_another_image_has_its_owners_where_the_kernel_maps_ids(pybuild: Pybuild
     assert done.output.split() == ["5:6" if is_root(pybuild) else "4:5", "no"]
 
 
+def test_a_part_of_a_volume_has_the_owners_of_the_volume(pybuild: Pybuild) -> None:
+    script = "touch /m/vol/x; stat -c %u:%g /m/vol/f /m/vol/x"
+    options = ("--rm", *NONE, *ours(pybuild))
+    whole = pybuild("run", *options, "-v", "parts:/m", "own", "cp", "-a", "/own/vol", "/m").ok()
+    part = "source=parts,target=/m/vol,volume-subpath=vol"
+    done = pybuild("run", *options, "--mount", part, "own", "sh", "-c", script).ok()
+    assert (whole.output, done.output.split()) == ("", ["5:6", "0:0"])
+
+
 def test_an_ordinary_user_can_be_the_same_inside(as_rootless: Caller) -> None:
     place = as_rootless.tree(as_rootless.place(), "file mine text=x")
     user = place.stat().st_uid

@@ -151,6 +151,35 @@ def test_targets_are_resolved_inside_the_root(sandboxes: Sandboxes) -> None:
     assert not os.path.exists("/nowhere/yet")
 
 
+def parts(sandboxes: Sandboxes) -> str:
+    """Return a directory with links that would lead out of it."""
+    source: str = sandboxes.call("new")
+    sandboxes.call("write", f"{source}/a/b/file", "part")
+    sandboxes.call("write", f"{source}/a/x/file", "")
+    links = {"in": "/a/b", "up": "../../..", "out": "/etc/passwd", "loop": "loop"}
+    for name, to in links.items():
+        sandboxes.call("symlink", to, f"{source}/{name}")
+    return source
+
+
+@pytest.mark.parametrize("path", ["in", "up/in", "a/b", "/a/x/../b"])
+def test_a_part_of_a_directory_is_found_inside_it(sandboxes: Sandboxes, path: str) -> None:
+    source = parts(sandboxes)
+    done = sandboxes.sh("cat /m/file", mounts=(Bind(source, "/m", path=path),))
+    assert (done.code, done.output) == (0, "part")
+
+
+@pytest.mark.parametrize(
+    ("path", "reason"), [("out", "no such file"), ("loop", "too many"), ("a/b/file/x", "not a dir")]
+)
+def test_a_part_that_is_elsewhere_is_not_found(
+    sandboxes: Sandboxes, path: str, reason: str
+) -> None:
+    source = parts(sandboxes)
+    with pytest.raises(SetupError, match=f"/{path} at /m: {reason}"):
+        sandboxes.sh("true", mounts=(Bind(source, "/m", path=path),))
+
+
 def test_generated_files_follow_links_of_the_image_inside(sandboxes: Sandboxes) -> None:
     layer = sandboxes.call("new")
     sandboxes.call("write", f"{layer}/etc/passwd", "")
