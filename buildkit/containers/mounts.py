@@ -113,13 +113,24 @@ def parse_tmpfs(text: str) -> Wanted:
 def _with_number(mount: Wanted, key: str, value: str, text: str) -> Wanted:
     try:
         if key == "size":
-            return mount._replace(size=parse_size(value))
+            return mount._replace(size=_size(value))
         if key in ("uid", "gid"):
             number = _id(value)
             return mount._replace(uid=number) if key == "uid" else mount._replace(gid=number)
         return mount._replace(mode=int(value, 8))
     except ValueError as error:
         raise UsageError(f"invalid {key} in {text!r}: {value}") from error
+
+
+def _size(text: str) -> int:
+    """Return the bytes of a size, or of a part of the machine's memory: `10%`, tmpfs(5)."""
+    if not text.endswith("%"):
+        return parse_size(text)
+    share = text[:-1]
+    if not (share.isascii() and share.isdecimal() and 0 < len(share) < 5 and int(share)):
+        # The kernel takes none of it for no limit.
+        raise ValueError(text)
+    return os.sysconf("SC_PHYS_PAGES") * int(share) // 100 * os.sysconf("SC_PAGE_SIZE")
 
 
 def _id(text: str) -> int:
