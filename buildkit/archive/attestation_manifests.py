@@ -15,9 +15,12 @@ from buildkit.oci.index import Index
 from buildkit.oci.manifest import Manifest
 from buildkit.oci.reference import Reference
 from buildkit.progress.events import Emit, Warned
-from buildkit.registry.client import Registry
 from buildkit.registry.errors import RegistryError
-from buildkit.registry.repository import Repository
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # `load` has no registry
+    from buildkit.registry.client import Registry
+    from buildkit.registry.repository import Repository
 
 
 def pull_attestations(

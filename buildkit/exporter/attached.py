@@ -1,4 +1,4 @@
-"""What is kept about an image goes along with it: into layouts, to registries, beside files.
+"""What is kept about an image goes along with it: into layouts and archives, and beside files.
 
 In: an image and its manifest as it leaves. Out: artifacts whose subject that manifest is. The
 image is the same with and without them.
@@ -7,8 +7,7 @@ image is the same with and without them.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
-from functools import partial
+from collections.abc import Mapping
 
 from buildkit.attestation.kept import kept
 from buildkit.attestation.purl import purl_of
@@ -18,10 +17,6 @@ from buildkit.exporter.destination import output_file
 from buildkit.exporter.oci import NamedImage
 from buildkit.oci.descriptor import Descriptor
 from buildkit.oci.digest import Digest
-from buildkit.progress.events import Emit, Note
-from buildkit.registry.referrers import attach
-from buildkit.registry.repository import Repository
-from buildkit.registry.uploads import Source
 from buildkit.state.root import StateRoot
 
 
@@ -37,20 +32,6 @@ def artifacts_of(
     )
 
 
-def push_artifacts(
-    repository: Repository, artifacts: tuple[Artifact, ...], subject: Digest, emit: Emit
-) -> None:
-    """Push artifacts about the manifest `subject`, which is there. Raises RegistryError."""
-    for artifact in artifacts:
-        for data in artifact.blobs:
-            digest = Digest.of(data)
-            if not repository.has_blob(digest):
-                what = f"pushing attestation {digest.hex[:12]}"
-                repository.put_blob(Source(digest, len(data), partial(_from, data), what))
-        attach(repository, artifact.manifest, artifact.descriptor, subject)
-        emit(Note(f"pushed attestation {artifact.descriptor.digest}"))
-
-
 def files_of(root: StateRoot, blobs: BlobStore, image: Digest, prefix: str) -> dict[str, bytes]:
     """Return the statements about an image as files by name, for outputs of files."""
     return {
@@ -64,7 +45,3 @@ def write_files(directory: str, files: Mapping[str, bytes]) -> None:
     for name, data in files.items():
         with output_file(os.path.join(directory, name)) as sink:
             sink(data)
-
-
-def _from(data: bytes, offset: int) -> Iterator[bytes]:
-    yield data[offset:]

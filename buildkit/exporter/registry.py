@@ -166,7 +166,8 @@ def push_image(
             remember(root, name, image.config.platform, known)
             emit(Note(f"pushed {name._replace(digest=None).familiar}@{written.digest}"))
         if has_remarks:
-            from buildkit.exporter.attached import artifacts_of, push_artifacts  # for few images
+            from buildkit.exporter.attached import artifacts_of  # for few images
+            from buildkit.exporter.pushed_artifacts import push_artifacts  # likewise
 
             artifacts = artifacts_of(root, blobs, image._replace(names=tuple(names)), written)
             push_artifacts(repository, artifacts, written.digest, emit)

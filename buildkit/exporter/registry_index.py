@@ -120,7 +120,8 @@ def _push_remarks(
     """Push what is kept about an image, which refers to its manifest."""
     if not kept(root, member.image.digest):
         return
-    from buildkit.exporter.attached import artifacts_of, push_artifacts  # for few images
+    from buildkit.exporter.attached import artifacts_of  # for few images
+    from buildkit.exporter.pushed_artifacts import push_artifacts  # likewise
 
     named = member.image._replace(names=tuple(names))
     artifacts = artifacts_of(root, blobs, named, member.written)

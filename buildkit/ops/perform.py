@@ -28,7 +28,6 @@ from buildkit.ops.lookups import of_copy, of_mkdir, view_for
 from buildkit.ops.mkdir import make_directory
 from buildkit.ops.origins import Origins
 from buildkit.ops.plan_reading import PlanReading
-from buildkit.ops.remotes import Remotes
 from buildkit.ops.sandboxes import Sandboxes
 from buildkit.ops.selection import Selection
 from buildkit.ops.stores import Stores
@@ -42,6 +41,10 @@ from buildkit.snapshot.store import Candidates
 from runtime import accounts, owners
 from runtime.accounts import Account
 from runtime.mounts import mounted_overlay_fd
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # brings ssl and email
+    from buildkit.ops.remotes import Remotes
 
 _SMALL = 64 << 10
 """Bytes: files that are larger on average are written at once, for that costs most."""

@@ -52,3 +52,18 @@ def test_a_cached_build_whose_arguments_are_plain_needs_no_argparse(tmp_path: Pa
     _, status, _, *loaded = done.stdout.split()
     assert status == "0"
     assert set(loaded) & {"argparse", "gettext", "locale", "typing"} == set()
+
+
+def test_archives_of_images_need_no_registry(tmp_path: Path) -> None:
+    root, archive = str(tmp_path / "root"), str(tmp_path / "image.tar")
+    (tmp_path / "Dockerfile").write_text("FROM scratch\nCOPY Dockerfile /\n")
+    for words in (
+        ["build", "-qt", "app", str(tmp_path)],
+        ["save", "-qo", archive, "app"],
+        ["load", "-qi", archive],
+    ):
+        command = [sys.executable, "-c", PROGRAM, root, *words]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        status, _, *loaded = done.stdout.splitlines()[-1].split()
+        assert status == "0"
+        assert set(loaded) & {"urllib3", "ssl", "lark"} == set()
