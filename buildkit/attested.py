@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Sequence
-from typing import Any
 
 from buildkit.attestation.kept import Kept, forget, keep, kept
 from buildkit.attestation.mask import masked
@@ -32,6 +31,10 @@ from buildkit.records.record import BuildRecord
 from buildkit.request import BuildRequest
 from buildkit.snapshot.snapshot import Snapshot
 from buildkit.worker import Worker
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 
 def attest(

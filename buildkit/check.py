@@ -8,7 +8,6 @@ stand-ins, so nothing has to be pulled for a check.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import TypeAlias
 
 from buildkit.context.glob import has_wildcards
 from buildkit.context.local import LocalContext
@@ -37,6 +36,11 @@ from grammar.lint.walk import known, walk
 from grammar.parser import parse
 from grammar.source import Source
 from runtime.values import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import TypeAlias
+
 
 Find: TypeAlias = Callable[[BaseRequest], ResolvedImage | None]
 """Returns the image that is asked for, None when it is not there."""

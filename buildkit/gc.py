@@ -13,7 +13,6 @@ import contextlib
 import os
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
 
 from buildkit.attestation import kept as attestations
 from buildkit.cache.key import CacheKey
@@ -33,6 +32,11 @@ from buildkit.state.locks import exclusive
 from buildkit.state.removal import remove_tree
 from buildkit.state.root import StateRoot
 from runtime.values import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
 
 KINDS = frozenset({"image", "step", "cache", "blob", "context"})
 """Images without a name; results of steps; cache mounts; compressed layers; stat caches."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any
 
 from buildkit.definition import Resolve
 from buildkit.errors import DefinitionError, ImageError
@@ -22,6 +21,11 @@ from buildkit.oci.config import ResolvedImage
 from buildkit.oci.digest import Digest
 from grammar.urls import redacted
 from runtime.values import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
 
 FORMAT = 1
 

@@ -7,7 +7,6 @@ can be looked at from inside, or run again. Nothing is run here.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Protocol
 
 from buildkit.cache.document import op_of
 from buildkit.cache.key import CacheKey
@@ -21,6 +20,7 @@ from buildkit.oci.digest import Digest
 from buildkit.records.record import BuildRecord, StepRecord
 from buildkit.snapshot.snapshot import Snapshot
 from buildkit.snapshot.store import SnapshotStore
+from runtime.typed import Protocol
 from runtime.values import NamedTuple
 
 

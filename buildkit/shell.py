@@ -11,7 +11,6 @@ import os
 import shlex
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
-from typing import Literal, TypeAlias
 
 from buildkit.errors import UsageError
 from buildkit.llb.op import ExecMount, ExecOp, MkdirOp, SecretMount, SshMount
@@ -27,7 +26,13 @@ from buildkit.snapshot.snapshot import Active, Snapshot
 from buildkit.worker import Worker
 from runtime.attached import run_attached
 from runtime.spec import ExitStatus
+from runtime.typed import Literal
 from runtime.values import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import TypeAlias
+
 
 Side: TypeAlias = Literal["before", "after"]
 

@@ -14,7 +14,6 @@ import re
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable
-from typing import Any, TypeAlias
 
 from buildkit.cache.key import CacheKey
 from buildkit.content.local import LocalBlobStore
@@ -28,6 +27,10 @@ from buildkit.state.lease import collect_stale, in_use
 from buildkit.state.root import StateRoot
 from runtime.container import is_free
 from runtime.values import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, TypeAlias
 
 
 class Entry(NamedTuple):

@@ -11,7 +11,6 @@ import os
 import random
 from collections.abc import Sequence
 from contextlib import ExitStack
-from typing import Literal, TypeAlias
 
 from buildkit.cache.key import CacheKey, cache_key, key_document
 from buildkit.cache.result import Outcome
@@ -30,7 +29,13 @@ from buildkit.snapshot.marks import is_opaque
 from buildkit.tree.compare import compare
 from buildkit.tree.entry import text
 from buildkit.worker import Worker
+from runtime.typed import Literal
 from runtime.values import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import TypeAlias
+
 
 Verdict: TypeAlias = Literal["same", "differs", "failed", "skipped"]
 

@@ -12,14 +12,19 @@ import os
 import stat
 import sys
 from collections.abc import Iterator, Mapping
-from typing import BinaryIO, Protocol
 
 from buildkit.archive.tar_index import Place, read_index, resolved
 from buildkit.content.streams import CHUNK, Reader
 from buildkit.errors import ImageError, disk_error
 from buildkit.snapshot.compression import DecompressingReader, Format, detect
 from buildkit.state.root import StateRoot
+from runtime.typed import Protocol
 from runtime.values import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import BinaryIO
+
 
 STDIN = "-"
 

@@ -10,10 +10,14 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
-from typing import BinaryIO, TypeAlias
 
 from buildkit.errors import ImageError
 from runtime.values import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import BinaryIO, TypeAlias
+
 
 BLOCK = 512
 MAX_MEMBERS = 200_000

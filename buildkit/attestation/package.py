@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Literal, TypeAlias
 
+from runtime.typed import Literal
 from runtime.values import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import TypeAlias
+
 
 PackageKind: TypeAlias = Literal["deb", "apk", "rpm", "pypi", "npm", "golang"]
 """Types of purl-spec, PURL-TYPES.rst."""

@@ -13,7 +13,6 @@ import json
 import time
 from base64 import b64encode
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
 from urllib.parse import quote
 
 from buildkit.attestation.purl import purl_of
@@ -21,6 +20,11 @@ from buildkit.attestation.wanted import Detail
 from buildkit.oci.digest import Digest
 from buildkit.records.record import BuildRecord, StepRecord
 from runtime.values import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
 
 BUILD_TYPE = "urn:pybuild:build-type:dockerfile:v1"
 BUILDER = "urn:pybuild:builder:local"

@@ -13,7 +13,6 @@ import warnings
 from collections.abc import Callable, Iterable
 from datetime import datetime
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any
 
 from buildkit.attestation.files import ImageFiles
 from buildkit.attestation.language_packages import installed
@@ -24,7 +23,10 @@ from buildkit.errors import UsageError
 from buildkit.oci.config import ImageConfig
 from buildkit.oci.digest import Digest
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from cyclonedx.model.component import Component
 
 _NAMESPACES = {"deb": "debian", "apk": "alpine", "rpm": "redhat"}

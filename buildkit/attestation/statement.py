@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import Any, Literal, TypeAlias
 
 from buildkit.errors import ImageError
 from buildkit.oci.descriptor import Descriptor
@@ -18,7 +17,13 @@ from buildkit.oci.digest import Digest
 from buildkit.oci.fields import encode
 from buildkit.oci.manifest import Manifest
 from buildkit.oci.media_types import EMPTY, MANIFEST
+from runtime.typed import Literal
 from runtime.values import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, TypeAlias
+
 
 AttestationKind: TypeAlias = Literal["sbom", "provenance"]
 

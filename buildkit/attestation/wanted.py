@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Literal, TypeAlias
-
 from buildkit.attestation.statement import AttestationKind
+from runtime.typed import Literal
 from runtime.values import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import TypeAlias
+
 
 Detail: TypeAlias = Literal["min", "max"]
 

@@ -9,12 +9,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any
 
 from buildkit.cache.key import TYPES
 from buildkit.llb import op as ops
 from buildkit.oci.digest import Digest
 from runtime.typed import get_args
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
 
 _CLASSES: Mapping[str, type[tuple[Any, ...]]] = {name: kind for kind, name in TYPES.items()}
 _OPS = get_args(ops.Op)

@@ -12,7 +12,11 @@ import os
 import stat
 import struct
 from collections.abc import Iterator, Mapping
-from typing import TypeAlias
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import TypeAlias
+
 
 Modes: TypeAlias = Mapping[bytes, int]
 

@@ -21,7 +21,6 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from email.utils import parsedate_to_datetime
-from typing import TypeAlias
 from urllib.parse import SplitResult, quote, unquote, urljoin, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
@@ -29,6 +28,11 @@ from buildkit.errors import ContextError, StoreError
 from buildkit.oci.digest import Digest
 from grammar.urls import redacted
 from runtime.values import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import TypeAlias
+
 
 _REDIRECTS = 10
 _TRIES = 5

@@ -8,12 +8,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from typing import Literal, TypeAlias
 
 from buildkit.errors import UsageError
 from buildkit.oci.platforms import Platform
-from runtime.typed import get_args
+from runtime.typed import Literal, get_args
 from runtime.values import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import TypeAlias
+
 
 AnnotationKind: TypeAlias = Literal["manifest", "manifest-descriptor", "index", "index-descriptor"]
 """A manifest, what an index says of it, the index of all, and what a layout says of that."""

@@ -12,7 +12,6 @@ import os
 import stat
 import sys
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, TypeAlias
 
 from buildkit.content.streams import Sink
 from buildkit.content.writeback import SyncedFile
@@ -20,7 +19,10 @@ from buildkit.errors import BuildError, UsageError
 from buildkit.exporter.fifo import open_fifo, patient, reopened
 from buildkit.state.removal import remove_tree
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import TypeAlias
+
     from buildkit.progress.cancel import Cancel
 
 STDOUT = "-"

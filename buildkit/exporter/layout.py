@@ -8,14 +8,15 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Protocol
 
 from buildkit.content.streams import Sink
 from buildkit.errors import StoreError
 from buildkit.exporter.destination import failing, output_directory, output_file
 from buildkit.exporter.layout_join import is_layout, joined
 from buildkit.exporter.tar_writer import TarWriter
+from runtime.typed import Protocol
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from buildkit.progress.cancel import Cancel
 

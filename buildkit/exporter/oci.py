@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from typing import TypeAlias
 
 from buildkit.attestation.statement import Artifact
 from buildkit.content.store import BlobStore
@@ -36,6 +35,11 @@ from buildkit.oci.media_types import (
 from buildkit.oci.reference import Reference
 from buildkit.snapshot.compression import Compressor
 from runtime.values import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import TypeAlias
+
 
 NAME = "io.containerd.image.name"
 CREATED = "org.opencontainers.image.created"

@@ -7,7 +7,6 @@ where the output can hold one, a directory a platform where it is files.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import assert_never
 
 from buildkit.content.store import BlobStore
 from buildkit.errors import UsageError
@@ -37,6 +36,7 @@ from buildkit.progress.cancel import Cancel
 from buildkit.progress.events import Emit, Event, Note
 from buildkit.tree.entry import text
 from buildkit.tree.walk import walk
+from runtime.typed import assert_never
 
 
 def export_several(

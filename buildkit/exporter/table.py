@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Protocol, TypeAlias
 
 from buildkit.attestation.kept import kept
 from buildkit.content.store import BlobStore
@@ -32,7 +31,12 @@ from buildkit.snapshot.compression import Compressor, compressor
 from buildkit.snapshot.snapshot import Snapshot
 from buildkit.snapshot.store import SnapshotStore
 from buildkit.state.root import StateRoot
+from runtime.typed import Protocol
 from runtime.values import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import TypeAlias
 
 
 class Stores(Protocol):

@@ -11,7 +11,13 @@ import os
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
-from typing import TypeAlias, TypeVar
+
+from runtime.typed import TypeVar
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import TypeAlias
+
 
 _In = TypeVar("_In")
 _Out = TypeVar("_Out")

@@ -12,7 +12,6 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Mapping, Sequence
-from typing import TypeAlias
 
 from buildkit.context.descent import Descent
 from buildkit.context.paths import join, native, within
@@ -29,6 +28,11 @@ from buildkit.tree.entry import read_xattrs
 from grammar.values import Mode
 from runtime import owners, safepath
 from runtime.values import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import TypeAlias
+
 
 _ROOT = Owner(0, 0)
 _PATH_MAX = 2000

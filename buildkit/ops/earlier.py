@@ -11,7 +11,6 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-from typing import Self
 
 from buildkit.cache.key import key_document
 from buildkit.context.descent import Descent
@@ -22,6 +21,11 @@ from buildkit.ops.selection import Entry
 from buildkit.ops.target import Attributes
 from buildkit.state.root import StateRoot
 from runtime.values import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Self
+
 
 WORTHWHILE = 200
 """Entries of a selection from which on it pays to look for an earlier layer."""

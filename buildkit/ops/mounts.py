@@ -11,7 +11,6 @@ from __future__ import annotations
 import os
 import stat
 from contextlib import AbstractContextManager, ExitStack
-from typing import assert_never
 
 from buildkit.errors import StepError, UsageError
 from buildkit.llb.op import (
@@ -34,6 +33,7 @@ from runtime import mounts as kernel
 from runtime import owners
 from runtime.safepath import open_beneath
 from runtime.spec import BindFd, File, Mount, Overlay, Tmpfs
+from runtime.typed import assert_never
 from runtime.values import NamedTuple
 
 

@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from json.encoder import encode_basestring_ascii as quoted
-from typing import TypeAlias
 
 from buildkit.cache.result import Outcome, Usage
 from buildkit.context.tree import Tree
@@ -21,14 +20,12 @@ from buildkit.ops.chown import Owner
 from buildkit.ops.copy import LinkFrom, copy_into
 from buildkit.ops.copy_plan import Plan, plan
 from buildkit.ops.earlier import WORTHWHILE, EarlierLayer, last_result
-from buildkit.ops.execute import Setting, execute
 from buildkit.ops.grants import Grants
 from buildkit.ops.leaks import LeakWatch, values_of
 from buildkit.ops.lookups import of_copy, of_mkdir, view_for
 from buildkit.ops.mkdir import make_directory
 from buildkit.ops.origins import Origins
 from buildkit.ops.plan_reading import PlanReading
-from buildkit.ops.sandboxes import Sandboxes
 from buildkit.ops.selection import Selection
 from buildkit.ops.stores import Stores
 from buildkit.ops.target import can_own, failing
@@ -43,8 +40,12 @@ from runtime.accounts import Account
 from runtime.mounts import mounted_overlay_fd
 
 TYPE_CHECKING = False
-if TYPE_CHECKING:  # brings ssl and email
+if TYPE_CHECKING:  # with a sandbox, or with ssl: for steps that have use for them
+    from typing import TypeAlias
+
+    from buildkit.ops.execute import Setting
     from buildkit.ops.remotes import Remotes
+    from buildkit.ops.sandboxes import Sandboxes
 
 _SMALL = 64 << 10
 """Bytes: files that are larger on average are written at once, for that costs most."""
@@ -202,6 +203,8 @@ class Performer:
         cancel: Cancel,
     ) -> Outcome:
         """Return what RUN gives. Raises StepError, Cancelled, StoreError."""
+        from buildkit.ops.execute import Setting  # the sandbox, which files alone do not need
+
         with ExitStack() as stack:
             active = self._prepared(stack, parent)
             setting = Setting(
@@ -235,6 +238,8 @@ class Performer:
     ) -> Usage:
         """Run a step on an overlay, or on a copy where the state root can hold no other."""
         if not self._stores.snapshots.copies:
+            from buildkit.ops.execute import execute
+
             return execute(op, setting, reporter, cancel)
         from buildkit.ops.fallback import execute_on_copy
 

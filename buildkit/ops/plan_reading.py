@@ -9,13 +9,17 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Self
 
 from buildkit.context.descent import Descent
 from buildkit.context.rows import open_file
 from buildkit.context.tree import Tree
 from buildkit.ops.copy_plan import Plan
 from buildkit.snapshot.pieces import Item
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Self
+
 
 _SMALL = 256 << 10
 _CHUNK = 1 << 20

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
 
 from buildkit.context.git import git_authorization
 from buildkit.context.http import Credentials, secret_credentials
@@ -18,6 +17,7 @@ from buildkit.ops.http import Downloads
 from buildkit.ops.secrets import SecretSource
 from buildkit.state.root import StateRoot
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from buildkit.ops.ssh import Agents
 

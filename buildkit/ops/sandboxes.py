@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import threading
 
-from runtime import delegation, network
-from runtime.gateway import with_gateway
-from runtime.network import Namespace
-from runtime.sandbox import Step, Zygote
-from runtime.spec import SandboxSpec
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from runtime.network import Namespace
+    from runtime.sandbox import Step, Zygote
+    from runtime.spec import SandboxSpec
 
 
 class Sandboxes:
@@ -29,15 +29,22 @@ class Sandboxes:
             if self._closed:
                 raise RuntimeError("the build is over")
             if self._zygote is None:
+                from runtime import delegation  # for builds that run something
+                from runtime.sandbox import Zygote
+
                 delegation.make_room(spec.resources)
                 # It starts by itself while the network is being made.
                 self._zygote = Zygote.start()
             zygote = self._zygote
             if spec.network == "default":
                 if self._network is None:
+                    from runtime import network  # likewise
+
                     self._network = network.create()
                 spec = self._network.joined(spec)
             if spec.extra_hosts:
+                from runtime.gateway import with_gateway  # `socket`, 6 ms
+
                 spec = with_gateway(spec, self._network)
         return zygote.begin(spec, stdout=stdout)
 

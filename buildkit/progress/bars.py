@@ -9,13 +9,17 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Sequence
-from typing import NoReturn, TextIO
 
 from tqdm import tqdm
 from tqdm.utils import disp_len, disp_trim
 
 from buildkit.progress.board import Going
 from buildkit.progress.events import Moved
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import NoReturn, TextIO
+
 
 _TRANSFER = "{desc} {bar:24} {n_fmt}/{total_fmt}"
 _OPEN_TRANSFER = "{desc} {n_fmt}"

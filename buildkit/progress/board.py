@@ -7,7 +7,6 @@ lines it printed; transfers, to be drawn as bars. Pure but for its state.
 from __future__ import annotations
 
 from collections import deque
-from typing import assert_never
 
 from buildkit.progress.escape import visible
 from buildkit.progress.events import (
@@ -23,6 +22,7 @@ from buildkit.progress.events import (
     Warned,
 )
 from buildkit.progress.output_text import output_line
+from runtime.typed import assert_never
 from runtime.values import NamedTuple
 
 LOG_LINES = 6

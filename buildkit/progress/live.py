@@ -9,13 +9,15 @@ from __future__ import annotations
 import threading
 import time
 from queue import Empty, SimpleQueue
-from typing import TYPE_CHECKING, TextIO
 
 from buildkit.progress.board import Board
 from buildkit.progress.display import Display, Output
 from buildkit.progress.events import Event
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import TextIO
+
     from buildkit.progress.bars import Bars
 
 DELAY = 0.2

@@ -18,11 +18,15 @@ import base64
 import json
 import threading
 import time
-from typing import Any, TextIO
 
 from buildkit.progress import events
 from buildkit.progress.display import Display, Output
 from buildkit.progress.events import Event
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, TextIO
+
 
 KINDS: dict[type[tuple[Any, ...]], str] = {
     events.StepStarted: "step-started",

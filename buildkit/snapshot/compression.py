@@ -12,12 +12,17 @@ from __future__ import annotations
 import os
 import sys
 import zlib
-from typing import Any, Literal, TypeAlias
 
 from buildkit.content.streams import Reader, Sink
 from buildkit.errors import ImageError, UsageError
 from buildkit.oci.media_types import Compression
+from runtime.typed import Literal
 from runtime.values import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, TypeAlias
+
 
 _isal: Any = None
 _isal_version = ""

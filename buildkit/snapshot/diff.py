@@ -22,7 +22,6 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterator
-from typing import TypeAlias
 
 from buildkit.errors import StepError
 from buildkit.snapshot.layer import WHITEOUT
@@ -32,6 +31,11 @@ from buildkit.tree.entry import Entry, entry_of, make, read_xattrs, text
 from buildkit.tree.walk import FILE, sorted_names
 from runtime import owners
 from runtime.values import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import TypeAlias
+
 
 _CHUNK = 256 << 10
 

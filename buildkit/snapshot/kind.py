@@ -11,13 +11,18 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from typing import Literal, TypeAlias
 
 from buildkit.errors import UsageError
 from buildkit.state.removal import remove_tree
 from buildkit.state.root import StateRoot
 from runtime import mounts
 from runtime.errors import SandboxError, UnsupportedError
+from runtime.typed import Literal
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import TypeAlias
+
 
 Kind: TypeAlias = Literal["overlay", "copy"]
 

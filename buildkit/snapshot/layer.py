@@ -12,7 +12,6 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Callable, Iterable
-from typing import TypeAlias
 
 from buildkit.content.streams import Sink
 from buildkit.errors import StoreError
@@ -20,6 +19,11 @@ from buildkit.snapshot.marks import is_opaque, seen_in
 from buildkit.snapshot.tarheader import END, header, marker, padding
 from buildkit.tree.entry import Entry, text
 from buildkit.tree.walk import GONE, walk
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import TypeAlias
+
 
 WHITEOUT = b".wh."
 OPAQUE = b".wh..wh..opq"

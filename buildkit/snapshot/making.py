@@ -12,7 +12,6 @@ import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import chain, islice
-from typing import TypeAlias
 
 from buildkit.content.streams import Reader, Sink
 from buildkit.errors import ImageError, StoreError
@@ -36,6 +35,11 @@ from buildkit.state.root import StateRoot
 from buildkit.tree.descent import opened
 from buildkit.tree.entry import text
 from buildkit.tree.walk import outline
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import TypeAlias
+
 
 _Times: TypeAlias = Iterator[tuple[bytes, int]]
 """Paths in the order of a tar, with times in ns."""

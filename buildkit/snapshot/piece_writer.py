@@ -11,7 +11,6 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import ExitStack
-from typing import TypeAlias
 
 from buildkit.content.writeback import SyncedFile
 from buildkit.errors import StoreError
@@ -26,6 +25,11 @@ from buildkit.state.removal import remove_tree
 from buildkit.tree.entry import text
 from buildkit.tree.fingerprint import SIZE, Checksum, Fingerprinter
 from runtime.values import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import TypeAlias
+
 
 Contents: TypeAlias = Callable[[int], Iterable[bytes]]
 """Gives the content of the item with that number; raises when it is not what the item says."""

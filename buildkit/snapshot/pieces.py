@@ -15,7 +15,6 @@ import os
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
-from typing import Self, TypeAlias
 
 from buildkit.content.streams import Sink
 from buildkit.errors import StoreError
@@ -23,6 +22,11 @@ from buildkit.snapshot.layout import INDEX, PIECES
 from buildkit.snapshot.rootdir import RootAttributes
 from buildkit.tree.entry import Entry
 from runtime.values import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Self, TypeAlias
+
 
 _MAGIC = b"pybuild pieces 1\n"
 _HEAD = len(_MAGIC) + 32

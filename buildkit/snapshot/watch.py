@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Protocol
-
 from buildkit.tree.entry import Entry
+from runtime.typed import Protocol
 
 
 class Watch(Protocol):

@@ -8,7 +8,6 @@ one may give what it gave before (early cutoff): nobody can know, so it is a `ma
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal, TypeAlias, assert_never
 
 from buildkit.cache.result import Ref
 from buildkit.cache.store import CacheStore
@@ -20,7 +19,13 @@ from buildkit.solver.causes import Causes, Past
 from buildkit.solver.ops import Ops
 from buildkit.solver.policy import CachePolicy
 from buildkit.solver.step import Broken, Hit, Made, Miss, Step, StepLogs
+from runtime.typed import Literal, assert_never
 from runtime.values import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import TypeAlias
+
 
 Verdict: TypeAlias = Literal["hit", "miss", "maybe"]
 

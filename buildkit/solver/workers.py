@@ -6,10 +6,10 @@ In: functions. Out: what they returned or raised, with the tag they were given, 
 from __future__ import annotations
 
 import threading
+from _queue import SimpleQueue  # `queue` has more, and `heapq` for it
 from collections.abc import Callable
-from queue import SimpleQueue
-from typing import Generic, TypeVar
 
+from runtime.typed import Generic, TypeVar
 from runtime.values import NamedTuple
 
 R = TypeVar("R")

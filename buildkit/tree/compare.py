@@ -9,11 +9,16 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Callable, Iterator
-from typing import Literal, TypeAlias
 
 from buildkit.tree.entry import Entry
 from buildkit.tree.walk import Skip, walk
+from runtime.typed import Literal
 from runtime.values import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import TypeAlias
+
 
 Kind: TypeAlias = Literal[
     "only in the first",

@@ -7,12 +7,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
-from typing import Literal, TypeAlias
 
 from grammar.instructions import Dockerfile
 from grammar.lint.finding import Edit, Finding
 from grammar.source import Span
+from runtime.typed import Literal
 from runtime.values import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import TypeAlias
+
 
 Kind: TypeAlias = Literal["reference", "trap", "advice"]
 """`reference`: BuildKit has it too. `trap`: the build does something else than its author will
