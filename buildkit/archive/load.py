@@ -26,7 +26,7 @@ from buildkit.oci.index import REF_NAME, Index, is_attestation
 from buildkit.oci.manifest import Manifest
 from buildkit.oci.media_types import CONFIGS, INDEXES, MANIFESTS
 from buildkit.oci.platforms import Platform
-from buildkit.oci.reference import Reference
+from buildkit.oci.reference import Reference, name_to_give
 from runtime.values import NamedTuple
 
 _NAME = "io.containerd.image.name"
@@ -274,7 +274,7 @@ def _names(entry: Descriptor) -> tuple[Reference, ...]:
 
 def _reference(text: str) -> Reference:
     try:
-        return Reference.parse(text)
+        return name_to_give(text)
     except ValueError as error:
         raise ImageError(f"the archive names an image impossibly: {error}") from error
 

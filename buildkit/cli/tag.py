@@ -6,7 +6,7 @@ from buildkit.cli.arguments import Namespace, Parser
 from buildkit.cli.options import open_root
 from buildkit.errors import UsageError
 from buildkit.images import ImageStore
-from buildkit.oci.reference import Reference
+from buildkit.oci.reference import Reference, name_to_give
 
 
 def add_arguments(parser: Parser) -> None:
@@ -29,7 +29,7 @@ def command(args: Namespace) -> int:
 def parse_name(text: str) -> Reference:
     """Return `text` as a name to give. Raises UsageError."""
     try:
-        name = Reference.parse(text)
+        name = name_to_give(text)
     except ValueError as error:
         raise UsageError(f"invalid name: {error}", hint="as in app or app:1.2") from error
     if name.digest is not None:

@@ -12,7 +12,7 @@ from buildkit.exporter.attributes import split_fields
 from buildkit.frontend.options import NamedContext
 from buildkit.frontend.remote import is_git
 from buildkit.oci.platforms import Platform
-from buildkit.oci.reference import Reference
+from buildkit.oci.reference import Reference, name_to_give
 from buildkit.ops.secrets import SecretSource, kept
 from buildkit.sizes import parse_size as bytes_of
 
@@ -67,7 +67,7 @@ def _named(source: str) -> NamedContext:
 def tag_of(text: str) -> Reference:
     """Parse `--tag`."""
     try:
-        found = Reference.parse(text)
+        found = name_to_give(text)
     except ValueError as error:
         raise UsageError(f'invalid tag "{text}": {error}', hint="as in app or app:1.2") from error
     if found.digest is not None:

@@ -8,7 +8,7 @@ and not done here is refused by name, never ignored.
 from __future__ import annotations
 
 from buildkit.errors import UsageError
-from buildkit.oci.reference import Reference
+from buildkit.oci.reference import Reference, name_to_give
 from runtime.typed import Literal, get_args
 from runtime.values import NamedTuple
 
@@ -156,9 +156,9 @@ def _require(output: Output, key: str, kinds: frozenset[str]) -> None:
 
 def _set_names(output: Output, key: str, value: str) -> Output:
     try:
-        names = tuple(Reference.parse(name.strip()) for name in value.split(",") if name.strip())
+        names = tuple(name_to_give(name.strip()) for name in value.split(",") if name.strip())
     except ValueError as error:
-        raise UsageError(f"output attribute {key}: {error}") from error
+        raise UsageError(f"output attribute {key}: {error}", hint="as in app or app:1.2") from error
     return output._replace(names=(*output.names, *names))
 
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 DEFAULT_DOMAIN = "docker.io"
 DEFAULT_TAG = "latest"
 _MAX_NAME = 255
+_ALGORITHM = "sha256"
 
 _LABEL = r"(?:[a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9-]*[a-zA-Z0-9])"
 _DOMAIN = rf"(?:{_LABEL}(?:\.{_LABEL})*|\[[a-fA-F0-9:]+\])(?::[0-9]{{1,5}})?"
@@ -66,6 +67,18 @@ class Reference(NamedTuple):
         domain, path = _split_domain(name)
         _check(text, domain, path, tag)
         return cls(domain, path, tag or ("" if digest else DEFAULT_TAG), digest)
+
+
+def name_to_give(text: str) -> Reference:
+    """Return `text` as a name that an image may get. Raises ValueError saying what is wrong.
+
+    The short form of one whose repository is `sha256` would read like an ID; docker refuses it in
+    these words.
+    """
+    name = Reference.parse(text)
+    if name.domain == DEFAULT_DOMAIN and name.path == f"library/{_ALGORITHM}":
+        raise ValueError("refusing to create an ambiguous tag using digest algorithm as name")
+    return name
 
 
 def _split_tag(name: str) -> tuple[str, str]:

@@ -74,6 +74,7 @@ REFUSED: list[tuple[Parse, str, str]] = [
     (lambda text: values.context_of([text]), "x=target:y", "targets are known to bake only"),
     (values.tag_of, "App", "has upper-case letters"),
     (values.tag_of, "app:", 'invalid tag "app:": empty tag'),
+    (values.tag_of, "sha256:abc", "refusing to create an ambiguous tag"),
     (values.tag_of, "", 'invalid tag ""'),
     (values.tag_of, f"app@sha256:{'0' * 64}", "a digest is not given but comes out"),
     (lambda text: values.platforms_of([text]), "windows/amd64", "only images for linux"),

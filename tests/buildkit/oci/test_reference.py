@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from buildkit.oci import reference
-from buildkit.oci.reference import Reference
+from buildkit.oci.reference import Reference, name_to_give
 
 DIGEST = "sha256:" + "0" * 64
 
@@ -64,6 +64,15 @@ def test_a_name_has_a_canonical_and_a_familiar_form(
 def test_what_is_no_name_is_refused_with_a_reason(text: str, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         Reference.parse(text)
+
+
+@pytest.mark.parametrize("text", ["sha256:abc", "sha256", "docker.io/library/sha256:1"])
+def test_a_name_that_reads_like_an_id_is_not_given_but_understood(text: str) -> None:
+    assert Reference.parse(text).path == "library/sha256"
+    with pytest.raises(ValueError, match="ambiguous tag using digest algorithm"):
+        name_to_give(text)
+    for other in (f"host:5/{text.rpartition('/')[2]}", "me/sha256:1", "sha256x:1"):
+        assert name_to_give(other) == Reference.parse(other)
 
 
 COMPONENT = r"[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*"
