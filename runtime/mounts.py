@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 
 MAX_LOWERS = 500
+_FEWER = "join instructions; COPY --from=STAGE / / in a new stage makes one layer of many"
 _PLAIN = frozenset(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/._-+@=")
 # Redirects and metacopies point into a lower; a layer has no way to say that.
 _OPTIONS = (
@@ -153,7 +154,9 @@ def overlay_fd(
 ) -> int:
     """Return a detached overlay of `lowers` (top-most first), under `upper` when there is one."""
     if not lowers or len(lowers) > MAX_LOWERS:
-        raise SpecError(f"an overlay has 1 to {MAX_LOWERS} lower layers, not {len(lowers)}")
+        raise SpecError(
+            f"an overlay has 1 to {MAX_LOWERS} lower layers, not {len(lowers)}", hint=_FEWER
+        )
     if not takes_single_lowers():
         # Asking the kernel would not do: before 6.5 it says nothing before the last call.
         return _joined_overlay(lowers, upper, work, attributes)

@@ -264,7 +264,14 @@ def note_of(outcome: Outcome) -> str:
 
 
 def _placed(error: BaseException, vertex: Vertex, tail: tuple[str, ...] = ()) -> BaseException:
-    """Fill in which step failed, its place, and the end of its log, where they are missing."""
+    """Fill in which step failed, its place, and the end of its log, where they are missing.
+
+    What `runtime` cannot do is a failure of the step: its errors know no place.
+    """
+    if type(error).__module__ == "runtime.errors":  # told without loading them
+        told = StepError(str(error), hint=getattr(error, "hint", ""))
+        told.__cause__ = error
+        error = told
     if isinstance(error, BuildError) and not isinstance(error, Cancelled):
         error.lines = error.lines or vertex.lines
     if isinstance(error, StepError):

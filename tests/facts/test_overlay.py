@@ -150,8 +150,9 @@ def test_mount_options_longer_than_a_page_are_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("wanted", [0, 501])
 def test_the_number_of_layers_has_a_limit(wanted: int) -> None:
-    with pytest.raises(SpecError, match="1 to 500 lower layers"):
+    with pytest.raises(SpecError, match="1 to 500 lower layers") as caught:
         mounts.overlay_fd(["/"] * wanted)
+    assert "one layer of many" in caught.value.hint
 
 
 def test_the_kernel_explains_what_is_wrong() -> None:

@@ -21,6 +21,7 @@ from buildkit.solver.causes import Past
 from buildkit.solver.policy import CachePolicy
 from buildkit.solver.solve import Result, message_of, solve
 from buildkit.solver.step import StepLogs
+from runtime.errors import SpecError
 from tests.buildkit.solver.fakes import CREATED, Events, FakeOps, MemoryCache, Plan, chain
 
 Script = Callable[[StepReporter, Cancel], None]
@@ -397,6 +398,17 @@ def test_an_error_while_a_step_is_looked_up_or_run_is_its_failure(error: Excepti
     result = machine.build(graph, target)
     assert result.error is error
     assert outcomes(result) == ["cached", "failed"]
+
+
+def test_what_the_kernel_cannot_do_is_a_failure_of_the_step_with_its_place() -> None:
+    machine = Machine()
+    graph, target = chain(1)
+    error = SpecError("too deep", hint="dig less")
+    machine.ops.scripts = {"command 0": raises(error)}
+    told = machine.build(graph, target).error
+    assert isinstance(told, StepError)
+    assert (told.message, told.hint, told.lines) == ("too deep", "dig less", (2, 2))
+    assert told.__cause__ is error
 
 
 def test_a_missing_source_fails_its_copy() -> None:
