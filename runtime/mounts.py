@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import errno
 import os
-from contextlib import contextmanager
 
 from runtime import safepath, syscalls
 from runtime.errors import SpecError, UnsupportedError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
 
 MAX_LOWERS = 500
@@ -41,34 +40,6 @@ def mounted_overlay_fd(lowers: Sequence[str]) -> int:
     if len(lowers) == 1:
         return os.open(lowers[0], os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     return overlay_fd(lowers, attributes=_READONLY_VIEW)
-
-
-def mount_overlay(target: str, lowers: Sequence[str], upper: str, work: str) -> None:
-    """Mount `lowers` (top-most first) under `upper` at `target`, volatile.
-
-    `work` must be empty, and is of no use afterwards. Needs CAP_SYS_ADMIN over the mount
-    namespace, as everything here does.
-    """
-    fd = overlay_fd(lowers, upper, work)
-    try:
-        syscalls.move_mount(fd, syscalls.AT_FDCWD, target)
-    finally:
-        os.close(fd)
-
-
-def umount(target: str) -> None:
-    """Take the mount at `target` away, at the latest when nobody uses it any more."""
-    syscalls.umount(target, syscalls.MNT_DETACH)
-
-
-@contextmanager
-def mounted(target: str, lowers: Sequence[str], upper: str, work: str) -> Iterator[str]:
-    """Mount an overlay for the time of a block; gives `target`."""
-    mount_overlay(target, lowers, upper, work)
-    try:
-        yield target
-    finally:
-        syscalls.umount(target)
 
 
 def pin(fd: int, path: str = "") -> int:
@@ -107,42 +78,31 @@ def can_pin_from_detached() -> bool:
 
 
 def pin_in_stack(lowers: Sequence[str], path: str, place: str) -> int:
-    """Return a detached copy of the tree at `path` in a stack of `lowers`; see `pin_in_overlay`.
+    """Return a detached copy of the tree at `path` in a stack of `lowers` (top-most first).
 
-    Of one lower it is a part of that, to be made read-only by the caller.
+    For kernels that cannot `pin` from a detached mount: the stack is attached at `place`, an empty
+    directory, while that is done, and the copy is read-only. One lower is no stack: of that it is
+    a part, to be made read-only by the caller. Raises OSError.
     """
-    if len(lowers) > 1:
-        return pin_in_overlay(lowers, path, place)
     root = mounted_overlay_fd(lowers)
     try:
-        found = safepath.open_beneath(root, path or ".", os.O_PATH | os.O_NOFOLLOW)
+        if len(lowers) == 1:
+            return _pin_below(root, path)
+        syscalls.move_mount(root, syscalls.AT_FDCWD, place)
         try:
-            return pin(found)
+            return _pin_below(root, path)
         finally:
-            os.close(found)
+            syscalls.umount(place, syscalls.MNT_DETACH)
     finally:
         os.close(root)
 
 
-def pin_in_overlay(lowers: Sequence[str], path: str, place: str) -> int:
-    """Return a detached copy of the tree at `path` in a stack of `lowers`, read-only.
-
-    For kernels that cannot `pin` from a detached mount: the stack is attached at `place`, an empty
-    directory, while that is done. Raises OSError.
-    """
-    fd = overlay_fd(lowers, attributes=_READONLY_VIEW)
+def _pin_below(root: int, path: str) -> int:
+    found = safepath.open_beneath(root, path or ".", os.O_PATH | os.O_NOFOLLOW)
     try:
-        syscalls.move_mount(fd, syscalls.AT_FDCWD, place)
-        try:
-            found = safepath.open_beneath(fd, path or ".", os.O_PATH | os.O_NOFOLLOW)
-            try:
-                return pin(found)
-            finally:
-                os.close(found)
-        finally:
-            syscalls.umount(place, syscalls.MNT_DETACH)
+        return pin(found)
     finally:
-        os.close(fd)
+        os.close(found)
 
 
 def overlay_fd(

@@ -8,6 +8,7 @@ Names follow BuildKit's LLB (solver/pb/ops.proto) where it has one.
 
 from __future__ import annotations
 
+from runtime.accounts import MAX_ID
 from runtime.typed import Literal
 from runtime.values import NamedTuple
 
@@ -93,15 +94,28 @@ class CopyOp(NamedTuple):
 
 
 def stands_alone(op: Op) -> bool:
-    """Say whether `op` is a copy that needs nothing of what it stands on (`link`).
+    """Say whether `op` is a copy that needs nothing of what it stands on (`link`)."""
+    return isinstance(op, CopyOp) and op.link and not needs_names(op.chown)
 
-    Names of owners are looked up there.
-    """
-    return (
-        isinstance(op, CopyOp)
-        and op.link
-        and all(part.isascii() and part.isdigit() for part in op.chown.split(":") if part)
-    )
+
+def needs_names(chown: str) -> bool:
+    """Say whether `chown` can only be understood with the files of what the copy stands on."""
+    user, group = owner_parts(chown)
+    return owner_number(user) is None or (group != "" and owner_number(group) is None)
+
+
+def owner_parts(chown: str) -> tuple[str, str]:
+    """Return user and group of `user[:group]`, this empty where it is the user's own."""
+    user, colon, group = chown.partition(":")
+    return user or "0", group or "0" if colon else ""
+
+
+def owner_number(text: str) -> int | None:
+    """Return a decimal id, None for what is none."""
+    if not (text.isascii() and text.isdecimal()) or len(text) > 10:
+        return None
+    number = int(text)
+    return number if number <= MAX_ID else None
 
 
 class MkdirOp(NamedTuple):

@@ -9,6 +9,7 @@ name is an error, and nothing before or behind the colon is 0 (`WithUser` of Mob
 from __future__ import annotations
 
 from buildkit.errors import StepError
+from buildkit.llb.op import owner_number, owner_parts
 from runtime import accounts
 from runtime.errors import UserError
 from runtime.values import NamedTuple
@@ -21,19 +22,13 @@ class Owner(NamedTuple):
     gid: int
 
 
-def needs_names(chown: str) -> bool:
-    """Say whether `chown` can only be understood with the files of the stage."""
-    user, group = _parts(chown)
-    return _number(user) is None or (group != "" and _number(group) is None)
-
-
 def find_owner(chown: str, view: int | None) -> Owner:
     """Return the owner that `chown` names in the tree `view` (a descriptor; None: empty).
 
     Raises StepError for names that are not there and numbers that are none.
     """
-    user, group = _parts(chown)
-    uid, gid = _number(user), _number(group)
+    user, group = owner_parts(chown)
+    uid, gid = owner_number(user), owner_number(group)
     if uid is not None and (gid is not None or not group):
         return Owner(uid, uid if gid is None else gid)
     try:
@@ -45,17 +40,3 @@ def find_owner(chown: str, view: int | None) -> Owner:
     except OSError as error:
         raise StepError(f"--chown={chown}: cannot read the stage's users: {error}") from error
     return Owner(found.uid if uid is None else uid, found.gid)
-
-
-def _parts(chown: str) -> tuple[str, str]:
-    """Return user and group, this empty where it is the user's own."""
-    user, colon, group = chown.partition(":")
-    return user or "0", group or "0" if colon else ""
-
-
-def _number(text: str) -> int | None:
-    """Return a decimal id, None for what is none."""
-    if not (text.isascii() and text.isdecimal()) or len(text) > 10:
-        return None
-    number = int(text)
-    return number if number <= accounts.MAX_ID else None

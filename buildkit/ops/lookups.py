@@ -14,8 +14,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 
 from buildkit.context.paths import join, native, within
-from buildkit.llb.op import CopyOp, MkdirOp
-from buildkit.ops.chown import needs_names
+from buildkit.llb.op import CopyOp, MkdirOp, needs_names
 from buildkit.ops.selection import INLINE, Selection
 from buildkit.snapshot.snapshot import Snapshot
 from buildkit.snapshot.store import SnapshotStore

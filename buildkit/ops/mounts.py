@@ -119,7 +119,7 @@ class Mounting:
             return kernel.pin(path)
         # Its view is a detached mount, from which older kernels copy nothing.
         found = tree.find(mount.source.lstrip("/")).path
-        return kernel.pin_in_overlay(lowers, found, self._root.tmp())
+        return kernel.pin_in_stack(lowers, found, self._root.tmp())
 
     def _materialised(self, origin: int, source: str) -> int:
         """Return an O_PATH descriptor of `source` in input `origin`; it goes with the stack.

@@ -24,9 +24,10 @@ from buildkit.llb.op import (
     ImageOp,
     MkdirOp,
     SecretMount,
+    needs_names,
 )
 from buildkit.ops import remembered, secrets
-from buildkit.ops.chown import find_owner, needs_names
+from buildkit.ops.chown import find_owner
 from buildkit.ops.origins import Contexts, Origins
 from buildkit.ops.select import select
 from buildkit.ops.shown import mount_spec, shown_digest, shown_manifest

@@ -12,8 +12,8 @@ from buildkit.snapshot.overlay import OverlayStore
 from buildkit.snapshot.snapshot import Committed, Snapshot
 from buildkit.snapshot.store import Candidates, SnapshotStore
 from buildkit.state.root import StateRoot
-from runtime.mounts import mounted
 from tests.kernel import require
+from tests.overlays import mounted
 from tests.trees import make_tree, read_tree
 
 

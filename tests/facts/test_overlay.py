@@ -11,6 +11,7 @@ import pytest
 from runtime import mounts, syscalls
 from runtime.errors import SpecError, UnsupportedError
 from tests.kernel import needs_overlay, needs_root
+from tests.overlays import mounted
 
 pytestmark = [needs_overlay, needs_root]
 
@@ -26,7 +27,7 @@ class Stack:
 
     def mounted(self) -> AbstractContextManager[str]:
         """Mount them for the time of a block."""
-        return mounts.mounted(str(self.view), [str(self.lower)], str(self.upper), str(self.work))
+        return mounted(str(self.view), [str(self.lower)], str(self.upper), str(self.work))
 
 
 @pytest.fixture

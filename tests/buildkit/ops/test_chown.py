@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from buildkit.errors import StepError
-from buildkit.ops.chown import find_owner, needs_names
+from buildkit.llb.op import needs_names
+from buildkit.ops.chown import find_owner
 from tests.trees import make_tree
 
 PASSWD = "root:x:0:0::/root:/bin/sh\nann:x:7:8::/:/bin/sh\n"
