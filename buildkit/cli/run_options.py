@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 
 from buildkit.containers import flags, mounts
-from buildkit.containers.create import Wishes
+from buildkit.containers.making import Wishes
 from buildkit.containers.mounts import parse_mount, parse_tmpfs, parse_volume
 from buildkit.containers.store import check_name
 from buildkit.errors import UsageError

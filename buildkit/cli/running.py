@@ -15,7 +15,8 @@ from buildkit.cli.interrupts import cancellable
 from buildkit.cli.options import open_root
 from buildkit.cli.run_image import files_of, image_of
 from buildkit.cli.run_options import wishes_of
-from buildkit.containers.create import Wishes, create, create_of_directory
+from buildkit.containers.create import create, create_of_directory
+from buildkit.containers.making import Wishes
 from buildkit.containers.start import Started, start
 from buildkit.containers.store import Container, ContainerStore
 from buildkit.errors import UsageError

@@ -12,89 +12,35 @@ import os
 import time
 from contextlib import AbstractContextManager, ExitStack
 
-from buildkit.containers import volumes as volume_values
-from buildkit.containers.mounts import ImageVolumes, Wanted, with_volumes
-from buildkit.containers.record import ImageMount, Record, Secret, Volume
+from buildkit.containers.making import Making, Wishes
+from buildkit.containers.mounts import Wanted, with_volumes
+from buildkit.containers.new_mounts import make_volumes, mounts_of
+from buildkit.containers.record import Record, Volume
 from buildkit.containers.store import Container, ContainerStore
 from buildkit.containers.volumes import VolumeStore
 from buildkit.errors import BuildError, UsageError
-from buildkit.launch import INIT, RunOptions, command_of, sandbox_for
+from buildkit.launch import RunOptions, command_of, sandbox_for
 from buildkit.oci.config import ContainerConfig, ResolvedImage
 from buildkit.snapshot.snapshot import Active, Snapshot
-from runtime.container import HealthCheck, Logging, Place, Port, Restart, Task, read_task
+from runtime.container import HealthCheck, Port, Task, read_task
 from runtime.spec import (
-    Bind,
     DirectoryRoot,
-    File,
-    Layers,
     Mount,
     Process,
     Root,
     RootFs,
     SandboxSpec,
-    Tmpfs,
 )
-from runtime.values import NamedTuple
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from buildkit.containers import namespaces
     from buildkit.containers.own_ids import OwnIds
     from buildkit.containers.user_mode import UserMode
-    from buildkit.snapshot.layer import Owned
     from buildkit.snapshot.overlay import OverlayStore
     from buildkit.state.root import StateRoot
 
 _SECOND = 1_000_000_000
 _EMPTY = SandboxSpec(RootFs(()), Process(()))
-
-
-class Wishes(NamedTuple):
-    """What the user asked for beside the sandbox; see `Task` and `Record` for the meanings.
-
-    `beside`: a name or an ID of the container whose network it shares. `images`: what those of
-    `mounts` come to that are of an image.
-    `signal` 0 and `health` None: what the image says; `checks` false: no check at all.
-    `identity`: its 64 hex digits, where somebody has to know them beforehand.
-    """
-
-    options: RunOptions = RunOptions()
-    name: str = ""
-    identity: str = ""
-    labels: tuple[tuple[str, str], ...] = ()
-    mounts: tuple[Wanted, ...] = ()
-    secrets: tuple[Secret, ...] = ()
-    ports: tuple[Port, ...] = ()
-    exposed: tuple[str, ...] = ()
-    publish_all: bool = False
-    signal: int = 0
-    stop_timeout: float = 10.0
-    timeout: float = 0.0
-    restart: Restart = Restart()
-    logging: Logging = Logging()
-    health: HealthCheck | None = None
-    checks: bool = True
-    interactive: bool = False
-    attached: bool = True
-    remove: bool = False
-    beside: str = ""
-    userns: UserMode | None = None
-    namespaces: tuple[namespaces.Wanted, ...] = ()
-    volumes_from: tuple[str, ...] = ()
-    annotations: tuple[tuple[str, str], ...] = ()
-    pidfile: str = ""
-    place: Place = Place()
-    aliases: tuple[str, ...] = ()
-    image_volumes: ImageVolumes = "bind"
-    images: tuple[ImageMount, ...] = ()
-
-    @property
-    def others(self) -> tuple[str, ...]:
-        """The containers with which it shares namespaces, by name or ID."""
-        found = [one.where for one in self.namespaces if one.kind == "container"]
-        return (self.beside, *found) if self.beside else tuple(found)
 
 
 def create(root: StateRoot, store: OverlayStore, image: ResolvedImage, wishes: Wishes) -> Container:
@@ -106,7 +52,7 @@ def create(root: StateRoot, store: OverlayStore, image: ResolvedImage, wishes: W
     command_of(config, wishes.options)
     active = store.prepare(snapshot)
     try:
-        making = _Making(image, config, active, wishes)
+        making = Making(image, config, active, wishes)
         if store.copies:
             return _create(root, store, _copied(store, making))
         if wishes.userns is None:
@@ -120,7 +66,7 @@ def create(root: StateRoot, store: OverlayStore, image: ResolvedImage, wishes: W
         raise
 
 
-def _copied(store: OverlayStore, making: _Making) -> _Making:
+def _copied(store: OverlayStore, making: Making) -> Making:
     """Return the container in the making with a copy of its layers to write in."""
     from buildkit.snapshot.copied import copy_tree  # where there are no overlays to write in
 
@@ -140,7 +86,7 @@ def create_of_directory(root: StateRoot, path: str, wishes: Wishes) -> Container
     directory = f"{root.tmp()}/container"
     os.mkdir(directory, 0o700)
     active = Active(None, directory, "", "")
-    making = _Making(None, ContainerConfig(), active, wishes, os.path.abspath(path))
+    making = Making(None, ContainerConfig(), active, wishes, os.path.abspath(path))
     if not os.path.isdir(making.rootfs):
         raise UsageError(f"there is no directory {making.rootfs}")
     if wishes.userns is None:
@@ -153,26 +99,14 @@ def create_of_directory(root: StateRoot, path: str, wishes: Wishes) -> Container
 
 
 def _own_ids(
-    root: StateRoot, mode: UserMode, making: _Making, tree: int | None
+    root: StateRoot, mode: UserMode, making: Making, tree: int | None
 ) -> AbstractContextManager[OwnIds]:
     from buildkit.containers import own_ids  # for --userns only
 
     return own_ids.given(root, mode, making.wishes.options.user, tree, making.active)
 
 
-class _Making(NamedTuple):
-    """What a container is made from."""
-
-    image: ResolvedImage | None
-    config: ContainerConfig
-    active: Active
-    wishes: Wishes
-    rootfs: str = ""
-    own: OwnIds | None = None
-    copied: bool = False
-
-
-def _create(root: StateRoot, store: OverlayStore | None, making: _Making) -> Container:
+def _create(root: StateRoot, store: OverlayStore | None, making: Making) -> Container:
     containers = ContainerStore(root)
     wishes = making.wishes
     if wishes.name:
@@ -181,7 +115,7 @@ def _create(root: StateRoot, store: OverlayStore | None, making: _Making) -> Con
     wanted = with_volumes(mounts, making.config.volumes, wishes.image_volumes)
     volumes: list[Volume] = []
     try:
-        volumes.extend(_volumes(root, store, making, wanted))
+        volumes.extend(make_volumes(root, store, making, wanted))
         return _added(root, containers, making, wanted, tuple(volumes))
     except BaseException:
         # Nobody else has them.
@@ -195,7 +129,7 @@ def _create(root: StateRoot, store: OverlayStore | None, making: _Making) -> Con
 def _added(
     root: StateRoot,
     containers: ContainerStore,
-    making: _Making,
+    making: Making,
     wanted: tuple[Wanted, ...],
     volumes: tuple[Volume, ...],
 ) -> Container:
@@ -224,13 +158,13 @@ def _added(
         place=wishes.place,
         pidfile=wishes.pidfile,
     )
-    task = _with_spec(containers, task, making, _mounts(root, wanted, volumes, making))
+    task = _with_spec(containers, task, making, mounts_of(root, wanted, volumes, making))
     record = _record(making, task, wanted, volumes)
     return containers.add(record, task, making.active.directory)
 
 
 def _with_spec(
-    containers: ContainerStore, task: Task, making: _Making, mounts: tuple[Mount, ...]
+    containers: ContainerStore, task: Task, making: Making, mounts: tuple[Mount, ...]
 ) -> Task:
     """Return the task with its sandbox, and with whom that shares namespaces."""
     wishes, own = making.wishes, making.own
@@ -253,7 +187,7 @@ def _with_spec(
 
 
 def _record(
-    making: _Making, task: Task, wanted: tuple[Wanted, ...], volumes: tuple[Volume, ...]
+    making: Making, task: Task, wanted: tuple[Wanted, ...], volumes: tuple[Volume, ...]
 ) -> Record:
     wishes, config, image = making.wishes, making.config, making.image
     args = task.spec.process.args
@@ -292,7 +226,7 @@ def _called_as(beside: Container, options: RunOptions) -> RunOptions:
     return options._replace(hostname=read_task(beside.directory).spec.hostname)
 
 
-def _root(making: _Making, directory: str) -> Root:
+def _root(making: Making, directory: str) -> Root:
     if making.rootfs:
         return DirectoryRoot(making.rootfs, readonly=making.wishes.options.readonly)
     if making.copied:
@@ -300,71 +234,6 @@ def _root(making: _Making, directory: str) -> Root:
     # The layers are filled in at each start: where they are may change.
     copied = making.own is not None and making.own.copied
     return RootFs((), f"{directory}/layer/fs", f"{directory}/work", shifted=copied)
-
-
-def _volumes(
-    root: StateRoot, store: OverlayStore | None, making: _Making, wanted: tuple[Wanted, ...]
-) -> Iterator[Volume]:
-    """Make the volumes that are new; yield each before it is made, in the order of `wanted`."""
-    volumes = VolumeStore(root)
-    for mount in wanted:
-        if mount.kind != "volume":
-            continue
-        name = mount.source or os.urandom(32).hex()
-        anonymous = not mount.source
-        if mount.path:
-            volumes.check_path(name, mount.path)
-        yield Volume(name, mount.target, mount.readonly, anonymous)
-        snapshot = making.active.parent
-        owned = _owned(making)
-        if store is None or snapshot is None or not mount.copies:
-            empty = None if owned is None else volume_values.owned_by_root(owned)
-            volumes.ensure(name, anonymous=anonymous, seed=empty)
-        else:
-            with store.view(snapshot) as tree:
-                seed = volume_values.seed_from(tree, mount.target, making.active.directory, owned)
-                volumes.ensure(name, anonymous=anonymous, seed=seed)
-
-
-def _owned(making: _Making) -> Owned | None:
-    """Return what gives files their owners where the container's are others on the disk."""
-    if making.own is None or not making.own.copied:
-        return None
-    from buildkit.containers import userns  # for --userns only
-
-    return userns.outward(making.own.ids)
-
-
-def _mounts(
-    root: StateRoot, wanted: tuple[Wanted, ...], volumes: tuple[Volume, ...], making: _Making
-) -> tuple[Mount, ...]:
-    store = VolumeStore(root)
-    places = {volume.target: store.path(volume.name) for volume in volumes}
-    mounts: list[Mount] = []
-    for mount in wanted:
-        if mount.kind == "tmpfs":
-            wishes = (mount.size, mount.mode, mount.flags, mount.readonly, mount.uid, mount.gid)
-            mounts.append(Tmpfs(mount.target, *wishes))
-            continue
-        if mount.kind == "image":
-            # As with the root, its layers are filled in at each start.
-            source = f"image {mount.source}"
-            mapped = making.own is not None and not making.own.copied
-            mounts.append(Layers(mount.target, (), mapped=mapped, source=source))
-            continue
-        source = mount.source if mount.kind == "bind" else places[mount.target]
-        bind = Bind(source, mount.target, mount.readonly, mount.recursive, mount.flags)
-        bind = bind._replace(path=mount.path)
-        if making.own is not None and mount.kind == "volume":
-            bind = bind._replace(mapped=not making.own.copied)
-        mounts.append(bind)
-    if making.own is not None and making.own.passwd:
-        mounts.append(File("/etc/passwd", making.own.passwd.encode()))
-    if making.wishes.options.init:
-        from buildkit.containers import reaper  # for this option only
-
-        mounts.append(Bind(reaper.program(), INIT, readonly=True))
-    return tuple(mounts)
 
 
 def _ports(wishes: Wishes, config: ContainerConfig) -> tuple[Port, ...]:
@@ -395,22 +264,6 @@ def _health(wishes: Wishes, config: ContainerConfig) -> HealthCheck | None:
     from buildkit.containers import health  # for those who have a check
 
     return health.chosen(wishes.health, config)
-
-
-def secret_file(secret: Secret) -> File:
-    """Return a secret as a file of the sandbox. Raises UsageError where it cannot be read."""
-    if secret.variable:
-        value = os.environb.get(secret.variable.encode())
-        if value is None:
-            raise UsageError(f"secret: the variable {secret.variable} is not set")
-    else:
-        try:
-            with open(secret.path, "rb") as file:
-                value = file.read()
-        except OSError as error:
-            reason = (error.strerror or "").lower()
-            raise UsageError(f"secret {secret.path}: {reason}") from error
-    return File(secret.target, value, secret.mode, secret.uid, secret.gid, readonly=True)
 
 
 def _now() -> str:

@@ -9,7 +9,6 @@ import contextlib
 import os
 
 from buildkit.containers import record as records
-from buildkit.containers.create import secret_file
 from buildkit.containers.store import Container, remove_groups
 from buildkit.errors import UsageError
 from buildkit.snapshot.snapshot import Snapshot
@@ -92,5 +91,8 @@ def prepared(store: OverlayStore, one: Container, *, attached: bool) -> Task:
         from buildkit.containers import image_mounts  # for these only
 
         spec = spec._replace(mounts=image_mounts.filled(store, one.record, spec.mounts))
-    secrets = tuple(map(secret_file, one.record.secrets))
-    return task._replace(spec=spec._replace(mounts=(*spec.mounts, *secrets)))
+    if one.record.secrets:
+        from buildkit.containers.secrets import secret_file  # for those who have some
+
+        spec = spec._replace(mounts=(*spec.mounts, *map(secret_file, one.record.secrets)))
+    return task._replace(spec=spec)

@@ -6,7 +6,7 @@ from buildkit.cli import run_flags
 from buildkit.cli.argument_reader import read
 from buildkit.cli.options import parser_for
 from buildkit.cli.run_options import wishes_of
-from buildkit.containers.create import Wishes
+from buildkit.containers.making import Wishes
 from buildkit.containers.namespaces import Wanted
 from buildkit.errors import UsageError
 from runtime.container import Place
