@@ -8,11 +8,11 @@ findings, and the rules themselves.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 
 import grammar.lint
+from buildkit.oci.digest import sha256_of
 from runtime.values import NamedTuple
 
 TYPE_CHECKING = False
@@ -74,7 +74,7 @@ def _looked(dockerfile: Dockerfile, others: Iterable[Finding], override: str | N
 
 def _key(dockerfile: Dockerfile, others: tuple[Finding, ...], override: str | None) -> str:
     parts = (dockerfile.source.text, override, others, _edition())
-    return hashlib.sha256(repr(parts).encode("utf-8", "surrogatepass")).hexdigest()
+    return sha256_of(repr(parts).encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def _edition() -> tuple[tuple[str, int, int], ...]:

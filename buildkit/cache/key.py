@@ -12,11 +12,11 @@ step sets it sorted by name.
 
 from __future__ import annotations
 
-import hashlib
 from json import JSONEncoder
 from types import MappingProxyType
 
 from buildkit.llb import op as ops
+from buildkit.oci.digest import sha256_of
 from runtime.typed import NewType
 
 TYPE_CHECKING = False
@@ -83,7 +83,7 @@ def key_document(
 
 def cache_key(document: str) -> CacheKey:
     """Return the key of `document`."""
-    return CacheKey(hashlib.sha256(document.encode("ascii")).hexdigest())
+    return CacheKey(sha256_of(document.encode("ascii")).hexdigest())
 
 
 def _value(value: tuple[Any, ...]) -> dict[str, object]:

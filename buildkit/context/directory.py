@@ -7,11 +7,11 @@ of all the rest, and when the newest change was.
 
 from __future__ import annotations
 
-import hashlib
 import marshal
 import stat
 
 from buildkit.context.rows import Row, Xattrs, read_rows, read_xattrs
+from buildkit.oci.digest import sha256_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ class Directory:
     def fold(self) -> Folded:
         """Return this directory in values that `marshal` takes."""
         data = self._folded or _dump(self._unfolded())
-        self._fingerprint = self._fingerprint or hashlib.sha256(data).digest()
+        self._fingerprint = self._fingerprint or sha256_of(data).digest()
         return self.subdirectories, self.newest, self._fingerprint, data
 
     @property
@@ -76,7 +76,7 @@ class Directory:
     def fingerprint(self) -> bytes:
         """A sha256 of rows and attributes: equal means that no stat shows a difference."""
         if not self._fingerprint:
-            self._fingerprint = hashlib.sha256(_dump(self._unfolded())).digest()
+            self._fingerprint = sha256_of(_dump(self._unfolded())).digest()
         return self._fingerprint
 
     def _unfolded(self) -> _Content:

@@ -8,7 +8,6 @@ opened once and never left: all else goes by descriptor (S12). Source: docs/dock
 
 from __future__ import annotations
 
-import hashlib
 import os
 import stat
 from itertools import takewhile
@@ -22,6 +21,7 @@ from buildkit.context.scan import scan
 from buildkit.context.statcache import StatCache
 from buildkit.context.tree import Missing, Tree
 from buildkit.errors import ContextError
+from buildkit.oci.digest import sha256_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -134,7 +134,7 @@ def _memory(folder: str, root: int) -> StatCache:
     """
     path = os.readlink(f"/proc/self/fd/{root}")
     place = f"{os.fstat(root).st_dev}:{os.fstatvfs(root).f_fsid}:{path}"
-    name = hashlib.sha256(os.fsencode(place)).hexdigest()
+    name = sha256_of(os.fsencode(place)).hexdigest()
     return StatCache.load(os.path.join(folder, name))
 
 

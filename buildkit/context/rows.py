@@ -12,11 +12,11 @@ with what is ignored in it.
 from __future__ import annotations
 
 import errno
-import hashlib
 import os
 import stat
 
 from buildkit.context.paths import byte_order
+from buildkit.oci.digest import hasher, sha256_of
 from runtime import owners
 from runtime.values import NamedTuple
 
@@ -144,8 +144,11 @@ def hashed(fd: int) -> str:
     """Return the sha256 of an open regular file, from where it is read next, in hex."""
     want = min(os.fstat(fd).st_size, CHUNK) + 1
     data = os.read(fd, want)
-    digest = hashlib.sha256(data)
     # Of a regular file a short read is the last one.
+    if len(data) < want:
+        return sha256_of(data).hexdigest()
+    digest = hasher(None)
+    digest.update(data)
     while len(data) == want:
         want = CHUNK
         data = os.read(fd, want)

@@ -16,12 +16,12 @@ dirty already changes no time at all, on any kernel; no tool can see that.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import marshal
 import os
 import time
 
 from buildkit.context.rows import Content, Row
+from buildkit.oci.digest import sha256_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -129,7 +129,7 @@ class StatCache:
         slots, records = self._records_now(directories)
         noted = dict(list(self._noted.items())[-_SELECTIONS:])
         index = marshal.dumps((slots, noted), 2)
-        head = _MAGIC + hashlib.sha256(index).digest() + len(index).to_bytes(8, "little")
+        head = _MAGIC + sha256_of(index).digest() + len(index).to_bytes(8, "little")
         # Not by its number alone: in containers that is often the one of a process that was killed.
         aside = f"{self._path}.{os.getpid()}-{os.urandom(4).hex()}.tmp"
         try:
@@ -178,7 +178,7 @@ class StatCache:
             return b""
         offset, length, checksum = slot
         record = self._read(length, self._records + offset)
-        return record if hashlib.sha256(record).digest() == checksum else b""
+        return record if sha256_of(record).digest() == checksum else b""
 
     def _read(self, length: int, offset: int) -> bytes:
         """Return bytes of the file, nothing where the disk does not give them."""
@@ -198,7 +198,7 @@ class StatCache:
         for path in sorted({*self._slots, *self._learned} - set(self._vanished(directories))):
             if path in self._learned:
                 record = self._new_record(path, directories.get(path))
-                checksum = hashlib.sha256(record).digest()
+                checksum = sha256_of(record).digest()
             else:
                 offset, length, checksum = self._slots[path]
                 record = old[offset : offset + length]
@@ -240,19 +240,19 @@ def _read_index(fd: int) -> tuple[int, dict[str, _Slot], dict[str, _Noted]] | No
     if length > os.fstat(fd).st_size:
         return None
     index = os.pread(fd, length, _HEAD)
-    if hashlib.sha256(index).digest() != checksum:
+    if sha256_of(index).digest() != checksum:
         return None
     slots, noted = marshal.loads(index)  # noqa: S302 - checked by its sha256
     return _HEAD + length, slots, noted
 
 
 def _name(spec: str) -> str:
-    return hashlib.sha256(spec.encode("utf-8", "surrogateescape")).hexdigest()
+    return sha256_of(spec.encode("utf-8", "surrogateescape")).hexdigest()
 
 
 def _signature(directories: Mapping[str, Directory]) -> bytes:
     """Return a sha256 of the names and fingerprints of `directories`, in their order."""
-    running = hashlib.sha256()
-    for path, directory in directories.items():
-        running.update(os.fsencode(path) + b"\0" + directory.fingerprint)
-    return running.digest()
+    parts = [
+        os.fsencode(path) + b"\0" + directory.fingerprint for path, directory in directories.items()
+    ]
+    return sha256_of(b"".join(parts)).digest()

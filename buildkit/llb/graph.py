@@ -8,10 +8,9 @@ made, a graph cannot have a cycle.
 
 from __future__ import annotations
 
-import hashlib
-
 from buildkit.llb import networkx_subset
 from buildkit.llb.wishes import NO_WISHES, Wishes
+from buildkit.oci.digest import sha256_of
 from runtime.values import NamedTuple
 
 TYPE_CHECKING = False
@@ -58,7 +57,7 @@ def vertex_id(op: Op, inputs: tuple[str | None, ...], wishes: Wishes = NO_WISHES
     definition = repr((type(op).__name__, op, inputs))
     if wishes != NO_WISHES:
         definition += repr(wishes)
-    return hashlib.sha256(definition.encode("utf-8", "surrogatepass")).hexdigest()
+    return sha256_of(definition.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 class Graph:

@@ -20,8 +20,10 @@ if TYPE_CHECKING:
 Fingerprint = NewType("Fingerprint", str)
 """xxh3-128 in hex: fast and not collision-proof, so it never names a blob nor decides alone."""
 
-_LARGE = 1 << 20
+_LARGE = 1 << 19
 """Bytes from which on OpenSSL, which knows the processor's own instructions, is worth loading."""
+
+_hashed = 0
 
 
 def is_hex(text: str, shortest: int = 64) -> bool:
@@ -37,6 +39,18 @@ def hasher(size: int | None) -> _Hash:
     import hashlib  # loads OpenSSL
 
     return hashlib.sha256()
+
+
+def sha256_of(data: bytes) -> _Hash:
+    """Return the SHA-256 state that has taken `data`.
+
+    All that is hashed by it counts: from `_LARGE` bytes on OpenSSL pays for itself.
+    """
+    global _hashed  # noqa: PLW0603 - of this process; threads may lose a few bytes of it
+    _hashed += len(data)
+    state = hasher(_hashed)
+    state.update(data)
+    return state
 
 
 class Digest(str):

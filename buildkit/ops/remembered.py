@@ -6,11 +6,10 @@ cached COPY --from looks at no file at all.
 
 from __future__ import annotations
 
-import hashlib
 import json
 
 from buildkit.llb.op import CopyOp, CopySource
-from buildkit.oci.digest import Digest
+from buildkit.oci.digest import Digest, sha256_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,7 +27,7 @@ def spec_of(op: CopyOp, origin: int) -> str:
     ]
     flags = (op.exclude, op.parents, op.chmod, bool(op.chown), op.keep_owner)
     text = json.dumps([1, paths, flags])
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+    return sha256_of(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def find(root: StateRoot, chain: Digest, spec: str) -> Digest | None:

@@ -7,11 +7,9 @@ what the tree remembers, at the price of a stat a file.
 
 from __future__ import annotations
 
-import hashlib
-
 from buildkit.context.tree import Directory, Missing, Tree
 from buildkit.llb.op import CopyOp, InlineFile
-from buildkit.oci.digest import Digest
+from buildkit.oci.digest import Digest, sha256_of
 from buildkit.ops.listing import Listing
 from buildkit.ops.missing import not_found
 from buildkit.ops.selection import INLINE, Entry, Root, Selection, digest_of
@@ -108,7 +106,7 @@ def _inline(op: CopyOp, root: Root) -> Entry:
         uid=0,
         gid=0,
         size=len(data),
-        content=hashlib.sha256(data).hexdigest(),
+        content=sha256_of(data).hexdigest(),
         xattrs=(),
         same=0,
     )

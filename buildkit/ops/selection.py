@@ -8,11 +8,9 @@ Not in it: times, inodes, the order of a directory, where in its origin a source
 
 from __future__ import annotations
 
-import hashlib
-
 from buildkit.cache.manifest import FileState, line
 from buildkit.context.paths import join
-from buildkit.oci.digest import Digest
+from buildkit.oci.digest import Digest, sha256_of
 from runtime.typed import Literal
 from runtime.values import NamedTuple
 
@@ -94,12 +92,12 @@ def digest_of(roots: Iterable[tuple[Root, tuple[Entry, ...]]]) -> Digest:
     Every record has a fixed number of fields that end in NUL, which no name contains; what could
     contain one is in hex.
     """
-    running = hashlib.sha256(b"pybuild selection 1\0")
+    parts = ["pybuild selection 1\0"]
     for root, entries in roots:
         head = "dir\0\0" if root.directory else f"file\0{root.name}\0"
-        running.update(_encode(f"{head}{len(entries)}\0"))
-        running.update(_encode("".join(map(_record, entries))))
-    return Digest.parse(f"sha256:{running.hexdigest()}")
+        parts.append(f"{head}{len(entries)}\0")
+        parts.extend(map(_record, entries))
+    return Digest.parse(f"sha256:{sha256_of(_encode(''.join(parts))).hexdigest()}")
 
 
 def _record(entry: Entry) -> str:

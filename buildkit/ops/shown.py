@@ -7,7 +7,6 @@ the directory itself, which a copy does not take, and with access lists.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 import stat
@@ -15,7 +14,7 @@ import stat
 from buildkit.cache.manifest import FileState, line
 from buildkit.context.paths import join
 from buildkit.llb.op import CopyOp, CopySource
-from buildkit.oci.digest import Digest
+from buildkit.oci.digest import Digest, sha256_of
 from buildkit.ops.remembered import spec_of
 from buildkit.ops.select import select
 
@@ -49,7 +48,7 @@ def mount_copy(origin: int, source: str) -> CopyOp:
 def mount_spec(origin: int, source: str) -> str:
     """Return under what `remembered` knows what a mount shows: more than a copy of it takes."""
     plain = spec_of(mount_copy(origin, source), origin)
-    return hashlib.sha256(f"mount 1 {plain}".encode()).hexdigest()
+    return sha256_of(f"mount 1 {plain}".encode()).hexdigest()
 
 
 def is_shown_as_it_lies(tree: Tree) -> bool:

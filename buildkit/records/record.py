@@ -7,12 +7,12 @@ database that may be damaged. `explain`, `plan`, `history`, `shell` read these a
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import time
 
 from buildkit.cache.result import Usage
+from buildkit.oci.digest import sha256_of
 from runtime.typed import Literal, get_args
 from runtime.values import NamedTuple
 
@@ -95,7 +95,7 @@ def build_identity(dockerfile: str, context: str, target: str, platform: str) ->
     Build arguments are not in it: a build with another one is told as `ARG X 1 -> 2`.
     """
     text = json.dumps([dockerfile, context, target, platform])
-    return hashlib.sha256(text.encode()).hexdigest()[:32]
+    return sha256_of(text.encode()).hexdigest()[:32]
 
 
 def encode(record: BuildRecord) -> str:

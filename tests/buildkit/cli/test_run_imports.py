@@ -51,7 +51,7 @@ def test_a_cached_build_whose_arguments_are_plain_needs_no_argparse(tmp_path: Pa
         done = subprocess.run(command, capture_output=True, text=True, check=True)
     _, status, _, *loaded = done.stdout.split()
     assert status == "0"
-    assert set(loaded) & {"argparse", "gettext", "locale", "typing"} == set()
+    assert set(loaded) & {"argparse", "gettext", "hashlib", "locale", "typing"} == set()
 
 
 def test_archives_of_images_need_no_registry(tmp_path: Path) -> None:
