@@ -280,8 +280,8 @@ def _mount(mount: Mount) -> str:
             what = source or f"descriptor {fd}"
         case Layers(lowers=lowers, source=source):
             what = source or f"{len(lowers)} layers"
-        case Overlay(lowers=lowers):
-            what = f"an overlay of {len(lowers)} layers"
+        case Overlay(lowers=lowers, source=source):
+            what = source or f"an overlay of {len(lowers)} layers"
         case Tmpfs() | Proc() | Sysfs() | Mqueue() | Cgroup() | Devices():
             what = type(mount).__name__.lower()
         case File(content=content):

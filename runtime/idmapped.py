@@ -11,7 +11,6 @@ Source: mount_setattr(2), "ID-mapped mounts"; the kernel's filesystems/overlayfs
 from __future__ import annotations
 
 import os
-import stat
 from contextlib import contextmanager
 
 from runtime import mounts, syscalls, userns
@@ -23,6 +22,7 @@ from runtime.spec import (
     Layers,
     Mount,
     MountedRoot,
+    Overlay,
     Root,
     RootFs,
     SandboxSpec,
@@ -89,6 +89,11 @@ def prepared(spec: SandboxSpec, user: int, directory: str) -> SandboxSpec:
                 fd = _layers(mount, user, ids, f"{directory}/mnt")
                 opened.append(fd)
                 made.append(BindFd(fd, mount.target, source=mount.source))
+            elif isinstance(mount, Overlay):
+                fd = _changed(mount, user, ids, f"{directory}/mnt", nodev)
+                opened.append(fd)
+                flags, source = mount.flags, mount.source
+                made.append(BindFd(fd, mount.target, readonly=False, flags=flags, source=source))
             else:
                 made.append(mount)
         root = _root(spec.root, user, ids, f"{directory}/mnt", nodev)
@@ -118,6 +123,14 @@ def _layers(mount: Layers, user: int, ids: IdMap, place: str) -> int:
         ]
         os.mkdir(f"{place}/view", 0o700)
         return mounts.pin_in_stack(lowers, mount.path, f"{place}/view")
+
+
+def _changed(mount: Overlay, user: int, ids: IdMap, place: str, attributes: int) -> int:
+    """Return an overlay of directories of the host whose changes are thrown away."""
+    os.makedirs(place, 0o700, exist_ok=True)
+    lowers = tuple(lower for lower in mount.lowers if isinstance(lower, str))
+    root = RootFs(lowers, mount.upper, mount.work, shifted=not mount.mapped)
+    return _overlay(root, user, ids, place, attributes)
 
 
 def _root(root: Root, user: int, ids: IdMap, place: str, attributes: int) -> MountedRoot:
@@ -151,9 +164,7 @@ def _overlay(root: RootFs, user: int, ids: IdMap, place: str, attributes: int) -
             lowers.append(_new(f"{place}/empty", ids))
         if root.readonly or upper is None or work is None:
             upper, work = _new(f"{place}/upper", ids), _new(f"{place}/work", ids)
-            top = os.stat(lowers[0])
-            os.chown(upper, top.st_uid, top.st_gid)
-            os.chmod(upper, stat.S_IMODE(top.st_mode))
+            mounts.cover(upper, lowers[0])
         return mounts.overlay_fd(lowers, upper, work, attributes=attributes)
 
 

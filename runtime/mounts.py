@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 
 from runtime import safepath, syscalls
 from runtime.errors import SpecError, UnsupportedError
@@ -140,6 +141,18 @@ def overlay_fd(
         os.close(context)
         for fd in opened:
             os.close(fd)
+
+
+def cover(upper: str, lower: str) -> None:
+    """Give the directory `upper` the owner and mode of what it will lie on."""
+    top = os.stat(lower)
+    try:
+        os.chown(upper, top.st_uid, top.st_gid)
+    except OSError as error:
+        # Of a user that this user namespace does not know it cannot be; then it is ours.
+        if error.errno != errno.EINVAL:
+            raise
+    os.chmod(upper, stat.S_IMODE(top.st_mode))
 
 
 def file_system(kind: str, attributes: int, options: Mapping[str, str | None]) -> int:

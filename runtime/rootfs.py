@@ -114,9 +114,7 @@ class NewRoot:
         lowers = lowers or (f"/proc/self/fd/{self._scratch}/empty",)
         if upper is None or work is None:
             upper, work = self._new_directory(), self._new_directory()
-            top = os.stat(lowers[0])
-            os.chmod(upper, stat.S_IMODE(top.st_mode))
-            os.chown(upper, top.st_uid, top.st_gid)
+            mounts.cover(upper, lowers[0])
         return mounts.overlay_fd(lowers, upper, work, attributes=attributes)
 
     def _new_name(self) -> str:
@@ -198,7 +196,8 @@ class NewRoot:
             path = self._new_directory()
             syscalls.move_mount(self._fds[lower], syscalls.AT_FDCWD, path)
             lowers.append(path)
-        return self._overlay(tuple(lowers), mount.upper, mount.work, nodev)
+        attributes = nodev | _attributes(mount.flags)
+        return self._overlay(tuple(lowers), mount.upper, mount.work, attributes)
 
     def _file(self, mount: File) -> int:
         name = self._new_name()

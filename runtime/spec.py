@@ -132,13 +132,17 @@ class BindFd(NamedTuple):
 class Overlay(NamedTuple):
     """`lowers` (top-most first; a number is a detached mount) under `upper`.
 
-    Without `upper`, what is written is thrown away when the sandbox ends.
+    Without `upper`, what is written is thrown away when the sandbox ends. `mapped`: see `Bind`.
+    `source`: what it is, for errors.
     """
 
     target: str
     lowers: tuple[str | int, ...]
     upper: str | None = None
     work: str | None = None
+    flags: tuple[MountFlag, ...] = ()
+    mapped: bool = False
+    source: str = ""
 
 
 class Layers(NamedTuple):

@@ -43,7 +43,8 @@ class Wanted(NamedTuple):
 
     `copies`: a new volume starts with what the image has at `target`. `size`, `mode`,
     `uid` and `gid` are for tmpfs; `recursive` and `makes` (a missing source is made) for bind;
-    `path`, what of it is shown, for image and volume.
+    `path`, what of it is shown, for image and volume; `thrown_away`, whether what is written there
+    is at the end of the run, for bind and volume.
     """
 
     kind: Kind
@@ -59,6 +60,7 @@ class Wanted(NamedTuple):
     path: str = ""
     uid: int = 0
     gid: int = 0
+    thrown_away: bool = False
 
 
 def parse_volume(text: str) -> Wanted:
@@ -75,7 +77,10 @@ def parse_volume(text: str) -> Wanted:
     kind: Kind = "bind" if is_path else "volume"
     mount = Wanted(kind, _target(target, text), source)
     for option in filter(None, options.split(",")):
-        mount = _with_option(mount, option, text)
+        if option == "O":
+            mount = mount._replace(thrown_away=True)
+        else:
+            mount = _with_option(mount, option, text)
     return checked(mount)
 
 
@@ -93,7 +98,7 @@ def _with_option(mount: Wanted, option: str, text: str) -> Wanted:
         return mount
     raise UsageError(
         f"unknown option {option!r} in {text!r}",
-        hint="ro, rw, nocopy, nosuid, nodev, noexec and noatime are known",
+        hint="ro, rw, O, nocopy, nosuid, nodev, noexec and noatime are known",
     )
 
 
@@ -250,6 +255,10 @@ def checked(mount: Wanted) -> Wanted:
     """Return the mount, if the source of a bind is there. Raises UsageError."""
     if mount.kind == "bind" and not os.path.lexists(mount.source):
         raise UsageError(f"the source {mount.source} does not exist")
+    if mount.kind == "bind" and mount.thrown_away and not os.path.isdir(mount.source):
+        raise UsageError(
+            f"the source {mount.source} is no directory", hint="the option O is for directories"
+        )
     return mount
 
 

@@ -11,7 +11,7 @@ from buildkit.containers import volumes as volume_values
 from buildkit.containers.record import Volume
 from buildkit.containers.volumes import VolumeStore
 from buildkit.launch import INIT
-from runtime.spec import Bind, File, Layers, Mount, Tmpfs
+from runtime.spec import Bind, File, Layers, Mount, Overlay, Tmpfs
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -76,11 +76,9 @@ def mounts_of(
             mounts.append(Layers(mount.target, (), mapped=mapped, source=source))
             continue
         source = mount.source if mount.kind == "bind" else places[mount.target]
-        bind = Bind(source, mount.target, mount.readonly, mount.recursive, mount.flags)
-        bind = bind._replace(path=mount.path)
-        if making.own is not None and mount.kind == "volume":
-            bind = bind._replace(mapped=not making.own.copied)
-        mounts.append(bind)
+        own = making.own
+        mapped = own is not None and mount.kind == "volume" and not own.copied
+        mounts.append(_shown(mount, source, mapped=mapped))
     if making.own is not None and making.own.passwd:
         mounts.append(File("/etc/passwd", making.own.passwd.encode()))
     if making.wishes.options.init:
@@ -88,3 +86,12 @@ def mounts_of(
 
         mounts.append(Bind(reaper.program(), INIT, readonly=True))
     return tuple(mounts)
+
+
+def _shown(mount: Wanted, source: str, *, mapped: bool) -> Bind | Overlay:
+    """Return the mount of the directory or file `source`; `mapped`: see `Bind`."""
+    if not mount.thrown_away or mount.readonly:
+        wishes = (mount.readonly, mount.recursive, mount.flags, mapped, mount.path)
+        return Bind(source, mount.target, *wishes)
+    said = f"an overlay of {source}"
+    return Overlay(mount.target, (source,), flags=mount.flags, mapped=mapped, source=said)

@@ -1,6 +1,7 @@
 """An ordinary user with no subordinate ids: owners are recorded, and come out as root's would."""
 
 import json
+import os
 import tarfile
 from pathlib import Path
 
@@ -133,3 +134,11 @@ def _manifest(archive: Path) -> object:
         found = tar.extractfile("manifest.json")
         assert found is not None
         return json.load(found)
+
+
+def test_changes_to_what_belongs_to_others_are_thrown_away(as_single: Caller) -> None:
+    script = "touch /o/new && ls /o/new; ls /o | wc -l"
+    with nothing_left(as_single.pybuild):
+        done = as_single.pybuild("run", "--rm", "-v", "/usr:/o:O", "busybox", "sh", "-c", script)
+    assert done.ok().output.split() == ["/o/new", str(len(os.listdir("/usr")) + 1)]
+    assert not os.path.exists("/usr/new")

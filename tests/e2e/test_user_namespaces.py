@@ -74,6 +74,14 @@ def test_a_part_of_a_volume_has_the_owners_of_the_volume(pybuild: Pybuild) -> No
     assert (whole.output, done.output.split()) == ("", ["5:6", "0:0"])
 
 
+def test_changes_that_are_thrown_away_have_the_owners_of_the_container(pybuild: Pybuild) -> None:
+    options = ("--rm", *NONE, *ours(pybuild), "-v", "seeded:/own:O")
+    script = "touch /own/vol/new; chown 7:8 /own/vol/f; stat -c %u:%g /own/vol/f /own/vol/new"
+    for _ in range(2):
+        done = pybuild("run", *options, "own", "sh", "-c", f"ls /own/vol; {script}").ok()
+        assert done.output.split() == ["f", "7:8", "0:0"]
+
+
 def test_an_ordinary_user_can_be_the_same_inside(as_rootless: Caller) -> None:
     place = as_rootless.tree(as_rootless.place(), "file mine text=x")
     user = place.stat().st_uid

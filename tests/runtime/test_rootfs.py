@@ -221,6 +221,15 @@ def test_an_extra_overlay_throws_its_changes_away(sandboxes: Sandboxes) -> None:
     assert sandboxes.call("listing", source) == ("file",)
 
 
+def test_flags_of_an_overlay_hold(sandboxes: Sandboxes) -> None:
+    overlay = Overlay("/m", (sandboxes.call("new"),), flags=("noexec",), source="what it is")
+    script = "echo 'echo ran' > /m/x; chmod 755 /m/x; /m/x || echo refused"
+    assert "refused" in sandboxes.sh(f"({script}) 2>/dev/null", mounts=(overlay,)).lines
+    missing = overlay._replace(lowers=("/no/source",))
+    with pytest.raises(SetupError, match="cannot mount what it is at /m: no such file"):
+        sandboxes.sh("true", mounts=(missing,))
+
+
 def test_a_mount_below_a_mount_comes_after_it(sandboxes: Sandboxes) -> None:
     source = sandboxes.call("new")
     inner = File("/m/inner/file", b"inner")
