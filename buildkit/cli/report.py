@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+import time
 
 from buildkit.cli.standard import STDOUT
 from buildkit.errors import BuildError, Cancelled, ContextError, DefinitionError, StepError
@@ -32,9 +33,23 @@ def describe(error: BaseException, *, run: bool = False) -> tuple[int, str]:
             f"the Python module {error.name}, which pybuild needs, is not installed",
             "install pybuild with pip, which installs what it needs too",
         )
+    if isinstance(error, OverflowError) and _is_past_all_clocks():
+        return (125 if run else 1), _message(
+            "the clock of this machine is past the year 2262, the last that Python can tell",
+            "set the clock",
+        )
     if isinstance(error, MemoryError):
         return 125, _message("out of memory", "")
     return 125, _internal(error)
+
+
+def _is_past_all_clocks() -> bool:
+    """Say whether no time can be told: Python counts nanoseconds in 64 bits (pytime.h)."""
+    try:
+        time.time()
+    except OverflowError:
+        return True
+    return False
 
 
 def _is_foreign(module: str) -> bool:

@@ -98,6 +98,24 @@ def test_run_keeps_its_own_faults_apart_from_those_of_the_command(name: str) -> 
     assert describe(error, run=True) == (125, text)
 
 
+def test_a_clock_past_all_years_is_told_and_another_overflow_is_ours(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    error = OverflowError("timestamp too large to convert to C _PyTime_t")
+    assert describe(error)[0] == 125
+
+    def refuse() -> float:
+        raise error
+
+    monkeypatch.setattr("time.time", refuse)
+    status, text = describe(error)
+    assert status == 1
+    assert text == (
+        "ERROR: the clock of this machine is past the year 2262, the last that Python can tell\n"
+        "hint: set the clock\n"
+    )
+
+
 def test_a_failed_step_shows_its_log_and_its_lines_first() -> None:
     error = StepError("m", step="[2/2] RUN x", log=("0.1 a", "0.2 b"), hint="h")
     error.excerpt = "Dockerfile:2\n...\n"
