@@ -131,7 +131,7 @@ class _Reader:
             text = words[at]
         if text is not None:
             self._keep(argument, _converted(argument, text))
-        elif argument.nargs == "?" and not argument.type and not argument.choices:
+        elif argument.nargs == "?" and _stays(argument):
             self._keep(argument, argument.const)
         else:
             raise _UnclearError
@@ -192,6 +192,11 @@ def _is_option(word: str) -> bool:
 
 def _has_value(argument: Argument) -> bool:
     return argument.action in ("store", "append")
+
+
+def _stays(argument: Argument) -> bool:
+    """Whether what stands for an option without a value is neither converted nor compared."""
+    return not argument.choices and not (argument.type and isinstance(argument.const, str))
 
 
 def _converted(argument: Argument, text: str) -> object:

@@ -6,6 +6,7 @@ import os
 
 from buildkit.cli.arguments import Namespace, Parser
 from buildkit.cli.containers import found, names_argument, opened
+from buildkit.cli.options import switch
 from buildkit.cli.running import tell
 from buildkit.errors import UsageError
 from runtime import container, foreground
@@ -18,7 +19,7 @@ def add_arguments(parser: Parser) -> None:
     add = parser.add_argument
     add("--no-stdin", action="store_true", help="only look")
     add("--detach-keys", default="ctrl-p,ctrl-q", metavar="KEYS")
-    add("--sig-proxy", nargs="?", const="true", default="true", metavar="BOOL")
+    switch(parser, "--sig-proxy", default=True, help="pass signals on to its program")
     names_argument(parser, several=False)
 
 
@@ -35,7 +36,7 @@ def command(args: Namespace) -> int:
         tty=one.record.terminal,
         stdin=interactive and not args.no_stdin,
         keys=foreground.parse_keys(args.detach_keys),
-        signals=args.sig_proxy.lower() not in ("false", "0"),
+        signals=args.sig_proxy,
     )
     status = foreground.attach(Connection.to(one.directory), manner)
     if status is None:

@@ -6,6 +6,7 @@ import sys
 
 from buildkit.cli.arguments import Namespace, Parser
 from buildkit.cli.containers import opened
+from buildkit.cli.options import switch
 from buildkit.cli.tag import parse_name
 from buildkit.containers.commit import commit
 from buildkit.exporter.destination import write_result
@@ -18,7 +19,7 @@ def add_arguments(parser: Parser) -> None:
     add("-a", "--author", default="", metavar="TEXT")
     add("-m", "--message", default="", metavar="TEXT")
     add("-c", "--change", action="append", default=[], metavar="INSTRUCTION")
-    add("-p", "--pause", nargs="?", const="true", default="true", help="accepted")
+    switch(parser, "-p", "--pause", default=True, help="accepted")
     add("-q", "--quiet", action="store_true", help="accepted")
     add("--iidfile", metavar="FILE", help="write the ID of the image there")
     add("container", metavar="CONTAINER")

@@ -8,7 +8,7 @@ import time
 from buildkit.cli.arguments import Namespace, Parser
 from buildkit.cli.inspect import image_for, image_platform_of, layer_sizes
 from buildkit.cli.listing import age_text, print_json, print_table, short_id
-from buildkit.cli.options import open_root
+from buildkit.cli.options import open_root, switch
 from buildkit.images import ImageStore
 from buildkit.oci.config import History
 from buildkit.sizes import size_text
@@ -31,7 +31,7 @@ def add_arguments(parser: Parser) -> None:
     add = parser.add_argument
     add("--no-trunc", action="store_true", help="print everything in full")
     add("-q", "--quiet", action="store_true", help="print IDs only")
-    add("-H", "--human", default="true", metavar="true|false", help="sizes and ages for people")
+    switch(parser, "-H", "--human", default=True, help="sizes and ages for people")
     add("--format", default="table", metavar="TEMPLATE", help="json, or as '{{.CreatedBy}}'")
     add(
         "--platform", default="", metavar="OS/ARCH", help="which image of an index (this machine's)"
@@ -59,14 +59,13 @@ def command(args: Namespace) -> int:
         sys.stdout.writelines(f"{identity}\n" for identity in identities[: len(lines)])
         return 0
     now = time.time()
-    human = args.human.lower() not in ("false", "0")
     rows = [
         {
             "ID": identity,
-            "CreatedSince": age_text(item.created, now) if human else item.created or "N/A",
+            "CreatedSince": age_text(item.created, now) if args.human else item.created or "N/A",
             "CreatedAt": item.created or "N/A",
             "CreatedBy": _cut(item.created_by, whole=args.no_trunc),
-            "Size": size_text(size) if human else str(size),
+            "Size": size_text(size) if args.human else str(size),
             "Comment": item.comment,
         }
         for identity, (item, _, size) in zip(identities, lines, strict=False)

@@ -32,13 +32,24 @@ def parser_for(name: str, summary: str) -> Parser:
     return parser
 
 
-def switch(parser: Parser, option: str, *, help: str) -> None:  # noqa: A002 - argparse's word
-    """Declare an option that is given or not, also as `OPTION=true` as Go's programs take it."""
-    parser.add_argument(option, type=_truth, default=False, metavar="", help=help)
-    bare(parser, option, f"{option}=true")
+def switch(
+    parser: Parser,
+    *names: str,
+    default: bool = False,
+    help: str | None = None,  # noqa: A002 - argparse's word
+) -> None:
+    """Declare an option that is given or not, also as `OPTION=true` as Go's programs take it.
+
+    `names`: the last is the long one. Not for commands that end in another's command line, for
+    that would be taken for words of ours.
+    """
+    parser.add_argument(*names, type=truth, default=default, metavar="", help=help)
+    for name in names:
+        bare(parser, name, f"{names[-1]}=true")
 
 
-def _truth(text: str) -> bool:
+def truth(text: str) -> bool:
+    """Return what a word of Go's programs says. Raises InvalidValueError."""
     match text.lower():
         case "true" | "t" | "1":
             return True

@@ -6,7 +6,7 @@ In: a parser. Out: it, with the options. Names and meaning are docker's and podm
 from __future__ import annotations
 
 from buildkit.cli.arguments import REMAINDER, Parser
-from buildkit.cli.options import patience, seconds
+from buildkit.cli.options import patience, seconds, truth
 
 
 def add_arguments(parser: Parser) -> None:
@@ -64,7 +64,7 @@ def _declare_command(parser: Parser) -> None:
     add("-t", "--tty", action="store_true", help="give the command a terminal")
     add("-a", "--attach", action="append", default=[], metavar="STREAM")
     add("--detach-keys", default="ctrl-p,ctrl-q", metavar="KEYS", help="typed, they leave it alone")
-    add("--sig-proxy", nargs="?", const="true", default="true", metavar="BOOL")
+    add("--sig-proxy", nargs="?", const=True, default=True, type=truth, metavar="true|false")
     add("--entrypoint", metavar="PROGRAM|JSON", help="replaces ENTRYPOINT and clears CMD")
     add("--init", action="store_true", help="a reaper is process 1")
 
@@ -83,7 +83,7 @@ def _declare_files(parser: Parser) -> None:
     add("--volumes-from", action="append", default=[], metavar="CONTAINER[:ro]")
     add("--tz", default="", metavar="ZONE|local", help="time zone")
     add("--read-only", action="store_true", help="the root file system cannot be written")
-    add("--read-only-tmpfs", nargs="?", const="true", default="true", metavar="BOOL")
+    add("--read-only-tmpfs", nargs="?", const=True, default=True, type=truth, metavar="true|false")
     add("--image-volume", default="bind", metavar="bind|tmpfs|ignore")
     add("--rootfs", action="store_true", help="IMAGE is a directory")
     add("--secret", action="append", default=[], metavar="id=ID,src=FILE")

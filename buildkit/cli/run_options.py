@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from runtime.spec import Rlimit
 
 _PROFILE_LIMIT = 1 << 20
+_LEAST_CPUS = 0.01
+"""A hundredth of a period, the least that the kernel takes."""
+_MOST_CPUS = 100_000
 _RARE = (
     *("memory_reservation", "memory_swappiness", "oom_kill_disable", "cgroup_parent"),
     *("cpu_shares", "cpu_period", "cpu_quota", "cpuset_mems"),
@@ -185,7 +188,7 @@ def _options(args: Namespace, network: NetworkMode) -> RunOptions:
         entrypoint=None if args.entrypoint is None else flags.parse_entrypoint(args.entrypoint),
         env=flags.parse_env(args.env, args.env_file),
         merged=flags.parse_env(args.env_merge, ()),
-        readonly_tmpfs=args.read_only_tmpfs.lower() not in ("false", "0"),
+        readonly_tmpfs=args.read_only_tmpfs,
         host_env=tuple(os.environ.items()) if args.env_host else (),
         unset=(*args.unsetenv, *(("*",) if args.unsetenv_all else ())),
         unmanaged=(
@@ -265,10 +268,9 @@ def _score(number: int | None) -> int | None:
 
 
 def _umask(text: str) -> int:
-    try:
-        return int(text, 8) & 0o777
-    except ValueError as error:
-        raise UsageError(f"invalid umask {text!r}", hint="as in 0027") from error
+    if not 0 < len(text) <= 4 or text.strip("01234567"):
+        raise UsageError(f"invalid umask {text!r}", hint="as in 0027")
+    return int(text, 8) & 0o777
 
 
 def _with_security(options: RunOptions, text: str) -> RunOptions:
@@ -322,12 +324,13 @@ def _profile(path: str) -> str:
 def resources_of(args: Namespace) -> Resources:
     """Return the limits that the arguments ask for."""
     memory = None if args.memory is None else flags.size_of("--memory", args.memory)
-    swap = args.memory_swap
-    if args.cpus is not None and args.cpus <= 0:
-        raise UsageError("--cpus must be positive")
+    if args.cpus is not None and not _LEAST_CPUS <= args.cpus <= _MOST_CPUS:
+        raise UsageError(f"--cpus is from {_LEAST_CPUS} to {_MOST_CPUS}, not {args.cpus}")
+    if args.pids_limit is not None and args.pids_limit < -1:
+        raise UsageError(f"--pids-limit is -1 for none, or more, not {args.pids_limit}")
     resources = Resources(
         memory=memory,
-        memory_swap=-1 if swap == "-1" else None if swap is None else flags.size_of("", swap),
+        memory_swap=flags.swap_of(args.memory_swap or "", memory),
         cpus=args.cpus,
         cpuset_cpus=args.cpuset_cpus,
         pids=args.pids_limit if args.pids_limit else None,
@@ -351,13 +354,15 @@ def ports_of(text: str) -> tuple[Port, ...]:
 
 def _health(args: Namespace) -> HealthCheck | None:
     """Return what is said of the check; fields of which nothing is said have their default."""
+    if args.health_retries is not None and args.health_retries < 0:
+        raise UsageError(f"--health-retries must not be negative: {args.health_retries}")
     check = HealthCheck(
         args=("/bin/sh", "-c", args.health_cmd) if args.health_cmd else (),
         interval=_seconds(args.health_interval, "interval", 30.0),
         timeout=_seconds(args.health_timeout, "timeout", 30.0),
         start_period=_seconds(args.health_start_period, "start-period", 0.0),
         start_interval=_seconds(args.health_start_interval, "start-interval", 5.0),
-        retries=3 if args.health_retries is None else args.health_retries,
+        retries=args.health_retries or 3,
         on_failure=_on_failure(args.health_on_failure),
     )
     return None if check == HealthCheck(()) else check

@@ -144,7 +144,7 @@ def manner_of(args: Namespace) -> Manner:
         tty=args.tty,
         stdin=args.interactive,
         keys=foreground.parse_keys(args.detach_keys),
-        signals=args.sig_proxy.lower() not in ("false", "0"),
+        signals=args.sig_proxy,
         streams=tuple(number for name, number in streams.items() if not wanted or name in wanted),
     )
 

@@ -7,7 +7,7 @@ import sys
 
 from buildkit.cli.arguments import Namespace, Parser
 from buildkit.cli.containers import found, names_argument, opened
-from buildkit.cli.options import state_path
+from buildkit.cli.options import state_path, switch
 from buildkit.cli.report import describe
 from buildkit.cli.running import attended
 from buildkit.containers.start import start
@@ -23,7 +23,7 @@ def add_arguments(parser: Parser) -> None:
     add("-a", "--attach", action="store_true", help="stay with it, and end as it does")
     add("-i", "--interactive", action="store_true", help="pass standard input on")
     add("--detach-keys", default="ctrl-p,ctrl-q", metavar="KEYS")
-    add("--sig-proxy", nargs="?", const="true", default="true", metavar="BOOL")
+    switch(parser, "--sig-proxy", default=True, help="pass signals on to its program")
     names_argument(parser)
 
 
@@ -82,6 +82,6 @@ def _attached(args: Namespace) -> int:
             tty=one.record.terminal,
             stdin=args.interactive,
             keys=foreground.parse_keys(args.detach_keys),
-            signals=args.sig_proxy.lower() not in ("false", "0"),
+            signals=args.sig_proxy,
         )
         return attended(started, manner)

@@ -170,17 +170,19 @@ def resources_of(args: Namespace) -> Resources | None:
         given[field] = value
     if not any(given.values()):
         return None
-    from runtime.spec import Resources  # the sandbox's values: rarely needed
+    from buildkit.containers.flags import swap_of  # containers' values: rarely needed
+    from runtime.spec import Resources  # the sandbox's, too
 
     cpus = _number("--cpus", given["cpus"])
     quota, period = given["cpu_quota"], given["cpu_period"] or "100000"
-    if quota and cpus is None:
-        cpus = (_number("--cpu-quota", quota) or 0) / (_number("--cpu-period", period) or 1)
-    swap = given["memory_swap"]
+    time = _number("--cpu-quota", quota)
+    if time is not None and cpus is None:
+        cpus = time / (_number("--cpu-period", period) or 100_000)
+    memory = parse_size("--memory", given["memory"]) or None
     pids = _number("--pids-limit", given["pids_limit"])
     return Resources(
-        memory=parse_size("--memory", given["memory"]) or None,
-        memory_swap=-1 if swap == "-1" else parse_size("--memory-swap", swap) or None,
+        memory=memory,
+        memory_swap=swap_of(given["memory_swap"], memory),
         cpus=cpus,
         cpuset_cpus=given["cpuset_cpus"],
         pids=None if pids is None else int(pids),

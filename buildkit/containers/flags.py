@@ -239,6 +239,25 @@ def size_of(option: str, text: str) -> int:
         raise UsageError(f"invalid value for {option}: {text}", hint="as in 512m") from error
 
 
+def swap_of(text: str, memory: int | None) -> int | None:
+    """Return the limit of memory and swap together in bytes, -1 for none, as `--memory-swap` says.
+
+    `memory`: the limit of memory alone. 0 and nothing leave it open. Raises UsageError.
+    """
+    if text in ("", "0"):
+        return None
+    if text == "-1":
+        return -1
+    total = size_of("--memory-swap", text)
+    if memory is None:
+        raise UsageError("--memory-swap needs --memory", hint="it limits memory and swap together")
+    if total < memory:
+        raise UsageError(
+            "--memory-swap is below --memory", hint="it limits memory and swap together"
+        )
+    return total
+
+
 def seconds_of(option: str, text: str) -> float:
     """Return the seconds that an option gives: `30s`, `1m30s`, `500ms`, `0.5s`, or a number."""
     try:
