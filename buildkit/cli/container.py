@@ -6,18 +6,18 @@ docker's other second words (`container ls`, `container rm`) are commands of the
 
 from __future__ import annotations
 
-import os
 import sys
 
 from buildkit.cli import moments
 from buildkit.cli.arguments import Namespace, Parser
-from buildkit.cli.containers import is_running, opened
+from buildkit.cli.containers import is_running, opened, size_of
 from buildkit.cli.listing import seconds_of
 from buildkit.containers.ending import remove
 from buildkit.containers.filters import Filter, matches
 from buildkit.containers.store import Container
 from buildkit.errors import UsageError
 from buildkit.sizes import size_text
+from runtime.container import State
 
 
 def add_arguments(parser: Parser) -> None:
@@ -46,9 +46,10 @@ def command(args: Namespace) -> int:
     gained = 0
     with opened(args) as (_root, containers):
         for one in list(containers.all()):
-            if is_running(one) or not matches(one, one.state, labels) or _is_young(one, oldest):
+            # Labels do not change with its state.
+            if is_running(one) or not matches(one, State(), labels) or _is_young(one, oldest):
                 continue
-            size = _size(f"{one.directory}/layer")
+            size = size_of(f"{one.directory}/layer")
             try:
                 remove(containers, one)
             except UsageError:  # somebody has just started it
@@ -76,12 +77,3 @@ def _filters(texts: list[str]) -> tuple[float | None, tuple[Filter, ...]]:
 def _is_young(one: Container, oldest: float | None) -> bool:
     made = seconds_of(one.record.created)
     return oldest is not None and (made is None or made > oldest)
-
-
-def _size(directory: str) -> int:
-    """Return the bytes that files below a directory take on the disk."""
-    total = 0
-    for parent, _directories, names in os.walk(directory):
-        for name in names:
-            total += os.lstat(os.path.join(parent, name)).st_blocks * 512
-    return total

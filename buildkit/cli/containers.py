@@ -5,6 +5,7 @@ In: parsed arguments. Out: containers; an exit status that says whether all went
 
 from __future__ import annotations
 
+import os
 import sys
 from contextlib import contextmanager
 
@@ -95,6 +96,55 @@ def for_each(
     return status
 
 
+def in_processes(names: Sequence[str], act: Callable[[str], object]) -> int:
+    """Do something to each in a process of its own, and print its name; 1 when one went wrong.
+
+    Whoever has started one monitor can start no other process.
+    """
+    status = 0
+    for name in names:
+        pid = os.fork()
+        if pid == 0:
+            os._exit(_done(name, act))
+        if os.waitpid(pid, 0)[1]:
+            status = 1
+    return status
+
+
+def _done(name: str, act: Callable[[str], object]) -> int:
+    try:
+        act(name)
+        sys.stdout.write(f"{name}\n")
+        sys.stdout.flush()
+    except KeyboardInterrupt:  # told by the process that waits for this one
+        return 130
+    except Exception as error:  # noqa: BLE001 - told as everywhere, from a process of its own
+        _code, message = describe(error)
+        sys.stderr.write(message)
+        sys.stderr.flush()
+        return 1
+    return 0
+
+
 def is_running(one: Container) -> bool:
-    """Say whether a container runs, paused or not."""
-    return one.state.status in ("running", "paused", "restarting")
+    """Say whether a container runs, paused or not; one that is gone by now does not."""
+    try:
+        return one.state.status in ("running", "paused", "restarting")
+    except FileNotFoundError:
+        return False
+
+
+def size_of(directory: str) -> int:
+    """Return the bytes of the files below a directory, those with several names once."""
+    seen: set[tuple[int, int]] = set()
+    total = 0
+    for where, _directories, files in os.walk(directory):
+        for name in files:
+            try:
+                status = os.lstat(os.path.join(where, name))
+            except OSError:
+                continue
+            if (status.st_dev, status.st_ino) not in seen:
+                seen.add((status.st_dev, status.st_ino))
+                total += status.st_size
+    return total

@@ -31,9 +31,15 @@ def add_arguments(parser: Parser) -> None:
 
 def command(args: Namespace) -> int:
     """Copy."""
+    if not args.source or not args.target:
+        raise UsageError("neither path may be empty", hint="'.' is the working directory")
     with opened(args) as (root, containers):
         outward, inward = _split(containers, args.source), _split(containers, args.target)
-        if (outward is None) == (inward is None):
+        if outward is not None and inward is not None:
+            raise UsageError(
+                "nothing is copied from container to container", hint="copy it here in between"
+            )
+        if outward is None and inward is None:
             raise UsageError(
                 "one of the two must be in a container", hint="as in pybuild cp app:/etc/hosts ."
             )

@@ -35,10 +35,7 @@ def command(args: Namespace) -> int:
     """Print a line for each event."""
     since = seconds_of(args.since) if args.since else 0.0
     until = seconds_of(args.until) if args.until else 0.0
-    filters = [text.partition("=")[::2] for text in args.filter]
-    for key, _value in filters:
-        if key not in ("container", "event", "type", "image"):
-            raise UsageError(f"unknown filter {key!r}", hint="container, event, image, type")
+    filters = _filters(args.filter)
     with opened(args) as (root, _containers):
         path = root.path("containers", "events")
     wait = not args.no_stream and not (until and until <= time.time())
@@ -51,6 +48,18 @@ def command(args: Namespace) -> int:
         sys.stdout.write(f"{_text(event, args.format)}\n")
         sys.stdout.flush()
     return 0
+
+
+def _filters(texts: list[str]) -> dict[str, set[str]]:
+    """Return the values that are wanted of each key. Raises UsageError."""
+    wanted: dict[str, set[str]] = {}
+    for text in texts:
+        key, equals, value = text.partition("=")
+        if key not in ("container", "event", "type", "image") or not equals:
+            hint = "KEY=VALUE with container, event, image or type"
+            raise UsageError(f"unknown filter {text!r}", hint=hint)
+        wanted.setdefault(key, set()).add(value)
+    return wanted
 
 
 def _events(path: str, *, wait: bool, until: float) -> Iterator[dict[str, Any]]:
@@ -98,7 +107,8 @@ def _is_over(*, wait: bool, until: float) -> bool:
     return not wait or (until != 0 and time.time() > until)
 
 
-def _matches(event: dict[str, Any], filters: list[tuple[str, str]]) -> bool:
+def _matches(event: dict[str, Any], filters: dict[str, set[str]]) -> bool:
+    """Say whether an event is wanted: of filters with one key any suffices, as with docker."""
     attributes = event.get("Attributes", {})
     known = {
         "event": (event.get("Action", ""),),
@@ -106,7 +116,7 @@ def _matches(event: dict[str, Any], filters: list[tuple[str, str]]) -> bool:
         "image": (attributes.get("image", ""),),
         "container": (attributes.get("name", ""), event.get("id", ""), event.get("id", "")[:12]),
     }
-    return all(value in known[key] for key, value in filters)
+    return all(not values.isdisjoint(known[key]) for key, values in filters.items())
 
 
 def _text(event: dict[str, Any], template: str) -> str:

@@ -6,7 +6,7 @@ import json
 import sys
 import time
 
-from buildkit.cli.containers import opened
+from buildkit.cli.containers import opened, size_of
 from buildkit.cli.listing import age_text, print_table, seconds_of
 from buildkit.cli.port import place
 from buildkit.cli.template import render
@@ -45,7 +45,7 @@ def add_arguments(parser: Parser) -> None:
 def command(args: Namespace) -> int:
     """Print the containers."""
     filters = parse_filters(args.filter)
-    newest = 1 if args.latest else args.last
+    newest = 1 if args.latest else max(args.last, 0)
     with opened(args) as (_root, containers):
         found = []
         for one in containers.all():
@@ -129,21 +129,3 @@ def status_text(state: State) -> str:
 def _span(started: str) -> str:
     since = seconds_of(started)
     return "" if since is None else duration_text(int(max(0.0, time.time() - since)))
-
-
-def size_of(directory: str) -> int:
-    """Return the bytes of the files below a directory, those with several names once."""
-    import os  # with --size only
-
-    seen: set[tuple[int, int]] = set()
-    total = 0
-    for where, _directories, files in os.walk(directory):
-        for name in files:
-            try:
-                status = os.lstat(os.path.join(where, name))
-            except OSError:
-                continue
-            if (status.st_dev, status.st_ino) not in seen:
-                seen.add((status.st_dev, status.st_ino))
-                total += status.st_size
-    return total

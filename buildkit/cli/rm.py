@@ -40,7 +40,7 @@ def command(args: Namespace) -> int:
         def act(one: Container) -> None:
             remove(containers, one, force=args.force, volumes=volumes, timeout=args.time)
 
-        if args.force or args.ignore:
+        if args.containers and (args.force or args.ignore):
             args.containers = [text for text in args.containers if _is_known(containers, text)]
             if not args.containers and not args.all:
                 return 0

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import os
-import sys
 
 from buildkit.cli.arguments import Namespace, Parser
-from buildkit.cli.containers import found, names_argument, opened
+from buildkit.cli.containers import found, in_processes, names_argument, opened
 from buildkit.cli.options import state_path, switch
-from buildkit.cli.report import describe
 from buildkit.cli.running import attended
 from buildkit.containers.start import start
 from buildkit.errors import UsageError
@@ -34,30 +32,16 @@ def command(args: Namespace) -> int:
         raise UsageError("--attach is for one container")
     if attached:
         return _attached(args)
-    status = 0
-    for text in args.containers or [""]:
-        # Whoever has started one monitor can start no other process.
-        pid = os.fork()
-        if pid == 0:
-            os._exit(_start(args, text))
-        status = max(status, os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
-    return status
+    if not args.containers:
+        raise UsageError("name a container", hint="'pybuild ps -a' lists them")
+    return in_processes(args.containers, lambda text: _start(args, text))
 
 
-def _start(args: Namespace, text: str) -> int:
-    try:
-        with opened(args, shared=True, beside=_others(args, text)) as (root, containers):
-            one = next(found(containers, [text] if text else []))
-            started = start(root, OverlayStore(root), one, attached=False)
-            starting.running(started.connection)
-    except Exception as error:  # noqa: BLE001 - told as everywhere, from a process of its own
-        _code, message = describe(error)
-        sys.stderr.write(message)
-        sys.stderr.flush()
-        return 1
-    sys.stdout.write(f"{text}\n")
-    sys.stdout.flush()
-    return 0
+def _start(args: Namespace, text: str) -> None:
+    with opened(args, shared=True, beside=_others(args, text)) as (root, containers):
+        one = containers.find(text)
+        started = start(root, OverlayStore(root), one, attached=False)
+        starting.running(started.connection)
 
 
 def _others(args: Namespace, text: str) -> tuple[str, ...]:

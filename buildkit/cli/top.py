@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 
 from buildkit.cli.arguments import Namespace, Parser
 from buildkit.cli.containers import opened
@@ -33,7 +32,7 @@ def command(args: Namespace) -> int:
                 str(process.pid),
                 str(process.parent),
                 process.state,
-                time.strftime("%H:%M:%S", time.gmtime(process.ticks / ticks)),
+                _time(process.ticks // ticks),
                 f"{process.memory >> 10}K",
                 process.command,
             )
@@ -42,3 +41,9 @@ def command(args: Namespace) -> int:
         ]
     print_table(("UID", "PID", "PPID", "S", "TIME", "RSS", "COMMAND"), rows)
     return 0
+
+
+def _time(seconds: int) -> str:
+    """Return processor time; of a long-running program that is more than a day's."""
+    minutes, seconds = divmod(seconds, 60)
+    return f"{minutes // 60:02}:{minutes % 60:02}:{seconds:02}"

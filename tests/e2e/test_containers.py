@@ -275,6 +275,8 @@ def test_files_go_in_and_out(pybuild: Pybuild, caller: Caller) -> None:
     pybuild("cp", place / "a/b/one", "box:/copied/two").ok()
     assert pybuild("cp", "box:/copied/two", "-").ok().output[:3] == "two"
     assert "no such file" in pybuild("cp", "box:/none", place).errors
+    assert "from container to container" in pybuild("cp", "box:/a", "box:/b").errors
+    assert "neither path may be empty" in pybuild("cp", "", "box:/b").errors
 
 
 def test_a_link_inside_leads_nowhere_outside(pybuild: Pybuild, caller: Caller) -> None:
@@ -524,6 +526,7 @@ def test_what_does_not_run_is_pruned(pybuild: Pybuild) -> None:
     labelled = pybuild("container", "prune", "-f", "--filter", "label=keep=1").ok()
     assert labelled.output.splitlines()[0] == kept.strip()
     assert ended in pybuild("container", "prune", "-f").ok().output
+    assert "name containers" in pybuild("rm", "-f").errors
     assert pybuild("ps", "-a", "--format", "{{.Names}}").ok().output == "runs\n"
 
 
@@ -665,6 +668,9 @@ def test_events_are_told_in_order(pybuild: Pybuild) -> None:
     pybuild("run", "--rm", "--name", "box", "--network", "none", "busybox", "false")
     done = pybuild("events", "--no-stream", "--filter", "container=box", "--format", "{{.Action}}")
     assert done.ok().output.split() == ["create", "start", "die", "destroy"]
+    either = ("--filter", "event=die", "--filter", "event=start", "--format", "{{.Action}}")
+    assert pybuild("events", "--no-stream", *either).ok().output.split() == ["start", "die"]
+    assert pybuild("events", "--no-stream", "--filter", "event").status == 2
 
 
 def test_containers_are_filtered(pybuild: Pybuild) -> None:
@@ -677,6 +683,8 @@ def test_containers_are_filtered(pybuild: Pybuild) -> None:
     for text, names in shown.items():
         done = pybuild("ps", "-a", "--filter", text, "--format", "{{.Names}}").ok()
         assert done.output.split() == names.split(), text
+    assert pybuild("ps", "-n", "-1", "--format", "{{.Names}}").ok().output == "one\n"
+    assert pybuild("ps", "-n", "1", "--format", "{{.Names}}").ok().output == "two\n"
 
 
 def test_a_foreground_command_can_be_ended_from_elsewhere(pybuild: Pybuild) -> None:
