@@ -13,7 +13,7 @@ from typing import Any, BinaryIO
 from buildkit.cli.arguments import Namespace, Parser
 from buildkit.cli.containers import opened
 from buildkit.cli.moments import seconds_of
-from buildkit.cli.template import render
+from buildkit.cli.template import line_of
 from buildkit.errors import UsageError
 from buildkit.progress.escape import visible
 
@@ -123,10 +123,7 @@ def _text(event: dict[str, Any], template: str) -> str:
     if template == "json":
         return json.dumps(event)
     if template:
-        try:
-            return render(template, event)
-        except ValueError as error:
-            raise UsageError(f"--format: {error}", hint="as in '{{.Action}}'") from error
+        return line_of(template, event, "{{.Action}}")
     seconds, rest = divmod(event["time"], _NANO)
     moment = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
     pairs = ", ".join(f"{key}={value}" for key, value in event.get("Attributes", {}).items())

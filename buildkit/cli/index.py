@@ -31,6 +31,7 @@ from buildkit.oci.index import Index
 from buildkit.oci.media_types import INDEXES
 from buildkit.oci.reference import Reference
 from buildkit.progress.cancel import Cancel
+from buildkit.progress.escape import visible
 from buildkit.progress.events import Emit, Note
 from buildkit.progress.table import display_for
 from buildkit.registry.client import Registry
@@ -182,8 +183,8 @@ def _shown(args: Namespace, worker: Worker, registry: Registry) -> str:
     top = {"mediaType": media_type, "digest": str(Digest.of(data)), "size": len(data)}
     if args.format:
         return _formatted(args.format, name, {**document, **top})
-    lines = [("Name:", name), ("MediaType:", media_type), ("Digest:", top["digest"])]
-    text = "".join(f"{key:<11}{value}\n" for key, value in lines)
+    lines = [("Name:", name), ("MediaType:", media_type), ("Digest:", str(top["digest"]))]
+    text = "".join(f"{key:<11}{visible(value)}\n" for key, value in lines)
     if media_type in INDEXES:
         text += "\nManifests:\n"
         text += "\n".join(_entry(one, name) for one in Index.parse(data).manifests)
@@ -198,7 +199,7 @@ def _entry(entry: Descriptor, name: str) -> str:
         ("Platform:", "" if entry.platform is None else str(entry.platform)),
         *(("Annotation:", f"{key}={value}") for key, value in entry.annotations),
     ]
-    return "".join(f"  {key:<12}{value}\n" for key, value in lines if value)
+    return "".join(f"  {key:<12}{visible(value)}\n" for key, value in lines if value)
 
 
 def _name(text: str) -> str:
@@ -216,7 +217,8 @@ def _formatted(template: str, name: str, manifest: dict[str, Any]) -> str:
     last: ValueError | None = None
     for fields in (manifest, capital):
         try:
-            return render(template, {"Name": name, "Manifest": fields}) + "\n"
+            text = render(template, {"Name": name, "Manifest": fields})
+            return f"{visible(text, keep_newlines=True)}\n"
         except ValueError as error:
             last = error
     raise UsageError(f"--format: {last}", hint="for example '{{json .Manifest}}'") from last

@@ -9,7 +9,7 @@ from typing import Any
 from buildkit.cli.arguments import Namespace, Parser
 from buildkit.cli.listing import print_json
 from buildkit.cli.options import open_root
-from buildkit.cli.template import render
+from buildkit.cli.template import line_of
 from buildkit.errors import ImageError, UsageError
 from buildkit.images import ImageStore
 from buildkit.oci.config import ResolvedImage
@@ -45,10 +45,7 @@ def command(args: Namespace) -> int:
         print_json(documents)
         return 0
     for document in documents:
-        try:
-            sys.stdout.write(render(args.format, document) + "\n")
-        except ValueError as error:
-            raise UsageError(f"--format: {error}", hint="for example '{{.Config.Env}}'") from error
+        sys.stdout.write(f"{line_of(args.format, document, '{{.Config.Env}}')}\n")
     return 0
 
 

@@ -9,10 +9,9 @@ import time
 from buildkit.cli.containers import opened, size_of
 from buildkit.cli.listing import age_text, print_table, seconds_of
 from buildkit.cli.port import place
-from buildkit.cli.template import render
+from buildkit.cli.template import print_rows
 from buildkit.containers.filters import matches, parse_filters
 from buildkit.durations import duration_text
-from buildkit.errors import UsageError
 from buildkit.oci.reference import Reference
 from buildkit.sizes import size_text
 
@@ -25,7 +24,21 @@ if TYPE_CHECKING:
     from runtime.container import State
 
 
-_HEADS = ("CONTAINER ID", "IMAGE", "COMMAND", "CREATED", "STATUS", "PORTS", "NAMES")
+_HEADS = {
+    "ID": "CONTAINER ID",
+    "Image": "IMAGE",
+    "Command": "COMMAND",
+    "CreatedAt": "CREATED AT",
+    "RunningFor": "CREATED",
+    "State": "STATE",
+    "Status": "STATUS",
+    "Ports": "PORTS",
+    "Names": "NAMES",
+    "Labels": "LABELS",
+    "Mounts": "MOUNTS",
+    "Size": "SIZE",
+}
+"""docker's fields of a template, and what it calls their columns."""
 _RUNNING = ("running", "paused", "restarting")
 
 
@@ -69,16 +82,11 @@ def _print(args: Namespace, rows: list[dict[str, Any]]) -> None:
     elif args.format == "json":
         sys.stdout.writelines(f"{json.dumps(row)}\n" for row in rows)
     elif args.format != "table":
-        for row in rows:
-            try:
-                sys.stdout.write(f"{render(args.format.removeprefix('table '), row)}\n")
-            except ValueError as error:
-                raise UsageError(f"--format: {error}", hint="as in '{{.Names}}'") from error
+        print_rows(args.format, rows, _HEADS)
     else:
-        keys = ("ID", "Image", "Command", "RunningFor", "Status", "Ports", "Names")
-        heads = (*_HEADS, "SIZE") if args.size else _HEADS
-        cells = [[row[key] for key in (*keys, "Size")[: len(heads)]] for row in rows]
-        print_table(heads, cells)
+        keys = ["ID", "Image", "Command", "RunningFor", "Status", "Ports", "Names"]
+        keys += ["Size"] if args.size else []
+        print_table([_HEADS[key] for key in keys], [[row[key] for key in keys] for row in rows])
 
 
 def row_of(one: Container, state: State, args: Namespace) -> dict[str, Any]:

@@ -11,14 +11,24 @@ from buildkit.cli.arguments import Namespace, Parser
 from buildkit.cli.containers import found, is_running, names_argument, opened
 from buildkit.cli.listing import print_table
 from buildkit.cli.options import seconds
-from buildkit.cli.template import render
+from buildkit.cli.template import print_rows
 from buildkit.containers.store import Container, ContainerStore
 from buildkit.containers.use import Use, read_use
 from buildkit.errors import UsageError
 from buildkit.sizes import size_text
 from runtime.errors import SandboxError
 
-_HEADS = ("ID", "NAME", "CPU %", "MEM USAGE / LIMIT", "MEM %", "NET IO", "BLOCK IO", "PIDS")
+_HEADS = {
+    "ID": "ID",
+    "Name": "NAME",
+    "CPUPerc": "CPU %",
+    "MemUsage": "MEM USAGE / LIMIT",
+    "MemPerc": "MEM %",
+    "NetIO": "NET IO",
+    "BlockIO": "BLOCK IO",
+    "PIDs": "PIDS",
+}
+"""docker's fields of a template, and what it calls their columns."""
 _NOTHING = Use(0.0, 0, 0, 0, 0, 0, 0, 0)
 _CLEAR = "\x1b[H\x1b[J"
 
@@ -100,10 +110,6 @@ def _print(args: Namespace, rows: list[dict[str, Any]]) -> None:
     if args.format == "json":
         sys.stdout.writelines(f"{json.dumps(row)}\n" for row in rows)
     elif args.format == "table":
-        print_table(_HEADS, [list(row.values()) for row in rows])
+        print_table(tuple(_HEADS.values()), [list(row.values()) for row in rows])
     else:
-        for row in rows:
-            try:
-                sys.stdout.write(f"{render(args.format, row)}\n")
-            except ValueError as error:
-                raise UsageError(f"--format: {error}", hint="as in '{{.CPUPerc}}'") from error
+        print_rows(args.format, rows, _HEADS)

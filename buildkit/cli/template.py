@@ -32,6 +32,18 @@ def render(template: str, document: dict[str, Any]) -> str:
     return _ACTION.sub(lambda match: _evaluated(match[1], document), text)
 
 
+def line_of(template: str, document: dict[str, Any], example: str) -> str:
+    """Return what `--format` makes of a document, safe to print.
+
+    Raises UsageError, with a template as an `example`, for one that cannot be.
+    """
+    try:
+        text = render(template, document)
+    except ValueError as error:
+        raise UsageError(f"--format: {error}", hint=f"as in '{example}'") from error
+    return visible(text, keep_newlines=True)
+
+
 def print_rows(template: str, rows: Iterable[dict[str, Any]], heads: Mapping[str, str]) -> None:
     """Print a line for each row, or, with `table ` in front of the template, columns.
 

@@ -10,13 +10,24 @@ from buildkit.cli.arguments import Namespace, Parser
 from buildkit.cli.containers import opened
 from buildkit.cli.listing import print_json, print_table
 from buildkit.cli.report import describe
-from buildkit.cli.template import render
+from buildkit.cli.template import line_of, print_rows
 from buildkit.containers.ending import volumes_in_use
 from buildkit.containers.flags import parse_labels
 from buildkit.containers.mounts import volume_name
 from buildkit.containers.volumes import VolumeRecord, VolumeStore
 from buildkit.errors import UsageError
 from buildkit.state.root import StateRoot
+
+_HEADS = {
+    "Name": "VOLUME NAME",
+    "Driver": "DRIVER",
+    "Mountpoint": "MOUNTPOINT",
+    "CreatedAt": "CREATED AT",
+    "Labels": "LABELS",
+    "Anonymous": "ANONYMOUS",
+    "Scope": "SCOPE",
+}
+"""docker's fields of a template, and what it calls their columns."""
 
 
 def add_arguments(parser: Parser) -> None:
@@ -65,6 +76,8 @@ def _list(root: StateRoot, volumes: VolumeStore, args: Namespace) -> None:
     found = list(volumes.all())
     if args.quiet:
         sys.stdout.writelines(f"{one.name}\n" for one in found)
+    elif args.format.startswith("table "):
+        print_rows(args.format, [_document(root, one) for one in found], _HEADS)
     elif args.format != "table":
         _show(root, found, args.format)
     else:
@@ -77,10 +90,7 @@ def _show(root: StateRoot, found: list[VolumeRecord], template: str) -> None:
         print_json(documents)
         return
     for document in documents:
-        try:
-            sys.stdout.write(f"{render(template, document)}\n")
-        except ValueError as error:
-            raise UsageError(f"--format: {error}", hint="as in '{{.Mountpoint}}'") from error
+        sys.stdout.write(f"{line_of(template, document, '{{.Mountpoint}}')}\n")
 
 
 def _document(root: StateRoot, one: VolumeRecord) -> dict[str, Any]:

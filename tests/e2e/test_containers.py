@@ -683,6 +683,10 @@ def test_containers_are_filtered(pybuild: Pybuild) -> None:
     for text, names in shown.items():
         done = pybuild("ps", "-a", "--filter", text, "--format", "{{.Names}}").ok()
         assert done.output.split() == names.split(), text
+    table = pybuild("ps", "-a", "--format", "table {{.Names}}\\t{{.State}}").ok().output
+    assert [line.split() for line in table.splitlines()] == [
+        ["NAMES", "STATE"], ["two", "exited"], ["one", "running"],
+    ]  # fmt: skip
     assert pybuild("ps", "-n", "-1", "--format", "{{.Names}}").ok().output == "one\n"
     assert pybuild("ps", "-n", "1", "--format", "{{.Names}}").ok().output == "two\n"
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from buildkit.cli.template import print_rows, render
+from buildkit.cli.template import line_of, print_rows, render
 from buildkit.errors import UsageError
 
 DOCUMENT = {
@@ -42,6 +42,13 @@ def test_a_template_is_rendered(template: str, text: str) -> None:
 def test_what_is_not_understood_is_an_error(template: str) -> None:
     with pytest.raises(ValueError, match=r"there is no|not supported|no such entry"):
         render(template, DOCUMENT)
+
+
+def test_a_line_has_no_control_sequence_of_others() -> None:
+    assert line_of(r"{{.A}}\t{{.A}}", {"A": "\x1b[2Jé"}, "{{.A}}") == "\\x1b[2Jé\t\\x1b[2Jé"
+    with pytest.raises(UsageError, match=r"there is no \.B") as caught:
+        line_of("{{.B}}", {"A": 1}, "{{.A}}")
+    assert caught.value.hint == "as in '{{.A}}'"
 
 
 HEADS = {"ID": "IMAGE ID", "Tag": "TAG"}
