@@ -44,7 +44,8 @@ class Wanted(NamedTuple):
     `copies`: a new volume starts with what the image has at `target`. `size`, `mode`,
     `uid` and `gid` are for tmpfs; `recursive` and `makes` (a missing source is made) for bind;
     `path`, what of it is shown, for image and volume; `thrown_away`, whether what is written there
-    is at the end of the run, for bind and volume.
+    is at the end of the run, and `chown`, whether the source is given to the container's user, for
+    bind and volume.
     """
 
     kind: Kind
@@ -61,6 +62,7 @@ class Wanted(NamedTuple):
     uid: int = 0
     gid: int = 0
     thrown_away: bool = False
+    chown: bool = False
 
 
 def parse_volume(text: str) -> Wanted:
@@ -77,11 +79,21 @@ def parse_volume(text: str) -> Wanted:
     kind: Kind = "bind" if is_path else "volume"
     mount = Wanted(kind, _target(target, text), source)
     for option in filter(None, options.split(",")):
-        if option == "O":
-            mount = mount._replace(thrown_away=True)
+        if option in ("O", "U"):
+            mount = _with_letter(mount, option, text)
         else:
             mount = _with_option(mount, option, text)
     return checked(mount)
+
+
+def _with_letter(mount: Wanted, letter: str, text: str) -> Wanted:
+    """Return the mount with podman's `O`, changes that are thrown away, or `U`, a new owner."""
+    changed = mount._replace(thrown_away=True) if letter == "O" else mount._replace(chown=True)
+    if changed.thrown_away and changed.chown:
+        raise UsageError(
+            f"O and U do not go together in {text!r}", hint="O leaves the source as it is"
+        )
+    return changed
 
 
 def _with_option(mount: Wanted, option: str, text: str) -> Wanted:
@@ -98,7 +110,7 @@ def _with_option(mount: Wanted, option: str, text: str) -> Wanted:
         return mount
     raise UsageError(
         f"unknown option {option!r} in {text!r}",
-        hint="ro, rw, O, nocopy, nosuid, nodev, noexec and noatime are known",
+        hint="ro, rw, O, U, nocopy, nosuid, nodev, noexec and noatime are known",
     )
 
 
@@ -196,6 +208,8 @@ def _with_field(mount: Wanted, key: str, value: str, text: str) -> Wanted:
         return mount._replace(readonly=wanted != (key == "rw"))
     if key in _NUMBERS and mount.kind == "tmpfs":
         return _with_number(mount, key.removeprefix("tmpfs-"), value, text)
+    if key in ("U", "chown") and mount.kind != "tmpfs":
+        return mount._replace(chown=value.lower() in ("", "true", "1"))
     if key in ("volume-subpath", "subpath") and mount.kind == "volume":
         return _part_of_volume(mount, key, value, text)
     if key in ("volume-nocopy", "bind-nonrecursive"):

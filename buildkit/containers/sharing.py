@@ -91,5 +91,6 @@ def volumes_of(containers: ContainerStore, texts: Sequence[str]) -> tuple[Mounte
                 continue
             source = names.get(mount.target, mount.source)
             readonly = "ro" in options.split(",") if options else mount.readonly
-            found.append(mount._replace(source=source, readonly=readonly))
+            # Whose it is, is a matter of the container that it was asked for.
+            found.append(mount._replace(source=source, readonly=readonly, chown=False))
     return tuple(found)

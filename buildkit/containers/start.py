@@ -57,6 +57,10 @@ def start(
         raise UsageError(f"container {one.record.name} is running already")
     try:
         remove_groups(container.read_state(one.directory))
+        if any(mount.chown for mount in one.record.mounts):
+            from buildkit.containers import ownership  # for this option only
+
+            ownership.give(root, task, one.record.mounts)
         connection, monitor = starting.start(task, lock, early)
     except BaseException:
         # Unless a monitor has it, nobody does: whoever hears of this may remove the container.
