@@ -10,7 +10,7 @@ import os
 import select
 import time
 
-from runtime import host, interpreter, plan, wire
+from runtime import host, plan, spawning, wire
 from runtime.channel import Channel, Failed, Ready, Run, Signal
 from runtime.errors import StateError
 from runtime.spec import ExitStatus, SandboxSpec, descriptors
@@ -113,16 +113,12 @@ class Zygote:
     @classmethod
     def start(cls) -> Self:
         """Spawn a zygote in the namespaces of the caller, without waiting for it."""
-        ours, theirs = Channel.pair()
-        caller = os.pidfd_open(os.getpid())
-        for fd in (theirs.fileno(), caller):
-            os.set_inheritable(fd, True)  # noqa: FBT003 - the only way to say it
-        numbers = (str(theirs.fileno()), str(caller))
-        words = interpreter.words("zygote.main(*map(int, argv))", *numbers)
-        pid = os.posix_spawn(words[0], words, interpreter.environment())
-        theirs.close()
-        os.close(caller)
-        return cls(ours, pid)
+        return cls.of(*spawning.spawn())
+
+    @classmethod
+    def of(cls, control: int, pid: int) -> Self:
+        """Take over what `spawning.spawn` returned."""
+        return cls(Channel.of(control), pid)
 
     def begin(
         self,

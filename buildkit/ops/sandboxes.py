@@ -5,6 +5,7 @@ In: specs. Out: running steps. A build that runs nothing makes neither; both end
 
 from __future__ import annotations
 
+import os
 import threading
 
 TYPE_CHECKING = False
@@ -20,8 +21,18 @@ class Sandboxes:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._zygote: Zygote | None = None
+        self._spawned: tuple[int, int] | None = None
+        """A zygote that is not ours to use yet (`runtime/spawning.py`)."""
         self._network: Namespace | None = None
         self._closed = False
+
+    def prepare(self) -> None:
+        """Have a zygote start, for a sandbox that will soon be wanted. Raises OSError."""
+        with self._lock:
+            if self._zygote is None and self._spawned is None and not self._closed:
+                from runtime import spawning  # for builds that run something
+
+                self._spawned = spawning.spawn()
 
     def begin(self, spec: SandboxSpec, *, stdout: int) -> Step:
         """Start a sandbox that writes to `stdout`. Raises RuntimeError after `close`."""
@@ -29,12 +40,14 @@ class Sandboxes:
             if self._closed:
                 raise RuntimeError("the build is over")
             if self._zygote is None:
-                from runtime import delegation  # for builds that run something
+                from runtime import delegation, spawning  # for builds that run something
                 from runtime.sandbox import Zygote
 
+                # One that was spawned goes along; it looks at its groups when it makes the first.
                 delegation.make_room(spec.resources)
                 # It starts by itself while the network is being made.
-                self._zygote = Zygote.start()
+                self._zygote = Zygote.of(*(self._spawned or spawning.spawn()))
+                self._spawned = None
             zygote = self._zygote
             if spec.network == "default":
                 if self._network is None:
@@ -62,8 +75,13 @@ class Sandboxes:
         with self._lock:
             self._closed = True
             zygote, self._zygote = self._zygote, None
+            spawned, self._spawned = self._spawned, None
         if zygote is not None:
             zygote.close()
+        if spawned is not None:
+            control, pid = spawned
+            os.close(control)
+            os.waitpid(pid, 0)
 
     def disconnect(self) -> None:
         """Take the network down, which takes the kernel 50 ms; after `close`."""

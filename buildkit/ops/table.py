@@ -137,6 +137,8 @@ class BuildOps:
         self, vertex: Vertex, inputs: Inputs, reporter: StepReporter, cancel: Cancel
     ) -> Outcome:
         parent = _parent(inputs)
+        if isinstance(vertex.op, ExecOp):
+            self._steps().prepare()  # it starts while what follows is imported
         performer = self._performer()
         match vertex.op:
             case CopyOp() as op:
@@ -181,18 +183,26 @@ class BuildOps:
             held.origins.close()
         self._held.clear()
 
-    def _performer(self) -> Performer:
-        """Return what makes layers; a build that finds all in its cache never gets here."""
+    def _steps(self) -> Sandboxes:
+        """Return what steps run in."""
         with self._looking:
-            if self._made is None:
-                # With these come the sandbox, copying and packing: half of all there is to import.
-                from buildkit.ops.perform import Performer
-                from buildkit.ops.sandboxes import Sandboxes
+            if self._sandboxes is None:
+                from buildkit.ops.sandboxes import Sandboxes  # for builds that make something
 
                 self._sandboxes = Sandboxes()
+            return self._sandboxes
+
+    def _performer(self) -> Performer:
+        """Return what makes layers; a build that finds all in its cache never gets here."""
+        sandboxes = self._steps()
+        with self._looking:
+            if self._made is None:
+                # With it come copying and packing: a third of all there is to import.
+                from buildkit.ops.perform import Performer
+
                 self._made = Performer(
                     self._stores,
-                    self._sandboxes,
+                    sandboxes,
                     self._grants,
                     self._looking,
                     clamp=self._clamp,
