@@ -290,7 +290,9 @@ class ImageStore:
                 .fetchall()
             )
         if len(rows) > 1:
-            raise ImageError(f"several images have IDs that begin with {prefix}")
+            raise ImageError(
+                f"several images have IDs that begin with {prefix}", hint="give more of the ID"
+            )
         return Digest.parse(rows[0][0]) if rows else None
 
     def _hint(self, text: str) -> str:

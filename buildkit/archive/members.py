@@ -186,7 +186,10 @@ def _input(path: str) -> Iterator[BinaryIO]:
     try:
         file = open(path, "rb", buffering=0)  # noqa: SIM115 - closed below
     except OSError as error:
-        raise ImageError(f"{path} cannot be read: {(error.strerror or '').lower()}") from error
+        raise ImageError(
+            f"{path} cannot be read: {(error.strerror or '').lower()}",
+            hint="name an archive of docker save, podman save or skopeo, or a directory of one",
+        ) from error
     with file:
         yield file
 

@@ -60,10 +60,15 @@ def plan(
             "this machine does not say which Debian suite it is", hint="name one with --suite"
         )
     if not _SUITE.fullmatch(chosen):
-        raise UsageError(f"not the name of a Debian suite: {chosen!r}")
+        raise UsageError(
+            f"not the name of a Debian suite: {chosen!r}", hint="as in bookworm or trixie"
+        )
     for package in packages:
         if not _PACKAGE.fullmatch(package):
-            raise UsageError(f"not the name of a Debian package: {package!r}")
+            raise UsageError(
+                f"not the name of a Debian package: {package!r}",
+                hint="as in curl, libc6:arm64 or curl=8.5.0-2",
+            )
     if mirrors:
         sources = tuple(_mirror(mirror, chosen) for mirror in mirrors)
     else:
@@ -123,7 +128,10 @@ def _need_ids() -> None:
 
 def _mirror(text: str, suite: str) -> apt.Source:
     if "://" not in text or any(character.isspace() for character in text):
-        raise UsageError(f"not the address of a mirror: {apt.without_credentials(text)!r}")
+        raise UsageError(
+            f"not the address of a mirror: {apt.without_credentials(text)!r}",
+            hint="as in https://deb.debian.org/debian",
+        )
     return apt.Source(text, suite, ("main",))
 
 

@@ -28,7 +28,9 @@ def command(args: Namespace) -> int:
     with opened(args) as (_root, containers):
         one = next(found(containers, args.containers))
         if one.state.status not in ("running", "paused"):
-            raise UsageError(f"container {one.record.name} is not running")
+            raise UsageError(
+                f"container {one.record.name} is not running", hint="pybuild ps lists what runs"
+            )
         interactive = container.read_task(one.directory).interactive
     if one.record.terminal and not args.no_stdin and not os.isatty(0):
         raise UsageError("the input device is not a terminal", hint="add --no-stdin to look")

@@ -15,6 +15,7 @@ from buildkit.errors import UsageError
 from buildkit.exporter.attributes import split_fields
 
 _TRUE = frozenset({"1", "t", "true"})
+_MODES = "mode=max tells the steps, the Dockerfile and build arguments, too; mode=min does not"
 _FALSE = frozenset({"0", "f", "false", "disabled"})
 _KINDS = ("sbom", "provenance")
 _REFUSED = {
@@ -106,9 +107,11 @@ def _provenance(wanted: Wanted, said: str, fields: Mapping[str, str]) -> Wanted:
     enabled = not _disabled(rest, said)
     mode = rest.pop("mode", "min")
     if mode not in ("min", "max"):
-        raise UsageError(f"{said}: mode {mode!r} is neither min nor max")
+        raise UsageError(f"{said}: mode {mode!r} is neither min nor max", hint=_MODES)
     if rest.pop("version", "v1") != "v1":
-        raise UsageError(f"{said}: provenance is written in version v1 of SLSA only")
+        raise UsageError(
+            f"{said}: provenance is written in version v1 of SLSA only", hint="leave version out"
+        )
     builder = rest.pop("builder-id", "")
     _nothing_else(rest, said)
     detail: Detail = "max" if mode == "max" else "min"

@@ -127,5 +127,8 @@ def _epoch() -> int | None:
     if not text:
         return None
     if not (text.isascii() and text.isdigit()) or len(text) > 12:
-        raise UsageError(f"SOURCE_DATE_EPOCH is not a number of seconds: {text!r}")
+        raise UsageError(
+            f"SOURCE_DATE_EPOCH is not a number of seconds: {text!r}",
+            hint="seconds since 1970, as 'git log -1 --format=%ct' prints them",
+        )
     return int(text)

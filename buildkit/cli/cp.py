@@ -63,7 +63,7 @@ def _out(root: StateRoot, source: tuple[Container, str], args: Namespace) -> Non
     with files.root_of(OverlayStore(root), one, writable=False) as tree:
         if args.target == "-":
             if sys.stdout.isatty():
-                raise UsageError("a tar is not for a terminal")
+                raise UsageError("a tar is not for a terminal", hint="redirect it, or name a path")
             check_open()
             write = sys.stdout.buffer.write
             inward = files.inward(one)

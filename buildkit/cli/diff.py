@@ -33,7 +33,9 @@ def add_arguments(parser: Parser) -> None:
 def command(args: Namespace) -> int:
     """Print a line for each changed path."""
     if len(args.names) > 2:
-        raise UsageError(f"one argument too many: {args.names[2]}")
+        raise UsageError(
+            f"one argument too many: {args.names[2]}", hint="one container, or two images"
+        )
     with opened(args) as (root, containers):
         if len(args.names) == 2:
             return _compared(root, containers, args)

@@ -51,7 +51,11 @@ def command(args: Namespace) -> int:
         one = containers.find(args.container)
         status = one.state.status
         if status != "running":
-            raise UsageError(f"container {one.record.name} is {status}, not running")
+            again = "unpause" if status == "paused" else "start"
+            raise UsageError(
+                f"container {one.record.name} is {status}, not running",
+                hint=f"pybuild {again} {one.record.name}",
+            )
         process = container.read_task(one.directory).spec.process
     wanted = Exec(_process(args, process, tuple(words)), privileged=args.privileged)
     connection = Connection.to(one.directory)

@@ -115,7 +115,7 @@ def entitlements(texts: Sequence[str]) -> frozenset[str]:
         if text in _ENTITLEMENTS:
             found.add(text)
         elif text.partition("=")[0] == "device":
-            raise UsageError(f"--allow {text}: devices are not given to steps")
+            raise UsageError(f"--allow {text}: devices are not given to steps", hint="leave it out")
         elif text.partition("=")[0] not in ("fs", "fs.read", "fs.write", "ssh"):
             from grammar.nearest import did_you_mean  # for a mistake only
 

@@ -31,7 +31,11 @@ def command(args: Namespace) -> int:
     number, _, protocol = args.port.partition("/")
     wanted = [p for p in ports if (str(p.inside), p.protocol) == (number, protocol or "tcp")]
     if not wanted:
-        raise UsageError(f"port {args.port} of container {one.record.name} is not published")
+        name = one.record.name
+        raise UsageError(
+            f"port {args.port} of container {name} is not published",
+            hint=f"'pybuild port {name}' lists what is",
+        )
     for port in wanted:
         sys.stdout.write(f"{place(port)}\n")
     return 0

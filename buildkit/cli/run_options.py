@@ -28,6 +28,7 @@ _PROFILE_LIMIT = 1 << 20
 _LEAST_CPUS = 0.01
 """A hundredth of a period, the least that the kernel takes."""
 _MOST_CPUS = 100_000
+_OWN_NETWORK = "a container has an address and a name of its own on the default network"
 _RARE = (
     *("memory_reservation", "memory_swappiness", "oom_kill_disable", "cgroup_parent"),
     *("cpu_shares", "cpu_period", "cpu_quota", "cpuset_mems"),
@@ -105,7 +106,9 @@ def _place(args: Namespace, network: NetworkMode, *, shares: bool) -> Place:
     if not args.ip and not args.mac_address:
         return Place()
     if shares or network != "default":
-        raise UsageError(f"--ip and --mac-address do not go with --network={args.network}")
+        raise UsageError(
+            f"--ip and --mac-address do not go with --network={args.network}", hint=_OWN_NETWORK
+        )
     from buildkit.containers import places  # for these options only
 
     return places.place_of(args.ip, args.mac_address)
@@ -115,7 +118,9 @@ def _aliases(args: Namespace, network: NetworkMode, *, shares: bool) -> tuple[st
     if not args.network_alias:
         return ()
     if shares or network != "default":
-        raise UsageError(f"--network-alias does not go with --network={args.network}")
+        raise UsageError(
+            f"--network-alias does not go with --network={args.network}", hint=_OWN_NETWORK
+        )
     from buildkit.containers import places  # for this option only
 
     return places.aliases_of(args.network_alias)

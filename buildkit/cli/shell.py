@@ -71,7 +71,7 @@ def _step(build: BuildRecord, text: str, *, failed: bool) -> StepRecord:
         found = steps_called(build, text)
         if len(found) > 1:
             names = ", ".join(f"#{step.number} {step.name}" for step in found)
-            raise UsageError(f"{text!r} means several steps: {names}")
+            raise UsageError(f"{text!r} means several steps: {names}", hint="name one by its #N")
         return found[0]
     for step in build.steps:
         if step.outcome == "failed":

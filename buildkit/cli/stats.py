@@ -65,7 +65,9 @@ def _measured(args: Namespace, containers: ContainerStore) -> list[dict[str, Any
         chosen = list(found(containers, args.containers))
         for one in chosen:
             if not is_running(one):
-                raise UsageError(f"container {one.record.name} is not running")
+                raise UsageError(
+                    f"container {one.record.name} is not running", hint="pybuild ps lists what runs"
+                )
     else:
         chosen = [one for one in containers.all() if args.all or is_running(one)]
     before = {one.record.identity: _read(one) for one in chosen}

@@ -33,5 +33,8 @@ def parse_name(text: str) -> Reference:
     except ValueError as error:
         raise UsageError(f"invalid name: {error}", hint="as in app or app:1.2") from error
     if name.digest is not None:
-        raise UsageError(f"invalid name: {text!r} has a digest, which no image can be given")
+        raise UsageError(
+            f"invalid name: {text!r} has a digest, which no image can be given",
+            hint=f"leave @{name.digest} out",
+        )
     return name

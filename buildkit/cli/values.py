@@ -71,7 +71,10 @@ def tag_of(text: str) -> Reference:
     except ValueError as error:
         raise UsageError(f'invalid tag "{text}": {error}', hint="as in app or app:1.2") from error
     if found.digest is not None:
-        raise UsageError(f'invalid tag "{text}": a digest is not given but comes out')
+        raise UsageError(
+            f'invalid tag "{text}": a digest is not given but comes out',
+            hint=f"leave @{found.digest} out",
+        )
     return found
 
 
@@ -166,7 +169,10 @@ def resources_of(args: Namespace) -> Resources | None:
         name, value = pair_of("--resource", text)
         field = name.replace("-", "_")
         if field not in given:
-            raise UsageError(f"--resource {text}: there is no resource {name!r}")
+            raise UsageError(
+                f"--resource {text}: there is no resource {name!r}",
+                hint=f"one of: {', '.join(given).replace('_', '-')}",
+            )
         given[field] = value
     if not any(given.values()):
         return None

@@ -91,5 +91,5 @@ def _sets(config: ContainerConfig, word: str, rest: str, line: str) -> Container
     ports = [text if "/" in text else f"{text}/tcp" for text in words]
     numbers = [port.partition("/")[0].replace("-", "") for port in ports]
     if not all(number.isascii() and number.isdigit() for number in numbers):
-        raise UsageError(f"invalid port in {line!r}")
+        raise UsageError(f"invalid port in {line!r}", hint="as in EXPOSE 8080 or EXPOSE 53/udp")
     return config._replace(exposed_ports=tuple(sorted({*config.exposed_ports, *ports})))

@@ -41,7 +41,9 @@ def stop(one: Container, *, signal: int = 0, timeout: float = -1.0, again: bool 
 def kill(one: Container, number: int) -> None:
     """Send a container's program a signal. Raises UsageError where it does not run."""
     if one.state.status not in ("running", "paused"):
-        raise UsageError(f"container {one.record.name} is not running")
+        raise UsageError(
+            f"container {one.record.name} is not running", hint="pybuild ps lists what runs"
+        )
     connection = Connection.to(one.directory)
     connection.send(Signal(number))
     connection.close()

@@ -30,6 +30,7 @@ SIGNALS = {
     "RTMIN": 34, "RTMAX": 64,
 }  # fmt: skip
 _SIGNAL = r"([A-Z0-9]+?)([+-])([0-9]{1,2})"
+_DEVICE = "a device of this machine, as in /dev/fuse"
 _UNITS = {"us": 1e-6, "ms": 1e-3, "s": 1, "m": 60, "h": 3600}
 _SPAN = r"([0-9]{1,9}(?:\.[0-9]{0,9})?)(us|ms|[smh])"
 
@@ -151,13 +152,13 @@ def _devices(source: str) -> list[str]:
         found = sorted(name.removeprefix(source) for name in names if _is_device(os.lstat(name)))
         if found:
             return found
-        raise UsageError(f"there is no device in {source}")
+        raise UsageError(f"there is no device in {source}", hint=_DEVICE)
     try:
         if _is_device(os.stat(source)):
             return [""]
     except OSError:
-        raise UsageError(f"there is no device {source}") from None
-    raise UsageError(f"{source} is no device")
+        raise UsageError(f"there is no device {source}", hint=_DEVICE) from None
+    raise UsageError(f"{source} is no device", hint=_DEVICE)
 
 
 def _is_device(found: os.stat_result) -> bool:

@@ -29,6 +29,12 @@ ImageVolumes: TypeAlias = Literal["bind", "tmpfs", "ignore"]
 _NAME = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-")
 _FLAGS: tuple[MountFlag, ...] = ("nosuid", "noexec", "nodev", "noatime")
 _NUMBERS = frozenset(("size", "mode", "uid", "gid", "tmpfs-size", "tmpfs-mode"))
+_AS_IN = {
+    "size": "as in 64m or 10%",
+    "mode": "an octal number, as in 1777",
+    "uid": "a number, as in 1000",
+    "gid": "a number, as in 1000",
+}
 _HARMLESS = frozenset((
     "z", "Z", "rw", "exec", "suid", "dev", "copy", "rprivate", "private", "rslave", "slave",
     "cached", "delegated", "consistent",
@@ -136,7 +142,7 @@ def _with_number(mount: Wanted, key: str, value: str, text: str) -> Wanted:
             return mount._replace(uid=number) if key == "uid" else mount._replace(gid=number)
         return mount._replace(mode=int(value, 8))
     except ValueError as error:
-        raise UsageError(f"invalid {key} in {text!r}: {value}") from error
+        raise UsageError(f"invalid {key} in {text!r}: {value}", hint=_AS_IN[key]) from error
 
 
 def _size(text: str) -> int:
@@ -268,7 +274,7 @@ def _take(fields: dict[str, str], *names: str) -> str:
 def checked(mount: Wanted) -> Wanted:
     """Return the mount, if the source of a bind is there. Raises UsageError."""
     if mount.kind == "bind" and not os.path.lexists(mount.source):
-        raise UsageError(f"the source {mount.source} does not exist")
+        raise UsageError(f"the source {mount.source} does not exist", hint="make it first")
     if mount.kind == "bind" and mount.thrown_away and not os.path.isdir(mount.source):
         raise UsageError(
             f"the source {mount.source} is no directory", hint="the option O is for directories"

@@ -19,7 +19,7 @@ _NAME = "[A-Za-z0-9_][A-Za-z0-9_.-]{0,252}"
 def place_of(address: str, mac: str) -> Place:
     """Return the place that the options mean."""
     if address and not re.fullmatch(rf"{_BYTE}(?:\.{_BYTE}){{3}}", address):
-        raise UsageError(f"--ip {address}: no IPv4 address")
+        raise UsageError(f"--ip {address}: no IPv4 address", hint="as in 10.87.0.9")
     plain = mac.lower().replace("-", ":")
     if mac and not re.fullmatch("[0-9a-f]{2}(:[0-9a-f]{2}){5}", plain):
         raise UsageError(f"--mac-address {mac}: no MAC address", hint="as in 02:42:0a:57:00:09")
@@ -33,5 +33,7 @@ def aliases_of(texts: Sequence[str]) -> tuple[str, ...]:
     """Return the further names of a container."""
     for text in texts:
         if not re.fullmatch(_NAME, text):
-            raise UsageError(f"--network-alias {text!r} is no host name")
+            raise UsageError(
+                f"--network-alias {text!r} is no host name", hint="as in db or api.internal"
+            )
     return tuple(texts)

@@ -17,7 +17,10 @@ def secret_file(secret: Secret) -> File:
     if secret.variable:
         value = os.environb.get(secret.variable.encode())
         if value is None:
-            raise UsageError(f"secret: the variable {secret.variable} is not set")
+            raise UsageError(
+                f"secret: the variable {secret.variable} is not set",
+                hint=f"export {secret.variable}=..., or give a file with src=PATH",
+            )
     else:
         try:
             with open(secret.path, "rb") as file:

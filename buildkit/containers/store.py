@@ -144,7 +144,9 @@ class ContainerStore:
                 return self._at(os.path.realpath(linked))
             found = [one for one in self._identities() if one.startswith(text)]
             if len(found) > 1:
-                raise UsageError(f"{text} is the beginning of several container IDs")
+                raise UsageError(
+                    f"{text} is the beginning of several container IDs", hint="give more of the ID"
+                )
             if found:
                 return self._at(f"{self._top}/{found[0]}")
         raise UsageError(f"there is no container {text!r}", hint="'pybuild ps -a' lists them all")

@@ -251,7 +251,8 @@ def _check_names(repository: Repository) -> None:
     remote, ref = repository.remote, repository.ref
     if not remote.startswith(_SCHEMES) and not _SCP.fullmatch(remote):
         raise ContextError(
-            f"{redacted(remote)} cannot be fetched: only http, https and ssh are spoken"
+            f"{redacted(remote)} cannot be fetched: only http, https and ssh are spoken",
+            hint="as in https://host/repository.git#branch:directory",
         )
     host = remote.partition("://")[2] or remote.partition("@")[2]
     if host.startswith("-") or any(ord(char) < 33 or ord(char) == 127 for char in remote):

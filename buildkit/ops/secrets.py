@@ -38,7 +38,10 @@ def read(name: str, source: SecretSource) -> bytes:
     if source.variable:
         value = os.environb.get(source.variable.encode())
         if value is None:
-            raise UsageError(f"secret {name}: the variable {source.variable} is not set")
+            raise UsageError(
+                f"secret {name}: the variable {source.variable} is not set",
+                hint=f"export {source.variable}=..., or give a file with src=PATH",
+            )
     else:
         value = _file(name, source.path)
     if len(value) > LIMIT:
