@@ -16,12 +16,8 @@ from buildkit.errors import UsageError
 from buildkit.exporter.assemble import Image
 from buildkit.exporter.attributes import Output, OutputKind
 from buildkit.exporter.destination import STDOUT, OutputError, output_file
-from buildkit.exporter.docker import write_docker
 from buildkit.exporter.forms import Forms
-from buildkit.exporter.layout import open_layout
-from buildkit.exporter.local import export_local
 from buildkit.exporter.oci import Attached, NamedImage, write_oci
-from buildkit.exporter.tar import Trees, export_tar
 from buildkit.images import ImageStore
 from buildkit.oci.descriptor import Descriptor
 from buildkit.oci.reference import Reference
@@ -125,6 +121,8 @@ def _pushed(job: Job) -> Descriptor:
 
 
 def _oci(job: Job) -> Descriptor | None:
+    from buildkit.exporter.layout import open_layout  # each for its own output, as below
+
     output = job.output
     with open_layout(output.dest, as_tar=output.as_tar, cancel=job.cancel) as layout:
         (written,) = write_oci(
@@ -156,6 +154,9 @@ def _docker(job: Job) -> Descriptor | None:
         return _image(job)
     if output.annotations:
         raise UsageError("a docker archive has no place for annotations", hint="use type=oci")
+    from buildkit.exporter.docker import write_docker
+    from buildkit.exporter.layout import open_layout
+
     with open_layout(output.dest, as_tar=True, cancel=job.cancel) as layout:
         write_docker(
             layout,
@@ -170,6 +171,8 @@ def _docker(job: Job) -> Descriptor | None:
 
 def export_directory(job: Job) -> Descriptor | None:
     """Write the image's files to a directory of the user's."""
+    from buildkit.exporter.local import export_local
+
     dest = job.output.dest
     if job.output.platform_split:
         dest = os.path.join(dest, directory_of(job.image))
@@ -183,6 +186,8 @@ def export_directory(job: Job) -> Descriptor | None:
 
 
 def _tar(job: Job) -> Descriptor | None:
+    from buildkit.exporter.tar import Trees, export_tar
+
     with output_file(job.output.dest, job.cancel) as sink:
         if job.output.platform_split:
             trees = Trees(sink)

@@ -26,17 +26,10 @@ if TYPE_CHECKING:
 
 _isal: Any = None
 _isal_version = ""
-_zstd: Any = None
-try:  # the doors of two libraries that are optional; zlib takes over
+try:  # the door of a library that is optional; zlib takes over
     from isal import ISAL_VERSION, isal_zlib
 
     _isal, _isal_version = isal_zlib, ISAL_VERSION
-except ImportError:
-    pass
-try:
-    import zstandard
-
-    _zstd = zstandard
 except ImportError:
     pass
 
@@ -100,13 +93,14 @@ def compressor(compression: Compression, level: int | None = None) -> Compressor
             chosen = _ZLIB_LEVEL if level is None else level
             return Compressor("gzip", f"zlib {chosen}", chosen)
         case "zstd":
-            if _zstd is None:
+            zstd = _zstandard()
+            if zstd is None:
                 raise UsageError(
                     "zstd is not to be had here: the package zstandard is not installed",
                     hint="pip install zstandard, or use gzip",
                 )
             chosen = _ZSTD_LEVEL if level is None else level
-            return Compressor("zstd", f"zstandard {_zstd.__version__} {chosen} jobs", chosen)
+            return Compressor("zstd", f"zstandard {zstd.__version__} {chosen} jobs", chosen)
 
 
 def is_noise(block: bytes | memoryview) -> bool:
@@ -231,6 +225,15 @@ class DecompressingReader:
         return True
 
 
+def _zstandard() -> Any:  # noqa: ANN401 - a library that may not be there
+    """Return the library, None where it is not installed."""
+    try:
+        import zstandard  # brings `typing`, 5 ms; most layers are gzip
+    except ImportError:
+        return None
+    return zstandard
+
+
 def _compressing(how: Compressor) -> Any:  # noqa: ANN401 - three libraries, one shape
     match how.compression:
         case "none":
@@ -249,12 +252,13 @@ class _ZstdJobs:
     """zstd with threads, any number of which (but none) gives the same bytes."""
 
     def __init__(self, level: int) -> None:
-        parameters = _zstd.ZstdCompressionParameters.from_level(
+        self._zstd = _zstandard()
+        parameters = self._zstd.ZstdCompressionParameters.from_level(
             level,
             threads=min(_ZSTD_THREADS, len(os.sched_getaffinity(0))),
             job_size=_ZSTD_JOB if level <= _ZSTD_SMALL_WINDOW else 0,
         )
-        self._stream = _zstd.ZstdCompressor(compression_params=parameters).compressobj()
+        self._stream = self._zstd.ZstdCompressor(compression_params=parameters).compressobj()
 
     def compress(self, data: bytes | memoryview) -> bytes:
         ready: bytes = self._stream.compress(data)
@@ -263,7 +267,7 @@ class _ZstdJobs:
     def flush(self) -> bytes:
         # Where the input ends with a job, it depends on timing whether that job is the last one or
         # an empty block is. With this it always is an empty block.
-        rest: bytes = self._stream.flush(_zstd.COMPRESSOBJ_FLUSH_BLOCK)
+        rest: bytes = self._stream.flush(self._zstd.COMPRESSOBJ_FLUSH_BLOCK)
         end: bytes = self._stream.flush()
         return rest + end
 
@@ -288,12 +292,13 @@ def _decompressing(form: Format) -> Any:  # noqa: ANN401 - five libraries, one s
             library = zlib if _isal is None else _isal
             return library.decompressobj(wbits=_GZIP_CONTAINER)
         case "zstd":
-            if _zstd is None:
+            zstd = _zstandard()
+            if zstd is None:
                 raise ImageError(
                     "a layer is compressed with zstd and the package zstandard is not installed",
                     hint="pip install zstandard",
                 )
-            return _zstd.ZstdDecompressor(max_window_size=_MAX_WINDOW).decompressobj()
+            return zstd.ZstdDecompressor(max_window_size=_MAX_WINDOW).decompressobj()
         case "bzip2":
             import bz2  # old archives only
 
@@ -309,8 +314,8 @@ def _errors() -> tuple[type[Exception], ...]:
     found: list[type[Exception]] = [zlib.error, EOFError, OSError, ValueError]
     if _isal is not None:
         found.append(_isal.error)
-    if _zstd is not None:
-        found.append(_zstd.ZstdError)
+    if (zstd := sys.modules.get("zstandard")) is not None:
+        found.append(zstd.ZstdError)
     if (lzma := sys.modules.get("lzma")) is not None:
         found.append(lzma.LZMAError)
     return tuple(found)
