@@ -110,4 +110,7 @@ def ask_password(username: str) -> str:
         raise UsageError(
             "a password cannot be asked for without a terminal", hint="use --password-stdin"
         )
-    return getpass.getpass(f"Password of {username}: ")
+    try:
+        return getpass.getpass(f"Password of {username}: ")
+    except EOFError:  # Ctrl-D
+        raise UsageError("no password was given") from None

@@ -11,6 +11,7 @@ from buildkit.cli.arguments import Namespace, Parser
 from buildkit.cli.interrupts import cancellable
 from buildkit.cli.options import open_root
 from buildkit.cli.tag import parse_name
+from buildkit.cli.values import epoch_of
 from buildkit.errors import UsageError
 from buildkit.oci.digest import Digest
 from buildkit.oci.reference import Reference
@@ -74,7 +75,7 @@ def _host(args: Namespace, names: Sequence[Reference]) -> Digest:
     from buildkit.base.image import Made
     from buildkit.base.tree import lay
 
-    epoch = _epoch()
+    epoch = epoch_of(None)
     base = host.plan(args.programs, os.environ.get("PATH", ""))
     for notice in base.notices:
         sys.stderr.write(f"WARNING: {visible(notice.program)}: {visible(notice.message)}\n")
@@ -92,7 +93,7 @@ def _debian(args: Namespace, names: Sequence[Reference]) -> Digest:
     from buildkit.base import debian
     from buildkit.base.image import Made
 
-    epoch = _epoch()
+    epoch = epoch_of(None)
     packages = [name for text in args.include for name in text.replace(",", " ").split()]
     base = debian.plan(
         suite=args.suite, packages=packages, mirrors=args.mirror, privileged=os.getuid() == 0
@@ -119,16 +120,3 @@ def _made(
     from buildkit.snapshot.overlay import OverlayStore
 
     return make_image(fill, names, OverlayStore(root), ImageStore(root), epoch=epoch)
-
-
-def _epoch() -> int | None:
-    """Return SOURCE_DATE_EPOCH in seconds, None when it is not set."""
-    text = os.environ.get("SOURCE_DATE_EPOCH", "")
-    if not text:
-        return None
-    if not (text.isascii() and text.isdigit()) or len(text) > 12:
-        raise UsageError(
-            f"SOURCE_DATE_EPOCH is not a number of seconds: {text!r}",
-            hint="seconds since 1970, as 'git log -1 --format=%ct' prints them",
-        )
-    return int(text)

@@ -108,7 +108,11 @@ def _inside(path: str, directory: str) -> str:
     """Return an absolute path relative to the context; others are that already."""
     if not path.startswith("/"):
         return path
-    relative = os.path.relpath(path, os.path.realpath(directory))
-    if relative.startswith(".."):
+    # What is asked about may be a link itself, but not the way to it.
+    above, name = os.path.split(path.rstrip("/") or "/")
+    relative = os.path.relpath(
+        os.path.join(os.path.realpath(above), name), os.path.realpath(directory)
+    )
+    if relative == ".." or relative.startswith("../"):
         raise UsageError(f"{path} lies outside of {directory}")
     return relative

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 
 from buildkit.cli import run_flags
@@ -10,7 +9,7 @@ from buildkit.cli.arguments import Namespace, Parser
 from buildkit.cli.interrupts import cancellable
 from buildkit.cli.options import open_root
 from buildkit.cli.run_options import wishes_of
-from buildkit.cli.running import made, reserved
+from buildkit.cli.running import cidfile, made
 from buildkit.snapshot.overlay import OverlayStore
 
 
@@ -23,16 +22,8 @@ def add_arguments(parser: Parser) -> None:
 def command(args: Namespace) -> int:
     """Make the container; print its ID."""
     wishes = wishes_of(args)
-    cidfile = reserved(args.cidfile)
-    try:
-        with cancellable(), open_root(args) as root:
-            identity = made(root, OverlayStore(root), args, wishes).record.identity
-    except BaseException:
-        if cidfile is not None:
-            os.unlink(args.cidfile)
-        raise
-    if cidfile is not None:
-        os.write(cidfile, identity.encode())
-        os.close(cidfile)
+    with cidfile(args.cidfile) as tell_identity, cancellable(), open_root(args) as root:
+        identity = made(root, OverlayStore(root), args, wishes).record.identity
+        tell_identity(identity)
     sys.stdout.write(f"{identity}\n")
     return 0

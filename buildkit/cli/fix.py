@@ -55,13 +55,15 @@ def _replace(path: str, before: str, after: str) -> None:
     try:
         with open(real, "rb") as file:
             data = file.read()
-            mode = os.fstat(file.fileno()).st_mode & 0o7777
+            found = os.fstat(file.fileno())
         bom = BOM.encode() if data.startswith(BOM.encode()) else b""
         if data != bom + before.encode("utf-8", "replace"):
             raise UsageError(f"{path} is not UTF-8, or changed meanwhile; nothing was repaired")
         with open(temporary, "xb") as file:
             file.write(bom + after.encode("utf-8"))
-            os.fchmod(file.fileno(), mode)
+            with contextlib.suppress(PermissionError):  # that of others stays theirs, for root
+                os.fchown(file.fileno(), found.st_uid, found.st_gid)
+            os.fchmod(file.fileno(), found.st_mode & 0o7777)
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, real)

@@ -93,4 +93,7 @@ def _asked() -> str:
         raise UsageError("no user name", hint="-u NAME --password-stdin")
     sys.stderr.write("Username: ")
     sys.stderr.flush()
-    return sys.stdin.readline().strip()
+    name = sys.stdin.readline().strip()
+    if not name:
+        raise UsageError("no user name was given")
+    return name

@@ -46,7 +46,7 @@ def command(args: Namespace) -> int:
     ended = container.is_free(one.directory)
     for entry in last(wanted(), args.tail):
         printer.print(entry)
-    while args.follow and not ended:
+    while args.follow and not ended and (not until or moment_of(str(time.time())) <= until):
         time.sleep(_PAUSE)
         # In this order: what was written before the end is read after it is seen.
         ended = container.is_free(one.directory)

@@ -51,7 +51,7 @@ def command(args: Namespace) -> int:
             except ImageError as error:
                 if args.force and _is_unknown(store, text):
                     continue
-                status, message = _told(error)
+                status, message = describe(error)
                 sys.stderr.write(message)
     return status
 
@@ -94,7 +94,3 @@ def _is_unknown(store: ImageStore, text: str) -> bool:
     except BuildError:
         return False
     return False
-
-
-def _told(error: BuildError) -> tuple[int, str]:
-    return describe(error)

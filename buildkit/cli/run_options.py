@@ -231,8 +231,11 @@ def _options(args: Namespace, network: NetworkMode) -> RunOptions:
 def _pidfile(path: str) -> str:
     """Return where the monitor writes; by then nobody could be told that it cannot."""
     path = os.path.abspath(path) if path else ""
-    if path and not os.path.isdir(os.path.dirname(path)):
+    above = os.path.dirname(path)
+    if path and not os.path.isdir(above):
         raise UsageError(f"--pidfile {path}: there is no such directory")
+    if path and not os.access(above, os.W_OK | os.X_OK):
+        raise UsageError(f"--pidfile {path}: permission denied")
     return path
 
 

@@ -26,6 +26,8 @@ from runtime.foreground import Manner
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from buildkit.cli.arguments import Namespace
     from buildkit.state.root import StateRoot
     from runtime.early import Early
@@ -52,17 +54,12 @@ def _started(root: StateRoot, args: Namespace, wishes: Wishes, early: Early | No
     """Make the container and start it; one that shall not stay goes again if that cannot be."""
     store = OverlayStore(root)
     wishes = wishes._replace(identity=os.urandom(32).hex())
-    cidfile = reserved(args.cidfile)
     try:
-        one = made(root, store, args, wishes)
-        if cidfile is not None:
-            os.write(cidfile, one.record.identity.encode())
-            os.close(cidfile)
-            cidfile = None
-        return start(root, store, one, attached=wishes.attached, early=early)
+        with cidfile(args.cidfile) as tell_identity:
+            one = made(root, store, args, wishes)
+            tell_identity(one.record.identity)
+            return start(root, store, one, attached=wishes.attached, early=early)
     except BaseException:
-        if cidfile is not None:  # there is no ID to be told
-            os.unlink(args.cidfile)
         if wishes.remove:
             _take_back(root, wishes.identity)
         raise
@@ -149,10 +146,36 @@ def manner_of(args: Namespace) -> Manner:
     )
 
 
-def reserved(path: str | None) -> int | None:
-    """Make the file for a container's ID, which must not be there; return its descriptor."""
+@contextlib.contextmanager
+def cidfile(path: str | None) -> Iterator[Callable[[str], None]]:
+    """Give what writes a container's ID into a new file; without an ID in the end, it goes again.
+
+    Raises UsageError where it cannot be made, or is there already.
+    """
     if path is None:
-        return None
+        yield lambda _: None
+        return
+    fd: int | None = _reserved(path)
+
+    def write(identity: str) -> None:
+        nonlocal fd
+        if fd is not None:
+            os.write(fd, identity.encode())
+            os.close(fd)
+            fd = None
+
+    try:
+        yield write
+    except BaseException:
+        if fd is not None:
+            os.unlink(path)
+        raise
+    finally:
+        if fd is not None:
+            os.close(fd)
+
+
+def _reserved(path: str) -> int:
     try:
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
         return os.open(path, flags, 0o644)

@@ -140,7 +140,8 @@ def epoch_of(option: str | None) -> int | None:
     if not text and option is None:
         return None
     if not (text.isascii() and text.isdigit() and len(text) < 12):
-        raise UsageError(f"invalid {place} {text!r}", hint="seconds since 1970, as digits")
+        hint = "seconds since 1970, as digits: 'git log -1 --format=%ct' prints them"
+        raise UsageError(f"invalid {place} {text!r}", hint=hint)
     return int(text)
 
 

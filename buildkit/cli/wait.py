@@ -43,7 +43,7 @@ def command(args: Namespace) -> int:
     with opened(args) as (_root, containers):
         for one in found(containers, args.containers):
             if conditions <= _ENDED or (len(conditions) == 1 and conditions <= {*_HEALTHS}):
-                code = _told(one, *conditions)
+                code = _told(one, min(conditions))
             else:
                 code = _looked(one, conditions, interval)
             sys.stdout.write(f"{code}\n")
@@ -51,13 +51,20 @@ def command(args: Namespace) -> int:
     return 0
 
 
-def _told(one: Container, condition: str, *_: str) -> int:
+def _told(one: Container, condition: str) -> int:
     """Wait for what a container's monitor tells of."""
     health = condition if condition in _HEALTHS else ""
     code = wait(one, health)
-    if health and one.state.health != health:
+    if health and _health(one) != health:
         raise UsageError(f"container {one.record.name} has ended before it was {health}")
     return code
+
+
+def _health(one: Container) -> str:
+    try:
+        return one.state.health
+    except FileNotFoundError:  # removed at its end
+        return ""
 
 
 def _looked(one: Container, conditions: frozenset[str], interval: float) -> int:

@@ -243,6 +243,8 @@ def test_logs_can_be_followed_and_cut(pybuild: Pybuild) -> None:
     script = "for i in 1 2 3 4; do echo $i; done; echo no >&2; read line < /go; echo end"
     detached(pybuild, "box", f"mkfifo /go; {script}", "--network", "none")
     until(lambda: "4" in logged(pybuild, "box"))
+    # It ends by itself, though the container does not.
+    assert pybuild("logs", "-f", "--until", "0s", "box").ok().output == "1\n2\n3\n4\n"
     following = pybuild.start("logs", "-f", "--tail", "2", "box")
     assert following.stdout is not None
     assert following.stdout.readline() == b"4\n"

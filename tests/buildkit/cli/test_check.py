@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.tools import needs_tool
+from tests.kernel import needs_root
 from tests.program import TOP, Pybuild
 from tests.web import commit, serving
 
@@ -157,6 +158,15 @@ def test_a_fix_changes_the_file_and_shows_how(pybuild: Pybuild) -> None:
     left = json.loads(done.output)["warnings"]
     assert [one["ruleName"] for one in left] == ["JSONArgsRecommended"]
     assert os.listdir(pybuild.cwd) == ["Dockerfile"]
+
+
+@needs_root
+def test_a_fix_by_root_leaves_the_file_to_its_owner(pybuild: Pybuild) -> None:
+    path = write(pybuild, BAD)
+    os.chown(path, 1234, 2345)
+    pybuild("check", "--fix")
+    assert path.read_text() == FIXED
+    assert (path.stat().st_uid, path.stat().st_gid) == (1234, 2345)
 
 
 def test_a_fix_keeps_byte_order_mark_and_line_ends(pybuild: Pybuild) -> None:

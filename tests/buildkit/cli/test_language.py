@@ -189,6 +189,11 @@ def test_context_says_which_line_decides(pybuild: Pybuild) -> None:
         "src/a.c: no line of .dockerignore speaks of it: a build sees it\n"
     )
     found = read(pybuild, "context", "why", "--format", "json", "logs/deep/x")
+    (pybuild.cwd.parent / "link").symlink_to(pybuild.cwd)
+    paths = (pybuild.cwd / "..odd", pybuild.cwd.parent / "link/src/b.o")
+    absolute = pybuild("context", "why", *paths).ok().output.splitlines()
+    assert [line.partition(":")[0] for line in absolute] == ["..odd", "src/b.o"]
+    assert "lies outside" in pybuild("context", "why", pybuild.cwd.parent / "x").errors
     assert (found["hidden"], found["line"], found["rule"]) == (True, 3, "logs")
 
 
