@@ -4,6 +4,8 @@ import ast
 import importlib
 import sys
 from collections.abc import Iterator
+from functools import cache
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -84,6 +86,9 @@ DOORS = {
 }
 """Libraries that have one door (or two)."""
 
+PARTS = {("runtime.service", "runtime.monitor"), ("runtime.tending", "runtime.monitor")}
+"""Parts of one object that hold it and are held by it: they import it for types alone."""
+
 
 def modules() -> list[str]:
     found = []
@@ -96,8 +101,13 @@ def modules() -> list[str]:
     return found
 
 
-def imports(module: str) -> Iterator[str]:
-    """Yield what `module` imports, as dotted names of modules, wherever the import stands."""
+@cache
+def imports(module: str) -> tuple[str, ...]:
+    """Return what `module` imports, as dotted names of modules, wherever the import stands."""
+    return tuple(_imports(module))
+
+
+def _imports(module: str) -> Iterator[str]:
     path = TOP.joinpath(*module.split("."))
     source = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
     for node in ast.walk(ast.parse(source.read_text(encoding="utf-8"))):
@@ -139,6 +149,16 @@ def test_a_module_imports_only_what_its_place_allows(module: str) -> None:
             if other == part or (part, other) in ALSO_BESIDE:
                 continue
             assert layer(part) < layer(other), f"{module} imports {name}, which is not below it"
+
+
+def test_no_module_imports_what_imports_it() -> None:
+    """Neither when it is called nor for types: such modules would be one."""
+    known = set(modules())
+    graph = {
+        module: {name for name in imports(module) if name in known and (module, name) not in PARTS}
+        for module in known
+    }
+    TopologicalSorter(graph).prepare()  # raises CycleError, which names them
 
 
 @pytest.mark.parametrize("package", PACKAGES)
