@@ -45,7 +45,11 @@ def size() -> tuple[int, int]:
 
 @contextmanager
 def raw(fd: int | None) -> Iterator[None]:
-    """Switch a terminal to raw mode for the time of a block; other files stay as they are."""
+    """Switch a terminal to raw mode for the time of a block; other files stay as they are.
+
+    At once: what a slow line has not shown yet went through its mode when it was written, and a
+    signal ends the wait for it with an error.
+    """
     if fd is None or not os.isatty(fd):
         yield
         return
@@ -59,13 +63,13 @@ def raw(fd: int | None) -> Iterator[None]:
     mode[3] &= ~(termios.ECHO | termios.ICANON | termios.IEXTEN | termios.ISIG)
     mode[6][termios.VMIN] = 1
     mode[6][termios.VTIME] = 0
-    termios.tcsetattr(fd, termios.TCSADRAIN, mode)
+    termios.tcsetattr(fd, termios.TCSANOW, mode)
     try:
         yield
     finally:
         # A window that was closed has no mode to go back to.
         with suppress(termios.error):
-            termios.tcsetattr(fd, termios.TCSADRAIN, before)
+            termios.tcsetattr(fd, termios.TCSANOW, before)
 
 
 def resize(outer: int, rows: int, columns: int) -> None:

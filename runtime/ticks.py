@@ -24,10 +24,14 @@ def ticking() -> Iterator[None]:
     """Let no signal of this block go unheard; for the main thread.
 
     Processes that are forked have no such timer, but those that are executed in our place keep it:
-    do so outside.
+    do so outside. A timer that runs already is left alone: it is one of ours, or our caller's, who
+    wants us to end then (`perl -e 'alarm 9; exec @ARGV' ...`).
     """
+    if _signal.getitimer(_signal.ITIMER_REAL)[0]:
+        yield
+        return
     handler = _signal.signal(_signal.SIGALRM, lambda *_: None)
-    before = _signal.setitimer(_signal.ITIMER_REAL, _SECONDS, _SECONDS)
+    _signal.setitimer(_signal.ITIMER_REAL, _SECONDS, _SECONDS)
     try:
         yield
     finally:
@@ -35,4 +39,3 @@ def ticking() -> Iterator[None]:
         # Takes away one that another thread was chosen for and has not seen; it would end us.
         _signal.signal(_signal.SIGALRM, _signal.SIG_IGN)
         _signal.signal(_signal.SIGALRM, handler)
-        _signal.setitimer(_signal.ITIMER_REAL, *before)

@@ -61,7 +61,12 @@ def _described(
         except UsageError:
             if kind == "container":
                 raise
-    return describe_image(root, store, text, platform)
+    try:
+        return describe_image(root, store, text, platform)
+    except ImageError as error:
+        if kind == "image":
+            raise
+        raise ImageError(f"{error.message}, and no container", hint=error.hint) from error
 
 
 def image_platform_of(text: str) -> Platform | None:

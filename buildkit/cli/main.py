@@ -107,10 +107,11 @@ TWO_WORDS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         "list": ("ps",),
         "prune": ("container", "prune"),
         "remove": ("rm",),
+        "inspect": ("inspect", "--type", "container"),
         **{
             name: (name,)
             for name in (
-                *("attach", "commit", "cp", "create", "diff", "exec", "export", "inspect"),
+                *("attach", "commit", "cp", "create", "diff", "exec", "export"),
                 *("kill", "logs", "pause", "port", "ps", "rename", "restart", "rm", "run"),
                 *("start", "stats", "stop", "top", "unpause", "wait"),
             )
@@ -122,10 +123,11 @@ TWO_WORDS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         "rm": ("rmi",),
         "remove": ("rmi",),
         "prune": ("prune", "--filter", "type=image"),
+        "inspect": ("inspect", "--type", "image"),
         **{
             name: (name,)
             for name in (
-                *("build", "diff", "history", "inspect", "load", "pull", "push", "save", "size"),
+                *("build", "diff", "history", "load", "pull", "push", "save", "size"),
                 *("tag", "tree"),
             )
         },

@@ -30,7 +30,7 @@ def inspection(root: StateRoot, one: Container) -> dict[str, Any]:
         "Created": record.created,
         "Path": record.args[0],
         "Args": list(record.args[1:]),
-        "State": _state(state),
+        "State": _state(state, checked=task.health is not None),
         "Image": record.config,
         "Name": record.name,
         "RestartCount": state.restarts,
@@ -63,7 +63,7 @@ def inspection(root: StateRoot, one: Container) -> dict[str, Any]:
     }
 
 
-def _state(state: State) -> dict[str, Any]:
+def _state(state: State, *, checked: bool) -> dict[str, Any]:
     document: dict[str, Any] = {
         "Status": state.status,
         "Running": state.status in ("running", "paused"),
@@ -76,9 +76,11 @@ def _state(state: State) -> dict[str, Any]:
         "StartedAt": state.started or _NEVER,
         "FinishedAt": state.finished or _NEVER,
     }
-    if state.health or state.checks:
+    if checked and state.started:
+        # With docker what has ended is not healthy, whatever it was.
+        unknown = "starting" if document["Running"] else "unhealthy"
         document["Health"] = {
-            "Status": state.health,
+            "Status": state.health or unknown,
             "FailingStreak": state.failing,
             "Log": [
                 {"Start": c.started, "End": c.ended, "ExitCode": c.code, "Output": c.output}

@@ -21,6 +21,7 @@ import os
 import time
 from _thread import allocate_lock  # `threading` itself is 1 ms for classes
 
+from buildkit.errors import StoreError
 from buildkit.oci.digest import Digest, Fingerprint
 from buildkit.snapshot.layout import INDEX, PIECES, TREE
 from buildkit.state.locks import exclusive
@@ -154,7 +155,12 @@ class Layers:
             if os.path.lexists(target):
                 os.rename(target, stale)
             os.rename(directory, target)
-            self._insert(record)
+            try:
+                self._insert(record)
+            except StoreError:
+                # A full disk: it goes with what is left of this command, and not with a collection.
+                os.rename(target, directory)
+                raise
         self._found.add(record.diff_id)
         self._signs.pop(record.diff_id, None)
         self._trees.discard(record.diff_id)

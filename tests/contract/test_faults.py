@@ -113,6 +113,18 @@ def test_no_inodes_are_a_full_disk_too(small: Path) -> None:
         assert leftovers(root) == []
 
 
+def test_a_layer_that_cannot_be_noted_takes_no_room_after_its_command(tmp_path: Path) -> None:
+    with closing(StateRoot.open(str(tmp_path))) as root:
+        fails = "SELECT RAISE(ABORT, 'database or disk is full')"
+        root.database().execute(
+            f"CREATE TEMP TRIGGER full BEFORE INSERT ON layer BEGIN {fails}; END"
+        )
+        with pytest.raises(StoreError, match="disk is full"):
+            OverlayStore(root).unpack(io.BytesIO(Tar().add("one").finished()))
+        assert os.listdir(root.path("layers")) == []
+    assert list((tmp_path / "tmp").iterdir()) == []
+
+
 def test_pruning_works_on_a_full_disk(small: Path) -> None:
     with closing(StateRoot.open(str(small / "root"))) as root:
         OverlayStore(root).unpack(io.BytesIO(BIG))

@@ -237,6 +237,9 @@ def test_health_follows_the_check(pybuild: Pybuild) -> None:
     events = pybuild("events", "--no-stream").ok().output
     assert "health_status: unhealthy" in events
     assert "health_status: healthy" in events
+    pybuild("kill", "box").ok()
+    pybuild("wait", "box").ok()
+    assert state(pybuild, "box")["Health"]["Status"] == "unhealthy"
 
 
 def test_logs_can_be_followed_and_cut(pybuild: Pybuild) -> None:
@@ -501,6 +504,15 @@ def test_a_container_whose_run_is_ended_before_it_starts_goes_again(pybuild: Pyb
         assert (len(left), len(volumes)) == (kept, kept)
         assert not list((pybuild.root / "tmp").iterdir())
     assert pybuild("ps", "-a", "--format", "{{.State}}").ok().output == "created\n"
+
+
+def test_inspect_of_two_words_is_about_one_kind(pybuild: Pybuild) -> None:
+    pybuild("create", "--name", "busybox", "--network", "none", "busybox", "true").ok()
+    for kind, has in (("container", "HostConfig"), ("image", "RepoTags")):
+        (found,) = json.loads(pybuild(kind, "inspect", "busybox").ok().output)
+        assert has in found
+    pybuild("rm", "busybox").ok()
+    assert pybuild("container", "inspect", "busybox").status != 0
 
 
 def test_a_container_gets_another_name(pybuild: Pybuild) -> None:

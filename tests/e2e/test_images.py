@@ -265,6 +265,9 @@ def test_inspect_shows_what_docker_shows(pybuild: Pybuild) -> None:
     env = json.dumps(document["Config"]["Env"], separators=(",", ":"))
     assert said == f"{document['Id']} [sh] {env} sh\n"
     assert pybuild("inspect", "-f", "{{.Nothing}}", "base:1").status == 2
+    errors = pybuild("inspect", "nothing").errors
+    assert "no image is called 'nothing' in the local store, and no container\n" in errors, errors
+    assert "container" not in pybuild("image", "inspect", "nothing").errors
 
 
 def test_history_shows_the_lines_of_the_config(pybuild: Pybuild) -> None:

@@ -187,3 +187,23 @@ def test_a_window_that_is_closed_has_no_mode_to_go_back_to() -> None:
         assert not termios.tcgetattr(inner)[3] & termios.ICANON
         os.close(outer)
     os.close(inner)
+
+
+def test_no_change_of_the_mode_waits_for_what_a_slow_line_has_not_shown(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A signal would end the wait with an error, and leave the line in raw mode."""
+    outer, inner = pty.openpty()
+    when: list[int] = []
+    change = termios.tcsetattr
+
+    def noted(fd: int, moment: int, mode: list[Any]) -> None:
+        when.append(moment)
+        change(fd, moment, mode)
+
+    monkeypatch.setattr(termios, "tcsetattr", noted)
+    with raw(inner):
+        pass
+    assert when == [termios.TCSANOW] * 2
+    os.close(outer)
+    os.close(inner)

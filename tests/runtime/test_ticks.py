@@ -3,13 +3,21 @@
 import os
 import signal
 import threading
-import time
 from _thread import interrupt_main
+from collections.abc import Iterator
 from types import FrameType
 
 import pytest
 
 from runtime.ticks import ticking
+
+
+@pytest.fixture(autouse=True)
+def alone() -> Iterator[None]:
+    """There is no timer yet; the time limit of tests is one."""
+    before = signal.setitimer(signal.ITIMER_REAL, 0)
+    yield
+    signal.setitimer(signal.ITIMER_REAL, *before)
 
 
 class _Heard(Exception):  # noqa: N818 - a signal is no error
@@ -35,19 +43,32 @@ def test_what_was_only_noted_ends_a_wait() -> None:
         os.close(writing)
 
 
-def test_a_timer_and_a_handler_from_before_are_there_again() -> None:
-    def hear(_number: int, _frame: FrameType | None) -> None:
-        pass
+def _hear_nothing(_number: int, _frame: FrameType | None) -> None:
+    pass
 
-    handler = signal.signal(signal.SIGALRM, hear)
-    before = signal.setitimer(signal.ITIMER_REAL, 1000, 7)
+
+def test_neither_handler_nor_timer_is_left() -> None:
+    before = signal.signal(signal.SIGALRM, _hear_nothing)
     try:
         with ticking():
-            time.sleep(0.01)
-        assert signal.getsignal(signal.SIGALRM) is hear
-        left, interval = signal.getitimer(signal.ITIMER_REAL)
-        assert 0 < left <= 1000
-        assert interval == 7
+            with ticking():
+                pass
+            assert signal.getitimer(signal.ITIMER_REAL)[1] > 0
+        assert signal.getsignal(signal.SIGALRM) is _hear_nothing
+        assert signal.getitimer(signal.ITIMER_REAL) == (0, 0)
     finally:
-        signal.setitimer(signal.ITIMER_REAL, *before)
+        signal.signal(signal.SIGALRM, before)
+
+
+def test_a_timer_of_the_caller_ends_us_as_it_shall() -> None:
+    handler = signal.signal(signal.SIGALRM, _hear_nothing)
+    signal.setitimer(signal.ITIMER_REAL, 1000, 7)
+    try:
+        with ticking():
+            left, interval = signal.getitimer(signal.ITIMER_REAL)
+            assert (left > 900, interval) == (True, 7)
+            assert signal.getsignal(signal.SIGALRM) is _hear_nothing
+        assert signal.getitimer(signal.ITIMER_REAL)[1] == 7
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, handler)
