@@ -43,7 +43,7 @@ def joined(task: Task, spec: SandboxSpec) -> SandboxSpec:
     namespace.
     """
     found: list[tuple[str, int]] = []
-    memory: tuple[BindFd, ...] = ()
+    memory: list[BindFd] = []
     try:
         for one in task.shared:
             if one.namespace == "network":
@@ -53,11 +53,10 @@ def joined(task: Task, spec: SandboxSpec) -> SandboxSpec:
                 continue
             found.append((one.namespace, of_container(one.namespace, one.where)))
             if one.namespace == "ipc":
-                memory = (
-                    BindFd(_memory(one.where), SHM, readonly=False, flags=_FLAGS, source=SHM),
-                )
+                fd = _memory(one.where)
+                memory.append(BindFd(fd, SHM, readonly=False, flags=_FLAGS, source=SHM))
     except BaseException:
-        for _name, fd in found:
+        for fd in (*(fd for _name, fd in found), *(mount.fd for mount in memory)):
             os.close(fd)
         raise
     return spec._replace(joined=tuple(found), mounts=(*spec.mounts, *memory))
@@ -88,9 +87,12 @@ def of_path(namespace: str, path: str) -> int:
     except OSError as error:
         reason = (error.strerror or "").lower()
         raise UnsupportedError(f"the {namespace} namespace {path}", reason) from error
-    if fcntl.ioctl(fd, _GET_TYPE) != _KINDS[namespace][1]:
+    try:
+        if fcntl.ioctl(fd, _GET_TYPE) != _KINDS[namespace][1]:
+            raise UnsupportedError(f"the {namespace} namespace {path}", "it is one of another kind")
+    except BaseException:
         os.close(fd)
-        raise UnsupportedError(f"the {namespace} namespace {path}", "it is one of another kind")
+        raise
     return fd
 
 
@@ -98,7 +100,11 @@ def of_container(namespace: str, directory: str) -> int:
     """Return a descriptor of a namespace of a container. Raises StateError, UnsupportedError."""
     pid = running(directory, namespace).pid
     fd = _open(pid, _KINDS[namespace][0], namespace)
-    running(directory, namespace)  # so the number was still its own
+    try:
+        running(directory, namespace)  # so the number was still its own
+    except BaseException:
+        os.close(fd)
+        raise
     return fd
 
 
@@ -120,20 +126,23 @@ def _memory(directory: str) -> int:
     pid = running(directory, "ipc").pid
     namespace = _open(pid, "mnt", "ipc")
     ours, theirs = Channel.pair()
-    child = os.fork()
-    if child == 0:
-        try:
-            syscalls.setns(namespace, syscalls.CLONE_NEWNS)
-            root = os.open("/", os.O_PATH | os.O_DIRECTORY)
-            place = safepath.open_beneath(root, SHM, os.O_PATH | os.O_DIRECTORY)
-            theirs.send(Ready((), terminal=False), [mounts.pin(place)])
-        finally:
-            os._exit(0)
-    theirs.close()
-    os.close(namespace)
-    received = ours.receive()
-    ours.close()
-    os.waitpid(child, 0)
+    try:
+        child = os.fork()
+        if child == 0:
+            try:
+                syscalls.setns(namespace, syscalls.CLONE_NEWNS)
+                root = os.open("/", os.O_PATH | os.O_DIRECTORY)
+                place = safepath.open_beneath(root, SHM, os.O_PATH | os.O_DIRECTORY)
+                theirs.send(Ready((), terminal=False), [mounts.pin(place)])
+            finally:
+                os._exit(0)
+        theirs.close()
+        received = ours.receive()
+        os.waitpid(child, 0)
+    finally:
+        os.close(namespace)
+        theirs.close()
+        ours.close()
     if received is None or not received[1]:
         raise UnsupportedError("the shared memory of another container", "it cannot be reached")
     return received[1][0]

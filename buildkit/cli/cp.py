@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from buildkit.cli.arguments import Namespace, Parser
 from buildkit.cli.containers import opened
+from buildkit.cli.interrupts import cancellable
 from buildkit.containers import copying, files
 from buildkit.containers.store import Container, ContainerStore
 from buildkit.errors import UsageError
@@ -33,7 +36,7 @@ def command(args: Namespace) -> int:
     """Copy."""
     if not args.source or not args.target:
         raise UsageError("neither path may be empty", hint="'.' is the working directory")
-    with opened(args) as (root, containers):
+    with cancellable(), opened(args) as (root, containers):
         outward, inward = _split(containers, args.source), _split(containers, args.target)
         if outward is not None and inward is not None:
             raise UsageError(
@@ -69,15 +72,14 @@ def _out(root: StateRoot, source: tuple[Container, str], args: Namespace) -> Non
             inward = files.inward(one)
             copying.archive(tree, path, write, follow=args.follow_link, owned=inward)
             return
-        here = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-        copying.copy(
-            copying.Place(tree, path),
-            copying.Place(here, _absolute(args.target)),
-            root.tmp(),
-            follow=args.follow_link,
-            owner=(os.geteuid(), os.getegid()),
-        )
-        os.close(here)
+        with _here() as here:
+            copying.copy(
+                copying.Place(tree, path),
+                copying.Place(here, _absolute(args.target)),
+                root.tmp(),
+                follow=args.follow_link,
+                owner=(os.geteuid(), os.getegid()),
+            )
 
 
 def _in(root: StateRoot, target: tuple[Container, str], args: Namespace) -> None:
@@ -86,16 +88,25 @@ def _in(root: StateRoot, target: tuple[Container, str], args: Namespace) -> None
         if args.source == "-":
             copying.unpack(copying.Place(tree, path), sys.stdin.buffer, files.outward(one))
             return
-        here = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-        copying.copy(
-            copying.Place(here, _absolute(args.source)),
-            copying.Place(tree, path),
-            root.tmp(),
-            follow=args.follow_link,
-            owner=None if args.archive else (0, 0),
-            owned=files.outward(one),
-        )
-        os.close(here)
+        with _here() as here:
+            copying.copy(
+                copying.Place(here, _absolute(args.source)),
+                copying.Place(tree, path),
+                root.tmp(),
+                follow=args.follow_link,
+                owner=None if args.archive else (0, 0),
+                owned=files.outward(one),
+            )
+
+
+@contextmanager
+def _here() -> Iterator[int]:
+    """Give a descriptor of the caller's root directory."""
+    fd = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        yield fd
+    finally:
+        os.close(fd)
 
 
 def _absolute(path: str) -> str:

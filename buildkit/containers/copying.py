@@ -149,16 +149,20 @@ def _write(
     found = _found(source, follow=follow)
     if stat.S_ISDIR(found.st_mode):
         fd = safepath.open_beneath(source.root, source.path, _DIRECTORY)
-        for entry, entry_fd in walk(fd, gone=GONE):
-            path = b"/".join(filter(None, (prefix, entry.path)))
-            if path and not stat.S_ISSOCK(entry.mode):
-                writer.add(_owned(entry._replace(path=path), owner), entry_fd)
-        os.close(fd)
+        try:
+            for entry, entry_fd in walk(fd, gone=GONE):
+                path = b"/".join(filter(None, (prefix, entry.path)))
+                if path and not stat.S_ISSOCK(entry.mode):
+                    writer.add(_owned(entry._replace(path=path), owner), entry_fd)
+        finally:
+            os.close(fd)
     elif stat.S_ISREG(found.st_mode):
         fd = safepath.open_beneath(source.root, source.path, _FILE)
-        entry = make(prefix, owners.stat_of(fd), xattrs=read_xattrs(fd))
-        writer.add(_owned(entry._replace(inode=None), owner), fd)
-        os.close(fd)
+        try:
+            entry = make(prefix, owners.stat_of(fd), xattrs=read_xattrs(fd))
+            writer.add(_owned(entry._replace(inode=None), owner), fd)
+        finally:
+            os.close(fd)
     else:
         _write_special(writer, source, prefix, owner)
     writer.finish()

@@ -49,16 +49,18 @@ def _at_rest(store: OverlayStore, one: Container, *, writable: bool) -> Iterator
     spec = container.read_task(one.directory).spec
     if not isinstance(spec.root, RootFs):
         fd = os.open(_path(spec.root), _DIRECTORY)
-        yield fd
-        os.close(fd)
+        try:
+            yield fd
+        finally:
+            os.close(fd)
         return
     lock = container.hold(one.directory)
     if lock is None:
         raise UsageError(f"container {one.record.name} is just starting", hint="try again")
     upper, work = f"{one.directory}/layer/fs", f"{one.directory}/work"
-    lowers = _lowers(store, one)
     fd = -1
     try:
+        lowers = _lowers(store, one)
         if spec.ids is not None:
             fd = _shifted(store, one, spec, writable=writable)
         elif not writable:

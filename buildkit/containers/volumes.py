@@ -136,12 +136,14 @@ def seed_from(
             return
         try:
             place = os.open(directory, _DIRECTORY)
-            copy_tree(source, place, scratch, owned=owned)
-            found = owners.stat_of(source)
-            owner = (found.st_uid, found.st_gid)
-            owners.give(place, *(owner if owned is None else owned(*owner)))
-            os.fchmod(place, found.st_mode & 0o7777)
-            os.close(place)
+            try:
+                copy_tree(source, place, scratch, owned=owned)
+                found = owners.stat_of(source)
+                owner = (found.st_uid, found.st_gid)
+                owners.give(place, *(owner if owned is None else owned(*owner)))
+                os.fchmod(place, found.st_mode & 0o7777)
+            finally:
+                os.close(place)
         finally:
             os.close(source)
 
