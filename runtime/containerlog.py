@@ -56,17 +56,27 @@ class Writer:
                 text = text[_LONGEST:]
             parts.append(b"%s%s %s\n" % (head, b"F" if whole else b"P", text))
         try:
-            self._put(b"".join(parts))
+            self._put(parts)
         except OSError as error:
             self.failure = f"log: {(error.strerror or '').lower()}"
 
-    def _put(self, data: bytes) -> None:
+    def _put(self, lines: list[bytes]) -> None:
+        """Write lines; a file gets more than its size only by one line that is longer than that."""
         if self._fd < 0:
             flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
             self._fd = os.open(self._path, flags, 0o600)
             self._size = os.fstat(self._fd).st_size
-        if self._size and self._size + len(data) > self._logging.size:
-            self._rotate()
+        begin, room = 0, self._logging.size - self._size
+        for number, line in enumerate(lines):
+            if len(line) > room and (number > begin or self._size):
+                self._append(lines[begin:number])
+                self._rotate()
+                begin, room = number, self._logging.size
+            room -= len(line)
+        self._append(lines[begin:])
+
+    def _append(self, lines: list[bytes]) -> None:
+        data = b"".join(lines)
         view = memoryview(data)
         while view:
             view = view[os.write(self._fd, view) :]
@@ -110,8 +120,10 @@ class Reader:
                 return
             data = os.read(self._fd, 1 << 18)
             if not data:
-                if not self._files and not self._was_rotated():
-                    return
+                if not self._files:
+                    if not self._was_rotated():
+                        return
+                    self._files = self._newer()
                 self.close()
                 continue
             lines = (self._rest + data).split(b"\n")
@@ -127,6 +139,18 @@ class Reader:
         while os.path.exists(f"{self._path}.{len(found) + 1}"):
             found.append(f"{self._path}.{len(found) + 1}")
         return found
+
+    def _newer(self) -> list[str]:
+        """Return the files between the one that is being read and the newest, the oldest last."""
+        own = os.fstat(self._fd).st_ino
+        older = self._older()
+        for at, path in enumerate(older):
+            try:
+                if os.stat(path).st_ino == own:
+                    return older[:at]
+            except FileNotFoundError:
+                break
+        return older
 
     def _open_next(self) -> bool:
         path = self._files.pop() if self._files else self._path

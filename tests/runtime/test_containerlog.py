@@ -63,6 +63,20 @@ def test_the_oldest_goes_when_there_is_too_much(tmp_path: Path) -> None:
     assert kept[:-1] == [b"line %d" % number for number in range(first, 1000)]
 
 
+def test_what_is_read_at_once_is_cut_where_a_file_is_full(tmp_path: Path) -> None:
+    lines = b"".join(b"line %d\n" % number for number in range(1000))
+    longest = b"x" * 9000 + b"\n"
+    writer = written(tmp_path, (1, b"first\n"), logging=Logging(size=4096, files=100))
+    reader = Reader(str(tmp_path))
+    assert [entry.text for entry in reader.entries()] == [b"first\n"]
+    for data in (lines, longest, lines):
+        writer.write(1, data)
+    sizes = sorted(path.stat().st_size for path in tmp_path.iterdir())
+    assert sizes[-2] <= 4096 < 9000 < sizes[-1] < 9050  # but for one line that is longer
+    assert texts(tmp_path) == b"first\n" + lines + longest + lines
+    assert b"".join(entry.text for entry in reader.entries()) == lines + longest + lines
+
+
 def test_a_reader_follows_over_a_rotation(tmp_path: Path) -> None:
     writer = written(tmp_path, (1, b"before\n"), logging=Logging(size=200, files=2))
     reader = Reader(str(tmp_path))
