@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 
 from buildkit.cli.arguments import Namespace, Parser
+from buildkit.cli.attending import tell
 from buildkit.cli.containers import found, names_argument, opened
 from buildkit.cli.options import switch
-from buildkit.cli.running import tell
 from buildkit.errors import UsageError
 from runtime import container, foreground
 from runtime.control import Connection

@@ -8,8 +8,8 @@ from __future__ import annotations
 import os
 
 from buildkit.cli.arguments import REMAINDER, Namespace, Parser
+from buildkit.cli.attending import tell
 from buildkit.cli.containers import opened
-from buildkit.cli.running import tell
 from buildkit.containers.flags import parse_env
 from buildkit.errors import UsageError
 from runtime import container, foreground

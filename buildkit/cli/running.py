@@ -1,4 +1,4 @@
-"""What `run` does with what it was asked for; `create`, `start`, `attach` and `exec` use parts.
+"""What `run` does with what it was asked for; `create` uses parts of it.
 
 In: parsed arguments. Out: an exit status. Imported when the process that will be the container's
 monitor is forked already (`runtime/early.py`), so that both import at the same time.
@@ -11,6 +11,7 @@ import os
 import sys
 from functools import partial
 
+from buildkit.cli.attending import attended, manner_of
 from buildkit.cli.interrupts import cancellable
 from buildkit.cli.options import open_root
 from buildkit.cli.run_image import files_of, image_of
@@ -21,8 +22,7 @@ from buildkit.containers.start import Started, start
 from buildkit.containers.store import Container, ContainerStore
 from buildkit.errors import UsageError
 from buildkit.snapshot.overlay import OverlayStore
-from runtime import foreground, starting
-from runtime.foreground import Manner
+from runtime import starting
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from buildkit.cli.arguments import Namespace
     from buildkit.state.root import StateRoot
     from runtime.early import Early
-    from runtime.spec import ExitStatus
 
 
 def run(args: Namespace, early: Early | None) -> int:
@@ -114,36 +113,6 @@ def _make_way(containers: ContainerStore, name: str) -> None:
     except UsageError:
         return
     remove(containers, old, force=True)
-
-
-def attended(started: Started, manner: Manner) -> int:
-    """Stay with a container in the foreground; return the exit status of the command."""
-    status = foreground.stay(started.connection, manner)
-    if status is None:
-        return 0
-    tell(status)
-    return status.code
-
-
-def tell(status: ExitStatus) -> None:
-    """Say why a command ended, where its exit status does not."""
-    if status.reason:
-        sys.stderr.write(f"pybuild: {status.reason}\n")
-
-
-def manner_of(args: Namespace) -> Manner:
-    """Return how a command takes part in its container."""
-    streams = {"stdout": 1, "stderr": 2}
-    wanted = [text.lower() for text in args.attach]
-    if any(text not in ("stdin", *streams) for text in wanted):
-        raise UsageError("--attach takes stdin, stdout or stderr")
-    return Manner(
-        tty=args.tty,
-        stdin=args.interactive,
-        keys=foreground.parse_keys(args.detach_keys),
-        signals=args.sig_proxy,
-        streams=tuple(number for name, number in streams.items() if not wanted or name in wanted),
-    )
 
 
 @contextlib.contextmanager

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 
 from buildkit.cli.arguments import Namespace, Parser
+from buildkit.cli.attending import attended
 from buildkit.cli.containers import found, in_processes, names_argument, opened
 from buildkit.cli.options import state_path, switch
-from buildkit.cli.running import attended
 from buildkit.containers.start import start
 from buildkit.errors import UsageError
 from buildkit.snapshot.overlay import OverlayStore
