@@ -44,7 +44,7 @@ def find(passwd: str, group: str, user: str, groups: tuple[str, ...] = ()) -> Ac
     user_part, colon, group_part = user.partition(":")
     entry = _user(passwd, user_part or "0")
     if entry is None:
-        number = _number(user_part or "0")
+        number = number_of(user_part or "0")
         if number is None:
             raise _missing("user", "become", user_part)
         entry = ("", number, 0, "/")
@@ -84,7 +84,7 @@ def _user(passwd: str, wanted: str) -> tuple[str, int, int, str] | None:
         fields = line.split(":")
         if len(fields) < 4 or not fields[0]:
             continue
-        uid, gid = _number(fields[2]), _number(fields[3])
+        uid, gid = number_of(fields[2]), number_of(fields[3])
         if uid is None or gid is None:
             continue
         if fields[0] == wanted or str(uid) == wanted:
@@ -95,10 +95,10 @@ def _user(passwd: str, wanted: str) -> tuple[str, int, int, str] | None:
 def _group(group: str, wanted: str) -> int:
     for line in group.splitlines():
         fields = line.split(":")
-        number = _number(fields[2]) if len(fields) > 2 else None
+        number = number_of(fields[2]) if len(fields) > 2 else None
         if number is not None and wanted in (fields[0], str(number)):
             return number
-    number = _number(wanted)
+    number = number_of(wanted)
     if number is None:
         raise _missing("group", "join", wanted)
     return number
@@ -108,13 +108,13 @@ def _memberships(group: str) -> list[tuple[int, frozenset[str]]]:
     result = []
     for line in group.splitlines():
         fields = line.split(":")
-        number = _number(fields[2]) if len(fields) > 3 else None
+        number = number_of(fields[2]) if len(fields) > 3 else None
         if number is not None:
             result.append((number, frozenset(fields[3].split(","))))
     return result
 
 
-def _number(text: str) -> int | None:
+def number_of(text: str) -> int | None:
     """Return a decimal id; None for what is no number, or none of an id."""
     # Length first: a long string of digits must not become a slow or refused conversion.
     if not (text.isascii() and text.isdecimal()) or len(text) > 10:

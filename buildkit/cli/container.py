@@ -10,13 +10,14 @@ import sys
 
 from buildkit.cli import moments
 from buildkit.cli.arguments import Namespace, Parser
-from buildkit.cli.containers import is_running, opened, size_of
+from buildkit.cli.containers import is_running, opened
 from buildkit.cli.listing import seconds_of
 from buildkit.containers.ending import remove
 from buildkit.containers.filters import Filter, matches
 from buildkit.containers.store import Container
 from buildkit.errors import UsageError
 from buildkit.sizes import size_text
+from buildkit.snapshot.disk import tree_size
 from runtime.container import State
 
 
@@ -49,7 +50,7 @@ def command(args: Namespace) -> int:
             # Labels do not change with its state.
             if is_running(one) or not matches(one, State(), labels) or _is_young(one, oldest):
                 continue
-            size = size_of(f"{one.directory}/layer")
+            size = tree_size(f"{one.directory}/layer")
             try:
                 remove(containers, one)
             except UsageError:  # somebody has just started it

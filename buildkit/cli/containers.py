@@ -132,19 +132,3 @@ def is_running(one: Container) -> bool:
         return one.state.status in ("running", "paused", "restarting")
     except FileNotFoundError:
         return False
-
-
-def size_of(directory: str) -> int:
-    """Return the bytes of the files below a directory, those with several names once."""
-    seen: set[tuple[int, int]] = set()
-    total = 0
-    for where, _directories, files in os.walk(directory):
-        for name in files:
-            try:
-                status = os.lstat(os.path.join(where, name))
-            except OSError:
-                continue
-            if (status.st_dev, status.st_ino) not in seen:
-                seen.add((status.st_dev, status.st_ino))
-                total += status.st_size
-    return total

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 
-from buildkit.cli.containers import opened, size_of
+from buildkit.cli.containers import opened
 from buildkit.cli.listing import age_text, print_table, seconds_of
 from buildkit.cli.port import place
 from buildkit.cli.template import print_rows
@@ -137,3 +138,19 @@ def status_text(state: State) -> str:
 def _span(started: str) -> str:
     since = seconds_of(started)
     return "" if since is None else duration_text(int(max(0.0, time.time() - since)))
+
+
+def size_of(directory: str) -> int:
+    """Return the bytes of the files below a directory, those with several names once."""
+    seen: set[tuple[int, int]] = set()
+    total = 0
+    for where, _directories, files in os.walk(directory):
+        for name in files:
+            try:
+                status = os.lstat(os.path.join(where, name))
+            except OSError:
+                continue
+            if (status.st_dev, status.st_ino) not in seen:
+                seen.add((status.st_dev, status.st_ino))
+                total += status.st_size
+    return total

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 
 from buildkit.containers.processes import read_process
 from buildkit.containers.store import Container
+from runtime import usage
 from runtime.control import Connection, Listed, Processes
 from runtime.errors import StateError
 from runtime.values import NamedTuple
@@ -69,12 +70,12 @@ def _of_processes(pids: tuple[int, ...]) -> tuple[float, int]:
 
 
 def _unified(directory: str) -> tuple[float, int, int, int, int]:
-    cpu = _field(_read(f"{directory}/cpu.stat"), "usage_usec") / 1e6
-    used = int(_read(f"{directory}/memory.current").strip() or 0)
-    cache = _field(_read(f"{directory}/memory.stat"), "inactive_file")
-    text = _read(f"{directory}/memory.max").strip()
+    cpu = usage.field(usage.text_of(f"{directory}/cpu.stat"), "usage_usec") / 1e6
+    used = int(usage.text_of(f"{directory}/memory.current").strip() or 0)
+    cache = usage.field(usage.text_of(f"{directory}/memory.stat"), "inactive_file")
+    text = usage.text_of(f"{directory}/memory.max").strip()
     read = written = 0
-    for word in _read(f"{directory}/io.stat").split():
+    for word in usage.text_of(f"{directory}/io.stat").split():
         key, _, number = word.partition("=")
         read += int(number) if key == "rbytes" else 0
         written += int(number) if key == "wbytes" else 0
@@ -85,12 +86,12 @@ def _unified(directory: str) -> tuple[float, int, int, int, int]:
 def _memory(groups: Mapping[str, str]) -> int:
     """Return what is in use, but for the cache that can go at any time, as the engines count."""
     used = _number(groups, "memory", "memory.usage_in_bytes")
-    stat = _read(f"{groups.get('memory', '')}/memory.stat")
-    return max(0, used - _field(stat, "total_inactive_file"))
+    stat = usage.text_of(f"{groups.get('memory', '')}/memory.stat")
+    return max(0, used - usage.field(stat, "total_inactive_file"))
 
 
 def _blocks(groups: Mapping[str, str]) -> tuple[int, int]:
-    text = _read(f"{groups.get('blkio', '')}/blkio.throttle.io_service_bytes")
+    text = usage.text_of(f"{groups.get('blkio', '')}/blkio.throttle.io_service_bytes")
     read = written = 0
     for line in text.splitlines():
         words = line.split()
@@ -104,7 +105,7 @@ def _blocks(groups: Mapping[str, str]) -> tuple[int, int]:
 def _network(pid: int) -> tuple[int, int]:
     """Return bytes received and sent, but for the loopback's."""
     received = sent = 0
-    for line in _read(f"/proc/{pid}/net/dev").splitlines()[2:]:
+    for line in usage.text_of(f"/proc/{pid}/net/dev").splitlines()[2:]:
         name, _, numbers = line.partition(":")
         fields = numbers.split()
         if name.strip() != "lo" and len(fields) > 8:
@@ -119,21 +120,4 @@ def _machine_memory() -> int:
 
 def _number(groups: Mapping[str, str], controller: str, file: str) -> int:
     directory = groups.get(controller)
-    text = "" if directory is None else _read(f"{directory}/{file}").strip()
-    return int(text) if text.isdecimal() else 0
-
-
-def _field(text: str, key: str) -> int:
-    for line in text.splitlines():
-        words = line.split()
-        if len(words) == 2 and words[0] == key:
-            return int(words[1])
-    return 0
-
-
-def _read(path: str) -> str:
-    try:
-        with open(path, encoding="utf-8", errors="replace") as file:
-            return file.read()
-    except OSError:
-        return ""
+    return 0 if directory is None else usage.number(f"{directory}/{file}")

@@ -76,6 +76,21 @@ class VerifyingReader:
         return Digest("sha256:" + self._hash.hexdigest())
 
 
+class Rejoined:
+    """A stream whose first bytes were looked at and are given again."""
+
+    def __init__(self, head: bytes, rest: Reader) -> None:
+        self._head = head
+        self._rest = rest
+
+    def read(self, size: int, /) -> bytes:
+        """See `Reader`."""
+        if self._head:
+            data, self._head = self._head[:size], self._head[size:]
+            return data
+        return self._rest.read(size)
+
+
 def copy(source: Reader, sink: Sink) -> int:
     """Pass everything from `source` to `sink`; return the number of bytes."""
     size = 0

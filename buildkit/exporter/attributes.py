@@ -177,9 +177,14 @@ def _set_compression(output: Output, _key: str, value: str) -> Output:
 
 
 def _set_level(output: Output, key: str, value: str) -> Output:
-    if not (value.isascii() and value.isdigit()) or int(value) > 22:
-        raise UsageError(f"output attribute {key}: {value!r} is not a level from 0 to 22")
-    return output._replace(level=int(value))
+    return output._replace(level=level_of(f"output attribute {key}", value))
+
+
+def level_of(what: str, value: str) -> int:
+    """Return a level of compression; `what` is said to have it. Raises UsageError."""
+    if not (value.isascii() and value.isdigit() and len(value) < 3) or int(value) > 22:
+        raise UsageError(f"{what}: {value!r} is not a level from 0 to 22")
+    return int(value)
 
 
 def _set_mode(output: Output, key: str, value: str) -> Output:

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from buildkit.content.store import BlobStore, Stored
-from buildkit.content.streams import CHUNK, Reader, Sink, VerifyingReader, copy
+from buildkit.content.streams import CHUNK, Reader, Rejoined, Sink, VerifyingReader, copy
 from buildkit.errors import ImageError, StoreError, UsageError
 from buildkit.exporter.form_rows import FormRow, FormRows
 from buildkit.exporter.pipe import produced
@@ -147,7 +147,7 @@ class Forms:
             )
         with self._blobs.open(row.digest) as blob:
             head = blob.read(1 << 16)
-            source = DecompressingReader(_Rejoined(head, blob), detect(head), f"blob {row.digest}")
+            source = DecompressingReader(Rejoined(head, blob), detect(head), f"blob {row.digest}")
             copy(VerifyingReader(source, expected=diff_id, what=f"layer {diff_id}"), sink)
 
     def has(self, diff_id: Digest, digest: Digest) -> bool:
@@ -313,17 +313,3 @@ def _measured(source: Reader) -> Stored:
     checked = VerifyingReader(source, expected=None)
     copy(checked, lambda _: None)
     return Stored(checked.digest(), checked.seen)
-
-
-class _Rejoined:
-    """A stream whose first bytes were looked at and are given again."""
-
-    def __init__(self, head: bytes, rest: Reader) -> None:
-        self._head = head
-        self._rest = rest
-
-    def read(self, size: int, /) -> bytes:
-        if self._head:
-            data, self._head = self._head[:size], self._head[size:]
-            return data
-        return self._rest.read(size)

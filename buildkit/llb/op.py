@@ -8,7 +8,7 @@ Names follow BuildKit's LLB (solver/pb/ops.proto) where it has one.
 
 from __future__ import annotations
 
-from runtime.accounts import MAX_ID
+from runtime.accounts import number_of
 from runtime.typed import Literal
 from runtime.values import NamedTuple
 
@@ -101,21 +101,13 @@ def stands_alone(op: Op) -> bool:
 def needs_names(chown: str) -> bool:
     """Say whether `chown` can only be understood with the files of what the copy stands on."""
     user, group = owner_parts(chown)
-    return owner_number(user) is None or (group != "" and owner_number(group) is None)
+    return number_of(user) is None or (group != "" and number_of(group) is None)
 
 
 def owner_parts(chown: str) -> tuple[str, str]:
     """Return user and group of `user[:group]`, this empty where it is the user's own."""
     user, colon, group = chown.partition(":")
     return user or "0", group or "0" if colon else ""
-
-
-def owner_number(text: str) -> int | None:
-    """Return a decimal id, None for what is none."""
-    if not (text.isascii() and text.isdecimal()) or len(text) > 10:
-        return None
-    number = int(text)
-    return number if number <= MAX_ID else None
 
 
 class MkdirOp(NamedTuple):

@@ -9,7 +9,7 @@ name is an error, and nothing before or behind the colon is 0 (`WithUser` of Mob
 from __future__ import annotations
 
 from buildkit.errors import StepError
-from buildkit.llb.op import owner_number, owner_parts
+from buildkit.llb.op import owner_parts
 from runtime import accounts
 from runtime.errors import UserError
 from runtime.values import NamedTuple
@@ -28,7 +28,7 @@ def find_owner(chown: str, view: int | None) -> Owner:
     Raises StepError for names that are not there and numbers that are none.
     """
     user, group = owner_parts(chown)
-    uid, gid = owner_number(user), owner_number(group)
+    uid, gid = accounts.number_of(user), accounts.number_of(group)
     if uid is not None and (gid is not None or not group):
         return Owner(uid, uid if gid is None else gid)
     try:

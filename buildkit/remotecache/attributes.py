@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Literal, TypeAlias
 
 from buildkit.errors import UsageError
-from buildkit.exporter.attributes import split_fields
+from buildkit.exporter.attributes import level_of, split_fields
 from buildkit.oci.digest import Digest
 from buildkit.oci.media_types import Compression
 from buildkit.oci.reference import Reference
@@ -168,9 +168,7 @@ def _set_compression(place: CachePlace, option: str, value: str) -> CachePlace:
 
 
 def _set_level(place: CachePlace, option: str, value: str) -> CachePlace:
-    if not (value.isascii() and value.isdigit()) or int(value) > 22:
-        raise UsageError(f"{option}: {value!r} is not a level from 0 to 22")
-    return place._replace(level=int(value))
+    return place._replace(level=level_of(option, value))
 
 
 def _set_oci(place: CachePlace, option: str, value: str) -> CachePlace:

@@ -16,7 +16,7 @@ import os
 import stat
 from collections.abc import Callable, Iterator, Sequence
 
-from buildkit.content.streams import Reader, Sink, VerifyingReader
+from buildkit.content.streams import Reader, Rejoined, Sink, VerifyingReader
 from buildkit.errors import ImageError, StoreError
 from buildkit.oci.digest import Digest
 from buildkit.ops import cache_mounts
@@ -129,7 +129,7 @@ def unpack_mount(root: StateRoot, mount: SharedMount, blob: Reader, what: str) -
     head = b""
     while len(head) < 6 and (more := blob.read(1 << 16)):
         head += more
-    tar = DecompressingReader(_Rejoined(head, blob), detect(head), what)
+    tar = DecompressingReader(Rejoined(head, blob), detect(head), what)
     checked = VerifyingReader(tar, expected=mount.diff_id, what=what)
     with root.writing("caches"):
         with opened(f"{made}/fs") as fd:
@@ -164,18 +164,3 @@ def _held(directory: str, how: int) -> Iterator[None]:
         except BlockingIOError:
             raise BusyMountError("a step has the cache mount for itself") from None
         yield
-
-
-class _Rejoined:
-    """A stream whose first bytes were looked at and are given again."""
-
-    def __init__(self, head: bytes, rest: Reader) -> None:
-        self._head = head
-        self._rest = rest
-
-    def read(self, size: int, /) -> bytes:
-        """See `Reader`."""
-        if self._head:
-            data, self._head = self._head[:size], self._head[size:]
-            return data
-        return self._rest.read(size)

@@ -1,11 +1,10 @@
 """What the commands about containers share."""
 
-import os
 import subprocess
 import sys
 from pathlib import Path
 
-from buildkit.cli.containers import is_running, size_of
+from buildkit.cli.containers import is_running
 from buildkit.containers.record import Record
 from buildkit.containers.store import Container
 
@@ -32,11 +31,3 @@ def test_one_whose_process_was_killed_went_wrong() -> None:
 def test_a_container_that_is_gone_does_not_run(tmp_path: Path) -> None:
     record = Record("0" * 64, "gone", "", "", "", (), ())
     assert not is_running(Container(str(tmp_path / "gone"), record))
-
-
-def test_a_file_of_several_names_counts_once(tmp_path: Path) -> None:
-    (tmp_path / "d").mkdir()
-    (tmp_path / "d/one").write_bytes(b"12345")
-    os.link(tmp_path / "d/one", tmp_path / "two")
-    (tmp_path / "three").write_bytes(b"123")
-    assert size_of(str(tmp_path)) == 8

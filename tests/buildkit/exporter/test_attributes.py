@@ -71,6 +71,7 @@ def test_an_output_is_understood(text: str, output: Output) -> None:
         ("type=oci,dest=a,compression=estargz", "no compression is called"),
         ("type=oci,dest=a,compression-level=ten", "not a level"),
         ("type=oci,dest=a,compression-level=²", "not a level"),
+        (f"type=oci,dest=a,compression-level={chr(57) * 5000}", "not a level"),
         ("type=oci,dest=a,compression-level=10", "from 0 to 9"),
         ("type=oci,dest=a,tar=maybe", "neither true nor false"),
         ("type=oci,tar=false", "needs dest"),
