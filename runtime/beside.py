@@ -6,6 +6,7 @@ it knows of names. Source: namespaces(7); docker's reference of `run`, "containe
 
 from __future__ import annotations
 
+import fcntl
 import os
 
 from runtime import container, joining, safepath
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
 
 _LIMIT = 64 << 10
+_GET_PARENT = 0xB702
+"""NS_GET_PARENT of ioctl_ns(2)."""
 
 
 class Beside(NamedTuple):
@@ -87,7 +90,7 @@ class Beside(NamedTuple):
 
 
 def user_namespace(containers: str, names: Sequence[str]) -> int | None:
-    """Return the user namespace of the first of some containers that has one of its caller's.
+    """Return the user namespace in which the first of some containers was made.
 
     `containers` is the directory of all of them. An ordinary user's process can share namespaces
     with a container from within its user namespace alone. None where there is none to be entered.
@@ -97,9 +100,14 @@ def user_namespace(containers: str, names: Sequence[str]) -> int | None:
         if directory is None:
             continue
         try:
+            pid = container.read_state(directory).pid
+            fd = os.open(f"/proc/{pid or 'none'}/ns/user", os.O_RDONLY | os.O_CLOEXEC)
             if container.read_task(directory).spec.ids is None:
-                pid = container.read_state(directory).pid
-                return os.open(f"/proc/{pid or 'none'}/ns/user", os.O_RDONLY | os.O_CLOEXEC)
+                return fd
+            try:
+                return fcntl.ioctl(fd, _GET_PARENT)
+            finally:
+                os.close(fd)
         except (OSError, ValueError):
             continue
     return None

@@ -10,8 +10,8 @@ from __future__ import annotations
 import os
 import time
 
-from runtime import cgroups, init, stubs, syscalls
-from runtime.actions import Action, Supervise
+from runtime import cgroups, init, process, stubs, syscalls
+from runtime.actions import Action, SetOomScore, Supervise
 from runtime.channel import Channel, Failed, Ready, Unstarted
 from runtime.errors import SandboxError
 from runtime.spec import ExitStatus
@@ -222,13 +222,19 @@ def _start_in(
 
     ours, theirs = channels
 
+    scores = [action for action in plan if isinstance(action, SetOomScore)]
+    rest = tuple(action for action in plan if not isinstance(action, SetOomScore))
+
     def main() -> None:
-        init.main(plan, given, theirs, dies_with_parent=False)
+        init.main(rest, given, theirs, dies_with_parent=False)
 
     def prepare() -> None:
         ours.close()
         if group is not None:
             group.join()
+        for action in scores:
+            # Of who is not dumpable, /proc/self belongs to nobody whom the namespace knows.
+            process.set_oom_score(action.score)
 
     try:
         pid = userns.fork_into(user, prepare, main)

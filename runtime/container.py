@@ -92,7 +92,7 @@ class Place(NamedTuple):
 class Shared(NamedTuple):
     """A namespace that is another container's, of the directory `where`, or one at the path."""
 
-    namespace: Literal["ipc", "uts", "cgroup", "network"]
+    namespace: Literal["ipc", "uts", "cgroup", "network", "user"]
     kind: Literal["container", "path"]
     where: str
 

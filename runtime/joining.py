@@ -19,7 +19,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from runtime.container import Task
+    from runtime.container import Shared, Task
 
 
 _KINDS: Mapping[str, tuple[str, int]] = {
@@ -27,6 +27,7 @@ _KINDS: Mapping[str, tuple[str, int]] = {
     "uts": ("uts", syscalls.CLONE_NEWUTS),
     "cgroup": ("cgroup", syscalls.CLONE_NEWCGROUP),
     "network": ("net", syscalls.CLONE_NEWNET),
+    "user": ("user", syscalls.CLONE_NEWUSER),
 }
 """The file in /proc/PID/ns of each, and its flag."""
 
@@ -46,13 +47,10 @@ def joined(task: Task, spec: SandboxSpec) -> SandboxSpec:
     memory: list[BindFd] = []
     try:
         for one in task.shared:
-            if one.namespace == "network":
-                continue  # that is the uplink's
-            if one.kind == "path":
-                found.append((one.namespace, of_path(one.namespace, one.where)))
-                continue
-            found.append((one.namespace, of_container(one.namespace, one.where)))
-            if one.namespace == "ipc":
+            if one.namespace in ("network", "user"):
+                continue  # these are the uplink's
+            found.append((one.namespace, opened(one)))
+            if one.namespace == "ipc" and one.kind == "container":
                 fd = _memory(one.where)
                 memory.append(BindFd(fd, SHM, readonly=False, flags=_FLAGS, source=SHM))
     except BaseException:
@@ -68,13 +66,20 @@ def running(directory: str, namespace: str) -> container.State:
         state = container.read_state(directory)
     except OSError:
         state = container.State("exited")
+    what = "user namespace" if namespace == "user" else namespace
     if state.status not in ("running", "paused") or not state.pid:
         raise StateError(
-            f"container {os.path.basename(directory)[:12]}, whose {namespace} is to be shared, "
+            f"container {os.path.basename(directory)[:12]}, whose {what} is to be shared, "
             "does not run",
             hint="start it first",
         )
     return state
+
+
+def opened(one: Shared) -> int:
+    """Return a descriptor of a namespace. Raises StateError, UnsupportedError."""
+    of = of_path if one.kind == "path" else of_container
+    return of(one.namespace, one.where)
 
 
 def of_path(namespace: str, path: str) -> int:

@@ -41,13 +41,13 @@ class Uplink(NamedTuple):
         if task.beside:
             from runtime.beside import Beside  # for containers that share a network
 
-            return cls(task, beside=Beside.of(task.beside))
+            return cls(task, beside=Beside.of(task.beside), own=_own(task, network=False))
         path = next((one.where for one in task.shared if one.namespace == "network"), "")
         if path:
             from runtime.beside import Beside  # for this network only
 
             return cls(task, beside=Beside.at(path))
-        own = _own(task)
+        own = _own(task, network=task.spec.network == "default")
         if task.spec.network != "default":
             return cls(task, own=own)
         from runtime import network, published  # for containers that have one
@@ -151,10 +151,15 @@ def _with_gateway(spec: SandboxSpec, namespace: Namespace | None) -> SandboxSpec
     return gateway.with_gateway(spec, namespace)
 
 
-def _own(task: Task) -> UserNamespace | None:
-    """Make the user namespace of a container that shall have one."""
+def _own(task: Task, *, network: bool) -> UserNamespace | None:
+    """Make the user namespace of a container that shall have one, or find that of others."""
     if task.spec.ids is None:
         return None
     from runtime import userns  # for those who have one
 
-    return userns.make(task.spec.ids, network=task.spec.network == "default")
+    shared = next((one for one in task.shared if one.namespace == "user"), None)
+    if shared is None:
+        return userns.make(task.spec.ids, network=network)
+    from runtime import joining  # for those who have it from others
+
+    return userns.join(joining.opened(shared), task.spec.ids, network=network)

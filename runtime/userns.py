@@ -1,24 +1,25 @@
 """The user namespace of a container that shall have other ids than its caller: `--userns`.
 
-In: an `IdMap` from the container's ids to the caller's. Out: the namespace as a descriptor, with a
-network namespace that belongs to it, and a process forked into it. It lies below the namespace
-that the monitor is in, be that the machine's or an ordinary user's.
+In: an `IdMap` from the container's ids to the caller's, and a namespace with these ids where there
+is one already. Out: the namespace as a descriptor, with a network namespace that belongs to it, and
+a process forked into it. It lies below the namespace that the monitor is in, be that the machine's
+or an ordinary user's.
 Source: user_namespaces(7), pid_namespaces(7).
 """
 
 from __future__ import annotations
 
 import os
+from contextlib import contextmanager
 
 from runtime import syscalls
 from runtime.errors import UnsupportedError
+from runtime.idmap import IdMap, Range
 from runtime.values import NamedTuple
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from runtime.idmap import IdMap, Range
+    from collections.abc import Callable, Iterator
 
 
 class UserNamespace(NamedTuple):
@@ -39,13 +40,71 @@ def make(ids: IdMap, *, network: bool) -> UserNamespace:
 
     The caller must hold the outer ids, and CAP_SETUID and CAP_SETGID over them.
     """
+    flags = syscalls.CLONE_NEWUSER | (syscalls.CLONE_NEWNET if network else 0)
+    with _child(lambda: syscalls.unshare(flags)) as pid:
+        _map(pid, ids)
+        return _opened(pid, network=network)
+
+
+def join(there: int, ids: IdMap, *, network: bool) -> UserNamespace:
+    """Return the namespace that the descriptor `there` is of, which is used up; it must have `ids`.
+
+    Raises UnsupportedError where it may not be entered, or has other ones.
+    """
+    try:
+        with _child(lambda: _enter_there(there, network=network)) as pid:
+            with open(f"/proc/{pid}/setgroups", encoding="ascii") as file:
+                if file.read().strip() == "deny":
+                    raise UnsupportedError(
+                        "the user namespace of others", "nobody may set groups in it"
+                    )
+            if ids_of(pid) != in_order(ids):
+                raise UnsupportedError(
+                    "the user namespace of others",
+                    "its ids are not those that the container was made for",
+                    hint="make the container anew",
+                )
+            return _opened(pid, network=network)
+    finally:
+        os.close(there)
+
+
+def ids_at(there: int) -> IdMap:
+    """Return the ids of the namespace `there`, in order. Raises UnsupportedError."""
+    with _child(lambda: syscalls.setns(there, syscalls.CLONE_NEWUSER)) as pid:
+        return ids_of(pid)
+
+
+def ids_of(pid: int) -> IdMap:
+    """Return the ids that a process has, as they are in our own namespace, in order."""
+    found = []
+    for name in ("uid_map", "gid_map"):
+        with open(f"/proc/{pid}/{name}", encoding="ascii") as lines:
+            found.append(tuple(Range(*map(int, line.split())) for line in lines))
+    return in_order(IdMap(found[0], found[1]))
+
+
+def in_order(ids: IdMap) -> IdMap:
+    """Return the same ids in the order of those inside, in which the kernel may put them."""
+    return IdMap(tuple(sorted(ids.users)), tuple(sorted(ids.groups)))
+
+
+def _enter_there(there: int, *, network: bool) -> None:
+    syscalls.setns(there, syscalls.CLONE_NEWUSER)
+    if network:
+        syscalls.unshare(syscalls.CLONE_NEWNET)
+
+
+@contextmanager
+def _child(enter: Callable[[], object]) -> Iterator[int]:
+    """Give the number, in /proc, of a child that has entered namespaces, and end it afterwards."""
     made_read, made = os.pipe2(os.O_CLOEXEC)
     end, end_write = os.pipe2(os.O_CLOEXEC)
     pid = os.fork()
     if pid == 0:
         try:
             os.close(end_write)
-            syscalls.unshare(syscalls.CLONE_NEWUSER | (syscalls.CLONE_NEWNET if network else 0))
+            enter()
             os.write(made, b"m")
             os.read(end, 1)
         except OSError as error:
@@ -59,14 +118,14 @@ def make(ids: IdMap, *, network: bool) -> UserNamespace:
         said = os.read(made_read, 1000)
         if said != b"m":
             raise UnsupportedError("a user namespace for the container", said.decode())
-        return _mapped(outer_pid(pidfd), ids, network=network)
+        yield outer_pid(pidfd)
     finally:
         for fd in (made_read, end_write, pidfd):
             os.close(fd)
         os.waitpid(pid, 0)
 
 
-def _mapped(pid: int, ids: IdMap, *, network: bool) -> UserNamespace:
+def _map(pid: int, ids: IdMap) -> None:
     for name, ranges in (("uid_map", ids.users), ("gid_map", ids.groups)):
         fd = os.open(f"/proc/{pid}/{name}", os.O_WRONLY | os.O_CLOEXEC)
         try:
@@ -79,6 +138,9 @@ def _mapped(pid: int, ids: IdMap, *, network: bool) -> UserNamespace:
             ) from error
         finally:
             os.close(fd)
+
+
+def _opened(pid: int, *, network: bool) -> UserNamespace:
     user = os.open(f"/proc/{pid}/ns/user", os.O_RDONLY | os.O_CLOEXEC)
     if not network:
         return UserNamespace(user)
@@ -128,6 +190,8 @@ def fork_into(user: int, prepare: Callable[[], object], main: Callable[[], objec
 
 def _enter(user: int, prepare: Callable[[], object]) -> None:
     prepare()
+    # Whoever is root in there already must not look at it before it executes.
+    syscalls.prctl(syscalls.PR_SET_DUMPABLE, 0)
     syscalls.setns(user, syscalls.CLONE_NEWUSER)
     os.setgroups([])
     os.setresgid(0, 0, 0)

@@ -142,7 +142,12 @@ def _declare_security(parser: Parser) -> None:
     for name in ("ipc", "uts", "cgroupns"):
         add(f"--{name}", default="", metavar="host|private|container:NAME|ns:PATH")
     add("--pid", default="", metavar="private")
-    add("--userns", default="", metavar="MODE", help="host, keep-id, auto, nomap, private")
+    add(
+        "--userns",
+        default="",
+        metavar="MODE",
+        help="host, keep-id, auto, nomap, private, container:NAME, ns:PATH",
+    )
     add("--uidmap", action="append", default=[], metavar="CONTAINER:HOST:AMOUNT")
     add("--gidmap", action="append", default=[], metavar="CONTAINER:HOST:AMOUNT")
     add("--subuidname", default="", metavar="NAME", help="user ids of NAME in /etc/subuid")

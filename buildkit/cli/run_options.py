@@ -78,7 +78,7 @@ def wishes_of(args: Namespace) -> Wishes:
         attached=not args.detach,
         remove=args.rm,
         beside=beside if shared else "",
-        userns=_userns(args, joined=shares or any(one.kind != "host" for one in others)),
+        userns=_userns(args, joined=_joined(args)),
         namespaces=others,
         place=_place(args, network, shares=shares),
         aliases=_aliases(args, network, shares=shares),
@@ -143,17 +143,24 @@ def _others(args: Namespace) -> tuple[Wanted, ...]:
     return tuple(one for one in found if one is not None)
 
 
-def _userns(args: Namespace, *, joined: bool) -> UserMode | None:
+def _joined(args: Namespace) -> frozenset[str]:
+    """Return whose namespaces are not the container's own, nor the host's."""
+    texts = (args.network, args.ipc, args.uts, args.cgroupns)
+    return frozenset(text for text in texts if text.startswith(("container:", "ns:")))
+
+
+def _userns(args: Namespace, *, joined: frozenset[str]) -> UserMode | None:
     names = (args.subuidname, args.subgidname)
     if args.userns in ("", "host") and not (args.uidmap or args.gidmap or any(names)):
         return None
     from buildkit.containers import user_mode  # for these options only
 
     mode = user_mode.mode_of(args.userns, args.uidmap, args.gidmap, names)
-    if mode is not None and joined:
+    if mode is not None and joined and not (mode.kind == "container" and joined == {args.userns}):
         raise UsageError(
             "namespaces of others and user ids of its own exclude each other",
-            hint="a namespace belongs to the user namespace that it was made in",
+            hint="a namespace belongs to the user namespace that it was made in: share that, too, "
+            "with --userns=container:NAME",
         )
     return mode
 

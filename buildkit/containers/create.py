@@ -181,6 +181,8 @@ def _with_spec(
         found = sharing.of(containers, wishes.namespaces, options, own_ids=own is not None)
         options, mounts = found.options, (*mounts, *found.mounts)
         task = task._replace(shared=found.shared)
+    if own is not None and own.shared is not None:
+        task = task._replace(shared=(*task.shared, own.shared))
     root = _root(making, task.directory)
     spec = sandbox_for(making.config, root, options, name=task.identity[:12], mounts=mounts)
     return task._replace(spec=spec if own is None else spec._replace(ids=own.ids))

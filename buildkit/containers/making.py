@@ -63,6 +63,8 @@ class Wishes(NamedTuple):
     def others(self) -> tuple[str, ...]:
         """The containers with which it shares namespaces, by name or ID."""
         found = [one.where for one in self.namespaces if one.kind == "container"]
+        if self.userns is not None and self.userns.kind == "container":
+            found.append(self.userns.where)
         return (self.beside, *found) if self.beside else tuple(found)
 
 

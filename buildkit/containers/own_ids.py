@@ -18,6 +18,7 @@ from buildkit.containers.volumes import copy_tree
 from buildkit.snapshot.snapshot import Active
 from buildkit.state.root import StateRoot
 from runtime import idmapped, owners
+from runtime.container import Shared
 from runtime.idmap import IdMap
 from runtime.values import NamedTuple
 
@@ -28,12 +29,14 @@ class OwnIds(NamedTuple):
     """The ids; `copied`: of the image there is a copy with other owners, and volumes are alike.
 
     `user`: as whom the container runs. `passwd`: its /etc/passwd, empty for the image's.
+    `shared`: whose user namespace it is in, None for one of its own.
     """
 
     ids: IdMap
     copied: bool = False
     user: str = ""
     passwd: str = ""
+    shared: Shared | None = None
 
 
 @contextmanager
@@ -48,7 +51,7 @@ def given(
         raise userns.without_ids()
     passwd, group = ("", "") if tree is None else userns.files_of(tree)
     with userns.chosen(root, mode, (passwd, group), user) as chosen:
-        made = OwnIds(chosen.ids, user=chosen.user)
+        made = OwnIds(chosen.ids, user=chosen.user, shared=chosen.shared)
         if not user and chosen.user:
             made = made._replace(passwd=userns.passwd_with(passwd, chosen.user) or "")
         if not active.upper:

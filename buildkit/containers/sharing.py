@@ -50,7 +50,7 @@ def of(
         else:
             directory = containers.find(one.where).directory
             spec = read_task(directory).spec
-            if spec.ids is not None and not in_initial_user_namespace():
+            if spec.ids is not None and not own_ids and not in_initial_user_namespace():
                 raise UsageError(
                     f"the {one.namespace} namespace of container {one.where} cannot be shared",
                     hint="it belongs to that container's own user namespace",

@@ -6,6 +6,7 @@ these options is given. Source: podman-run(1), "--userns", "--uidmap", "--subuid
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator, Sequence
 from typing import Literal, TypeAlias
@@ -14,7 +15,9 @@ from buildkit.errors import UsageError
 from runtime.idmap import Range
 from runtime.values import NamedTuple
 
-Kind: TypeAlias = Literal["keep-id", "auto", "nomap", "private", "maps", "names"]
+Kind: TypeAlias = Literal[
+    "keep-id", "auto", "nomap", "private", "maps", "names", "container", "path"
+]
 
 _LAST = (1 << 32) - 1
 
@@ -25,6 +28,7 @@ class UserMode(NamedTuple):
     `users` and `groups`: maps of the user's own (`maps`), or what `auto` shall map in any case.
     `uid` and `gid`: who the caller is inside (`keep-id`), None for the same as outside. `size`: of
     `auto`, 0 for what the image needs. `names`: whose subordinate ids, for users and groups.
+    `where`: whose namespace it is, that of a `container` (name or ID), or a `path`.
     """
 
     kind: Kind
@@ -34,6 +38,7 @@ class UserMode(NamedTuple):
     gid: int | None = None
     size: int = 0
     names: tuple[str, str] = ("", "")
+    where: str = ""
 
 
 def mode_of(
@@ -60,11 +65,15 @@ def mode_of(
             return UserMode("keep-id", uid=_id(fields.get("uid")), gid=_id(fields.get("gid")))
         case "auto", _:
             return _auto(userns, rest)
+        case "container", _ if rest:
+            return UserMode("container", where=rest)
+        case "ns", _ if rest:
+            return UserMode("path", where=os.path.abspath(rest))
         case _:
             raise UsageError(
                 f"unknown --userns {userns!r}",
                 hint="host, keep-id[:uid=,gid=], auto[:size=,uidmapping=,gidmapping=], "
-                "nomap, private",
+                "nomap, private, container:NAME, ns:PATH",
             )
 
 

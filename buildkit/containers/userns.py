@@ -7,6 +7,7 @@ this process. Imported where one of the options is given. Source: podman-run(1);
 from __future__ import annotations
 
 import itertools
+import os
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -17,7 +18,9 @@ from buildkit.errors import ImageError, UsageError
 from buildkit.snapshot.layer import Owned
 from buildkit.state.locks import exclusive
 from buildkit.state.root import StateRoot
-from runtime import accounts, container, idmap, mounts
+from runtime import accounts, container, idmap, joining, mounts
+from runtime import userns as namespace
+from runtime.container import Shared
 from runtime.idmap import IdMap, Range
 from runtime.values import NamedTuple
 
@@ -29,10 +32,13 @@ _POOL = "containers"
 
 
 class Chosen(NamedTuple):
-    """What becomes of it; `user`: as whom the container runs unless told, empty for the image's."""
+    """What becomes of it; `user`: as whom the container runs unless told, empty for the image's;
+    `shared`: whose namespace that is, None for one of its own.
+    """
 
     ids: IdMap
     user: str = ""
+    shared: Shared | None = None
 
 
 @contextmanager
@@ -41,6 +47,9 @@ def chosen(root: StateRoot, mode: UserMode, passwd: Sequence[str], user: str) ->
 
     `passwd`: texts of the image's passwd and group files; `user`: as whom the user asks it to run.
     """
+    if mode.kind in ("container", "path"):
+        yield _of_others(root, mode)
+        return
     if mode.kind != "auto":
         yield _fixed(mode, user)
         return
@@ -54,6 +63,31 @@ def chosen(root: StateRoot, mode: UserMode, passwd: Sequence[str], user: str) ->
         yield Chosen(
             IdMap(_around(mode.users, size, first), _around(mode.groups, size, group)),
         )
+
+
+def _of_others(root: StateRoot, mode: UserMode) -> Chosen:
+    """Return the ids of a namespace that is there, which may be gone at the next start."""
+    if mode.kind == "container":
+        one = ContainerStore(root).find(mode.where)
+        ids = container.read_task(one.directory).spec.ids
+        if ids is None:
+            raise UsageError(
+                f"container {mode.where} has no user namespace of its own",
+                hint="leave --userns out: both are in yours then",
+            )
+        return Chosen(ids, shared=Shared("user", "container", one.directory))
+    fd = joining.of_path("user", mode.where)
+    try:
+        if os.path.samestat(os.fstat(fd), os.stat("/proc/self/ns/user")):
+            raise UsageError(
+                f"the user namespace {mode.where} is your own", hint="as in --userns=host"
+            )
+        ids = namespace.ids_at(fd)
+    finally:
+        os.close(fd)
+    _check(ids.users, _held().users)
+    _check(ids.groups, _held().groups)
+    return Chosen(ids, shared=Shared("user", "path", mode.where))
 
 
 def _fixed(mode: UserMode, user: str) -> Chosen:

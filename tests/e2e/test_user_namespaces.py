@@ -65,6 +65,14 @@ def test_another_image_has_its_owners_where_the_kernel_maps_ids(pybuild: Pybuild
     assert done.output.split() == ["5:6" if is_root(pybuild) else "4:5", "no"]
 
 
+def test_what_is_set_of_a_process_is_set(pybuild: Pybuild) -> None:
+    options = ("--oom-score-adj", "7", "--ulimit", "nofile=77", "--sysctl", "net.ipv4.ip_forward=1")
+    script = "cat /proc/self/oom_score_adj /proc/sys/net/ipv4/ip_forward; ulimit -n"
+    for mode in (ours(pybuild), ("--userns", "private")):
+        done = pybuild("run", "--rm", *NONE, *mode, *options, "own", "sh", "-c", script).ok()
+        assert done.output.split() == ["7", "1", "77"]
+
+
 def test_a_part_of_a_volume_has_the_owners_of_the_volume(pybuild: Pybuild) -> None:
     script = "touch /m/vol/x; stat -c %u:%g /m/vol/f /m/vol/x"
     options = ("--rm", *NONE, *ours(pybuild))
@@ -205,3 +213,70 @@ def test_ids_that_nobody_has_are_refused(
     assert done.status == 125
     assert message in done.errors
     assert not os.listdir(caller.pybuild.root / "tmp")
+
+
+PLACES = "cd /proc/self/ns; readlink user; readlink net; stat -c %u /; cat /proc/self/uid_map"
+
+
+def places(pybuild: Pybuild, *command: str) -> list[str]:
+    """Return user and network namespace, whose the root is, and the map, as a container says."""
+    return pybuild(*command, "sh", "-c", PLACES).ok().output.split()
+
+
+def test_the_namespace_of_another_container_is_shared(pybuild: Pybuild) -> None:
+    pybuild("run", "-d", "--name", "x", *NONE, *ours(pybuild), "own", "sleep", "1000").ok()
+    mine = places(pybuild, "exec", "x")
+    share = ("run", "--rm", "--userns", "container:x")
+    found = places(pybuild, *share, *NONE, "own")
+    assert (found[0], found[2:]) == (mine[0], mine[2:])
+    assert found[1] != mine[1]
+    together = ("--network", "container:x", "--ipc", "container:x")
+    assert places(pybuild, *share, *together, "own") == mine
+    pybuild("create", "--name", "y", *NONE, *share[2:], "own", "sh", "-c", PLACES).ok()
+    pybuild("restart", "-t", "0", "x").ok()
+    assert pybuild("start", "-a", "y").ok().output.split()[0] == places(pybuild, "exec", "x")[0]
+    pybuild("stop", "-t", "0", "x").ok()
+    assert "whose user namespace is to be shared, does not run" in pybuild("start", "y").errors
+    pybuild("rm", "-f", "x", "y").ok()
+
+
+def test_a_namespace_is_shared_by_its_path_while_its_ids_stay(as_root: Caller) -> None:
+    pybuild = as_root.pybuild
+    with nothing_left(pybuild):
+        pybuild("run", "-d", "--name", "p", *NONE, *ours(pybuild), "busybox", "sleep", "1000").ok()
+        path = as_root.place() / "user"
+        path.symlink_to(f"/proc/{pybuild.inspect('p')['State']['Pid']}/ns/user")
+        mode = ("--userns", f"ns:{path}")
+        pybuild("create", "--name", "q", *NONE, *mode, "busybox", "sh", "-c", PLACES).ok()
+        mine = places(pybuild, "exec", "p")
+        assert pybuild("start", "-a", "q").ok().output.split()[0] == mine[0]
+        other = ("--name", "o", *NONE, "--uidmap", "0:300000:10", "busybox", "sleep", "1000")
+        pybuild("run", "-d", *other).ok()
+        path.unlink()
+        path.symlink_to(f"/proc/{pybuild.inspect('o')['State']['Pid']}/ns/user")
+        errors = pybuild("start", "-a", "q").errors
+        assert "its ids are not those that the container was made for" in errors
+        pybuild("rm", "-f", "o", "p", "q").ok()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--userns", "container:nobody"), "there is no container 'nobody'"),
+        (("--userns", "ns:/proc/self/ns/user"), "is your own"),
+        (("--userns", "ns:/proc/self/ns/net"), "it is one of another kind"),
+        (("--userns", "container:x", "--ipc", "container:y"), "exclude each other"),
+    ],
+)
+def test_a_namespace_that_cannot_be_shared_is_refused(
+    pybuild: Pybuild, options: tuple[str, ...], message: str
+) -> None:
+    done = pybuild("run", "--rm", *NONE, *options, "busybox", "true")
+    assert (done.status, message in done.errors) == (125, True), done.errors
+
+
+def test_who_has_no_namespace_of_its_own_has_none_to_share(pybuild: Pybuild) -> None:
+    pybuild("create", "--name", "host", *NONE, "busybox", "true").ok()
+    done = pybuild("run", "--rm", *NONE, "--userns", "container:host", "busybox", "true")
+    assert "container host has no user namespace of its own" in done.errors
+    pybuild("rm", "host").ok()

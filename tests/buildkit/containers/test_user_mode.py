@@ -18,6 +18,8 @@ NONE = ("", "")
         ("nomap", (), (), NONE, UserMode("nomap")),
         ("keep-id", (), (), NONE, UserMode("keep-id")),
         ("keep-id:uid=5,gid=0", (), (), NONE, UserMode("keep-id", uid=5, gid=0)),
+        ("container:a", (), (), NONE, UserMode("container", where="a")),
+        ("ns:/a/../b", (), (), NONE, UserMode("path", where="/b")),
         ("auto", (), (), NONE, UserMode("auto")),
         ("auto:size=9,uidmapping=0:5:1,gidmapping=3:4:5", (), (), NONE,
          UserMode("auto", (Range(0, 5, 1),), (Range(3, 4, 5),), size=9)),
@@ -43,6 +45,9 @@ def test_a_mode_is_parsed(
     [
         ("own", (), NONE, "unknown --userns 'own'"),
         ("nomap:x=1", (), NONE, "unknown --userns"),
+        ("container:", (), NONE, "unknown --userns"),
+        ("ns", (), NONE, "unknown --userns"),
+        ("container:a", ("0:1:2",), NONE, "exclude each other"),
         ("keep-id:size=1", (), NONE, "unknown option 'size=1'"),
         ("keep-id:uid", (), NONE, "unknown option 'uid'"),
         ("keep-id:uid=-1", (), NONE, "'-1' is no id"),
