@@ -15,6 +15,7 @@ from buildkit.cli.listing import seconds_of
 from buildkit.containers.ending import remove
 from buildkit.containers.filters import Filter, matches
 from buildkit.containers.store import Container
+from buildkit.containers.volumes import VolumeStore
 from buildkit.errors import UsageError
 from buildkit.sizes import size_text
 from buildkit.snapshot.disk import tree_size
@@ -45,14 +46,15 @@ def command(args: Namespace) -> int:
     if not args.force:
         raise UsageError("this removes what containers have written", hint="add --force")
     gained = 0
-    with opened(args) as (_root, containers):
+    with opened(args) as (root, containers):
         for one in list(containers.all()):
             # Labels do not change with its state.
             if is_running(one) or not matches(one, State(), labels) or _is_young(one, oldest):
                 continue
             size = tree_size(f"{one.directory}/layer")
             try:
-                remove(containers, one)
+                # What was to go by itself takes its volumes with it.
+                remove(containers, one, volumes=VolumeStore(root) if one.record.remove else None)
             except UsageError:  # somebody has just started it
                 continue
             gained += size

@@ -65,8 +65,10 @@ def command(args: Namespace) -> int:
     if not args.force and not _confirmed(whole=args.all):
         return 1
     with cancellable(), open_root(args) as root:
+        from buildkit.containers.lost import remove_lost
         from buildkit.gc import KINDS, Policy, prune  # for this command only
 
+        remove_lost(root)
         policy = Policy(
             steps="all" if args.all else "unneeded",
             older_than=older_than,

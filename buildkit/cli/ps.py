@@ -60,13 +60,18 @@ def command(args: Namespace) -> int:
     """Print the containers."""
     filters = parse_filters(args.filter)
     newest = 1 if args.latest else max(args.last, 0)
-    with opened(args) as (_root, containers):
+    with opened(args) as (root, containers):
         found = []
         for one in containers.all():
             try:
                 state = one.state
             except FileNotFoundError:
                 continue
+            if one.record.remove and state.status == "exited":
+                from buildkit.containers.lost import remove_if_lost  # for these only
+
+                if remove_if_lost(root, containers, one):
+                    continue
             shown = args.all or newest or any(f.key == "status" for f in filters)
             if (shown or state.status in _RUNNING) and matches(one, state, filters):
                 found.append((one, state))

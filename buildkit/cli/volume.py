@@ -13,6 +13,7 @@ from buildkit.cli.report import describe
 from buildkit.cli.template import line_of, print_rows
 from buildkit.containers.ending import volumes_in_use
 from buildkit.containers.flags import parse_labels
+from buildkit.containers.lost import remove_lost
 from buildkit.containers.mounts import volume_name
 from buildkit.containers.volumes import VolumeRecord, VolumeStore
 from buildkit.errors import UsageError
@@ -127,6 +128,7 @@ def _remove(root: StateRoot, volumes: VolumeStore, args: Namespace) -> int:
 def _prune(root: StateRoot, volumes: VolumeStore, args: Namespace) -> None:
     if not args.force:
         raise UsageError("this removes what volumes hold", hint="add --force")
+    remove_lost(root)
     used = volumes_in_use(root)
     for one in list(volumes.all()):
         if one.name not in used and (one.anonymous or args.all):

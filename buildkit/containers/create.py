@@ -110,7 +110,7 @@ def _create(root: StateRoot, store: OverlayStore | None, making: Making) -> Cont
     containers = ContainerStore(root)
     wishes = making.wishes
     if wishes.name:
-        containers.check_free(wishes.name)
+        _check_free(root, containers, wishes.name)
     mounts = (*_mounts_of_others(containers, wishes), *wishes.mounts)
     wanted = with_volumes(mounts, making.config.volumes, wishes.image_volumes)
     volumes: list[Volume] = []
@@ -124,6 +124,17 @@ def _create(root: StateRoot, store: OverlayStore | None, making: Making) -> Cont
                 with contextlib.suppress(BuildError, OSError):
                     VolumeStore(root).remove(volume.name)
         raise
+
+
+def _check_free(root: StateRoot, containers: ContainerStore, name: str) -> None:
+    """Raise UsageError when a container has this name, but for one that should be gone."""
+    try:
+        containers.check_free(name)
+    except UsageError:
+        from buildkit.containers.lost import remove_if_lost  # for a name that is taken
+
+        if not remove_if_lost(root, containers, containers.find(name)):
+            raise
 
 
 def _added(

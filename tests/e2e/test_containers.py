@@ -214,6 +214,18 @@ def test_a_killed_monitor_takes_its_container_along(pybuild: Pybuild) -> None:
     assert state(pybuild, "box")["Status"] == "running"
 
 
+@pytest.mark.parametrize("words", [("ps",), ("run", "--rm", "--name", "box", "busybox", "true")])
+def test_a_killed_monitor_leaves_nothing_of_a_container_with_rm(
+    pybuild: Pybuild, words: tuple[str, ...]
+) -> None:
+    detached(pybuild, "box", "sleep 1000", "--rm", "--network", "none", "-v", "/data")
+    os.kill(monitor_of(state(pybuild, "box")["Pid"]), signal.SIGKILL)
+    until(lambda: state(pybuild, "box")["Status"] == "exited")
+    pybuild(*words).ok()
+    assert os.listdir(pybuild.root / "containers/names") == []
+    assert os.listdir(pybuild.root / "volumes") == []
+
+
 def test_a_container_that_fails_is_started_again(pybuild: Pybuild) -> None:
     script = "echo x >> /tries; test $(wc -l < /tries) -ge 3"
     detached(pybuild, "box", script, "--network", "none", "--restart", "on-failure:5")
