@@ -35,7 +35,9 @@ def loads(data: bytes | str, *, parse_constant: Constant | None = None) -> Any: 
                 value, end = scan(text, len(text) - len(text.lstrip(_SPACE)))
                 if not text[end:].strip(_SPACE):
                     return value
-            except (StopIteration, ValueError):
+            # The last before Python 3.12, whose C code does not find json's error before `json` is
+            # imported. https://github.com/python/cpython/blob/v3.11.7/Modules/_json.c, raise_errmsg
+            except (StopIteration, ValueError, SystemError):
                 pass  # told below
     import json  # it says what is wrong, and where
 

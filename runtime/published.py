@@ -29,6 +29,7 @@ _accept = _socket.socket._accept  # type: ignore[attr-defined]  # noqa: SLF001 -
 _BLOCK = 64 << 10
 _IDLE = 90.0
 _MOST_SENDERS = 1024
+_DIGITS = 10
 _HIGHEST = 65535
 
 
@@ -315,9 +316,11 @@ def parse(text: str) -> tuple[Port, ...]:
 
 def _range(text: str, whole: str) -> range:
     first, dash, last = text.partition("-")
-    if not (first.isascii() and first.isdigit()) or (dash and not last.isdigit()):
+    last = last if dash else first
+    if not all(end.isascii() and end.isdigit() for end in (first, last)):
         raise _malformed(whole, "the form is [IP:][HOST:]CONTAINER[/tcp|udp]")
-    found = range(int(first), int(last if dash else first) + 1)
+    # Digits beyond those of a port change nothing: it is none.
+    found = range(int(first[:_DIGITS]), int(last[:_DIGITS]) + 1)
     if not found or found[0] < 1 or found[-1] > _HIGHEST:
         raise _malformed(whole, "ports are from 1 to 65535")
     return found

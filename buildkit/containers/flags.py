@@ -37,7 +37,7 @@ _SPAN = r"([0-9]{1,9}(?:\.[0-9]{0,9})?)(us|ms|[smh])"
 
 def parse_signal(text: str) -> int:
     """Return the number of a signal: `SIGTERM`, `term`, `15`, `RTMIN+3`."""
-    if text.isascii() and text.isdigit() and 0 < int(text) <= 64:
+    if text.isascii() and text.isdigit() and len(text) < 4 and 0 < int(text) <= 64:
         return int(text)
     name = text.upper().removeprefix("SIG")
     if name in SIGNALS:
@@ -176,7 +176,7 @@ def parse_sysctl(text: str) -> tuple[str, str]:
 def parse_restart(text: str) -> Restart:
     """Parse `--restart`: no, on-failure[:N], always, unless-stopped."""
     policy, colon, tries = text.partition(":")
-    if policy == "on-failure" and (not colon or (tries.isascii() and tries.isdigit())):
+    if policy == "on-failure" and (not colon or _is_count(tries)):
         return Restart("on-failure", int(tries or 0))
     if not colon and policy == "always":
         return Restart("always")
@@ -187,6 +187,11 @@ def parse_restart(text: str) -> Restart:
     raise UsageError(
         f"invalid restart policy {text!r}", hint="no, on-failure[:N], always, unless-stopped"
     )
+
+
+def _is_count(text: str) -> bool:
+    # Length last, so that what is converted then is no conversion that Python refuses.
+    return text.isascii() and text.isdigit() and len(text) < 10
 
 
 def parse_logging(driver: str, texts: Sequence[str]) -> Logging:
@@ -200,7 +205,7 @@ def parse_logging(driver: str, texts: Sequence[str]) -> Logging:
         key, _, value = text.partition("=")
         if key == "max-size":
             logging = logging._replace(size=max(4096, size_of("--log-opt max-size", value)))
-        elif key == "max-file" and value.isascii() and value.isdigit() and int(value):
+        elif key == "max-file" and _is_count(value) and int(value):
             logging = logging._replace(files=int(value))
         else:
             raise UsageError(f"invalid --log-opt {text!r}", hint="max-size=10m, max-file=3")

@@ -118,7 +118,7 @@ class Names:
         digits = text[1:] if text[:1] in ("+", "-") else text
         if not (digits.isascii() and digits.isdecimal()):
             return None
-        number = int(text)
+        number = int(text) if len(digits) < 10 else -1
         if not 0 <= number < self._stages:
             raise ValueError(f"invalid stage index {text}")
         return number

@@ -95,7 +95,7 @@ def epoch(scope: Mapping[str, str], options: LowerOptions) -> int | None:
         text = scope.get("SOURCE_DATE_EPOCH", "")
     if not text:
         return None
-    if not (text.isascii() and text.isdecimal()):
+    if not (text.isascii() and text.isdecimal() and len(text) < 12):
         raise DefinitionError(
             f"invalid SOURCE_DATE_EPOCH: {text}", hint="give whole seconds since 1970-01-01 UTC"
         )

@@ -143,7 +143,8 @@ def _target(wanted: str, names: Names, stages: int) -> int:
     if not wanted:
         return stages - 1
     number = names.stage(wanted)
-    if number is None and wanted.isascii() and wanted.isdecimal() and int(wanted) < stages:
+    digits = wanted.isascii() and wanted.isdecimal() and len(wanted) < 10
+    if number is None and digits and int(wanted) < stages:
         number = int(wanted)
     if number is None:
         near = names.suggestion(wanted)

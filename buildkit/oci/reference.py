@@ -145,4 +145,4 @@ def _is_host(domain: str) -> bool:
     if not re.fullmatch(_DOMAIN, domain):
         return False
     port = domain.rpartition("]")[2].rpartition(":")[2]
-    return not port.isdecimal() or int(port) < 1 << 16
+    return not port.isdecimal() or (len(port) < 6 and int(port) < 1 << 16)

@@ -15,11 +15,15 @@ if TYPE_CHECKING:
 
     from buildkit.records.record import StepRecord
 
+_DIGITS = 10
+"""More than any line or step needs; Python converts no more than 4300."""
+
 
 def names_step(text: str, name: str, lines: Sequence[int] | None) -> bool:
     """Tell whether `text`, a line of the Dockerfile or a name, means the step `name`."""
     if text.isascii() and text.isdigit():
-        return bool(lines) and lines[0] <= int(text) <= lines[-1]  # type: ignore[index]
+        place = int(text[:_DIGITS])
+        return bool(lines) and lines[0] <= place <= lines[-1]  # type: ignore[index]
     wanted = _plain(text)
     return bool(wanted) and (
         _plain(instruction(name)).startswith(wanted) or _place(name) == wanted.strip("[]")
@@ -36,7 +40,8 @@ def find_steps(text: str, steps: Sequence[StepRecord]) -> list[StepRecord]:
         return [step for step in steps if step.number and names_step(line, "", step.lines)]
     number = text.removeprefix("#")
     if number.isascii() and number.isdigit():
-        return [step for step in steps if step.number == int(number) > 0]
+        wanted = int(number[:_DIGITS])
+        return [step for step in steps if step.number == wanted > 0]
     return [step for step in steps if step.number and names_step(text, step.name, None)]
 
 

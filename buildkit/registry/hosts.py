@@ -183,7 +183,7 @@ class Hosts(NamedTuple):
 def host_and_port(name: str) -> tuple[str, int | None]:
     """Split `host[:port]`."""
     head, colon, tail = name.rpartition(":")
-    if colon and tail.isascii() and tail.isdigit() and not name.endswith("]"):
+    if colon and tail.isascii() and tail.isdigit() and len(tail) < 6:
         return head, int(tail)
     return name, None
 

@@ -79,7 +79,7 @@ def _matches(entry: str, host: str, port: int) -> bool:
             return False
     name, colon, wanted = entry.rpartition(":")
     if colon and wanted.isascii() and wanted.isdigit():
-        if int(wanted) != port:
+        if len(wanted) > 5 or int(wanted) != port:
             return False
         entry = name
     entry = entry.removeprefix("*").strip("[]")

@@ -1,6 +1,8 @@
 """JSON without the package: the same values, texts and errors."""
 
 import json
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -45,6 +47,17 @@ DOCUMENTS = [
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: repr(document[:20]))
 def test_odd_documents_are_read_or_refused_as_the_package_does(document: bytes | str) -> None:
     assert outcome(plain_json.loads, document) == outcome(json.loads, document)
+
+
+def test_a_damaged_document_is_refused_where_nobody_has_imported_the_package() -> None:
+    program = (
+        "import sys; from runtime import plain_json\n"
+        "assert 'json' not in sys.modules\n"
+        "try: plain_json.loads('[\"a\"')\n"
+        "except ValueError as error: print(error)"
+    )
+    done = subprocess.run([sys.executable, "-S", "-c", program], capture_output=True, text=True)
+    assert done.stdout.startswith("Expecting ',' delimiter: line 1 column 5"), done.stderr
 
 
 @pytest.mark.parametrize("name", ["NaN", "Infinity", "-Infinity"])

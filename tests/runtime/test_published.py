@@ -32,7 +32,12 @@ def test_forms_of_a_port(text: str, ports: tuple[Port, ...]) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "x", "0", "65536", "80:", ":", "80/sctp", "80/", "1-2:3", "9-8", "a:80", "1:2:3:4"]
+    "text",
+    [
+        *("", "x", "0", "65536", "80:", ":", "80/sctp", "80/", "1-2:3", "9-8", "a:80", "1:2:3:4"),
+        *("80-²", "9" * 5000),
+    ],
+    ids=lambda text: text[:9],
 )
 def test_what_is_no_port_is_refused(text: str) -> None:
     if text == "1:2:3:4":

@@ -85,6 +85,8 @@ def test_forms(parse: Any, text: str, value: object) -> None:
     [
         (flags.parse_signal, "TERMINATE"),
         (flags.parse_signal, "0"),
+        (flags.parse_signal, "9" * 5000),
+        (flags.parse_restart, f"on-failure:{'9' * 5000}"),
         (flags.parse_signal, "TERM+1"),
         (flags.parse_signal, "RTMAX+1"),
         (flags.parse_signal, "RTMIN-1"),
@@ -209,6 +211,11 @@ def test_changes_that_are_none(line: str) -> None:
 def test_logging_is_bounded() -> None:
     assert flags.parse_logging("none", []) == Logging(files=0)
     assert flags.parse_logging("", ["max-size=1m", "max-file=5"]) == Logging(1 << 20, 5)
-    for driver, text in (("syslog", []), ("", ["max-file=0"]), ("", ["x=1"])):
+    for driver, text in (
+        ("syslog", []),
+        ("", ["max-file=0"]),
+        ("", [f"max-file={'9' * 5000}"]),
+        ("", ["x=1"]),
+    ):
         with pytest.raises(UsageError):
             flags.parse_logging(driver, text)  # type: ignore[arg-type]

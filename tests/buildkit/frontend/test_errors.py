@@ -8,6 +8,9 @@ from buildkit.errors import DefinitionError
 from buildkit.frontend.options import LowerOptions, NamedContext
 from tests.buildkit.frontend.plans import AMD64, lowered, parsed
 
+MANY = "9" * 5000
+"""More digits than Python converts."""
+
 
 class Case(NamedTuple):
     text: str
@@ -252,6 +255,18 @@ CASES = {
         "invalid stage index 3",
         1,
         images={"parent": {"onbuild": ["COPY --from=3 / /"]}},
+    ),
+    "target with many digits": Case(
+        "FROM alpine", f'target stage "{MANY}" could not be found', None, {"target": MANY}
+    ),
+    "stage index with many digits": Case(
+        f"FROM alpine\nCOPY --from={MANY} / /", f"invalid stage index {MANY}", 2
+    ),
+    "SOURCE_DATE_EPOCH with many digits": Case(
+        "FROM alpine",
+        f"invalid SOURCE_DATE_EPOCH: {MANY}",
+        None,
+        {"build_args": {"SOURCE_DATE_EPOCH": MANY}},
     ),
     "SOURCE_DATE_EPOCH": Case(
         "FROM alpine",

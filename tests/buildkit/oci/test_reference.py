@@ -55,6 +55,7 @@ def test_a_name_has_a_canonical_and_a_familiar_form(
         ("0" * 64, "is an image ID"),
         ("ho_st.x:5/a", "impossible registry host"),
         ("host:65536/a", "impossible registry host"),
+        (f"host:{'9' * 5000}/a", "impossible registry host"),
         ("[::1]:99999/a", "impossible registry host"),
         ("a" * 300, "longer than 255"),
         ("a\n", "is not a repository path"),

@@ -13,7 +13,11 @@ def test_a_step_is_known_by(text: str) -> None:
     assert names_step(text, NAME, (7, 8))
 
 
-@pytest.mark.parametrize("text", ["2", "9", "make", "", "build", "build 2/50", "RUN make test"])
+@pytest.mark.parametrize(
+    "text",
+    ["2", "9", "9" * 5000, "make", "", "build", "build 2/50", "RUN make test"],
+    ids=lambda text: text[:9],
+)
 def test_a_step_is_not_known_by(text: str) -> None:
     assert not names_step(text, NAME, (7, 8))
 
@@ -38,6 +42,7 @@ STEPS = [
         ("3", []),
         ("line:3", [1]),
         ("line:1", []),
+        ("9" * 5000, []),
         ("run a", [1, 2]),
         ("RUN ab", [2]),
         ("build 2/9", [2]),
