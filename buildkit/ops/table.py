@@ -6,6 +6,7 @@ an op in each of the methods; the work itself stands in the module of its op.
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections.abc import Sequence
@@ -116,6 +117,12 @@ class BuildOps:
         self._release(vertex)
         return Snapshot.on(_parent(inputs), record.diff_id)
 
+    def expect_sandboxes(self) -> None:
+        """See `solver.ops.Ops`."""
+        # A zygote takes as long to start as what it is wanted for takes to be imported.
+        with contextlib.suppress(OSError):  # who wants to use it is told
+            self._steps().prepare()
+
     def run(
         self,
         vertex: Vertex,
@@ -137,8 +144,6 @@ class BuildOps:
         self, vertex: Vertex, inputs: Inputs, reporter: StepReporter, cancel: Cancel
     ) -> Outcome:
         parent = _parent(inputs)
-        if isinstance(vertex.op, ExecOp):
-            self._steps().prepare()  # it starts while what follows is imported
         performer = self._performer()
         match vertex.op:
             case CopyOp() as op:

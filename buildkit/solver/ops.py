@@ -38,6 +38,13 @@ class Ops(Protocol):
         """
         ...
 
+    def expect_sandboxes(self) -> None:
+        """Get ready for the first vertex that runs something: one will probably be carried out.
+
+        Called once at most, by the thread that solves, before that of any `run`. Raises nothing.
+        """
+        ...
+
     def run(
         self,
         vertex: Vertex,

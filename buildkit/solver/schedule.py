@@ -10,7 +10,7 @@ from heapq import heapify, heappop, heappush
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
 
 def critical_paths(
@@ -25,6 +25,17 @@ def critical_paths(
             if one is not None and behind[one] < length[vertex]:
                 behind[one] = length[vertex]
     return length
+
+
+def needed_by(
+    order: Sequence[str], inputs: Mapping[str, Sequence[str | None]], wanted: Collection[str]
+) -> set[str]:
+    """Return `wanted` and all that they need, whatever lies between."""
+    found = set(wanted)
+    for vertex in reversed(order):
+        if vertex in found:
+            found.update(one for one in inputs[vertex] if one is not None)
+    return found
 
 
 class Schedule:

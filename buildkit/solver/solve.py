@@ -13,12 +13,12 @@ import time
 from heapq import heappop, heappush
 
 from buildkit.errors import BuildError, Cancelled
-from buildkit.llb.op import ContextOp, GitOp, HttpOp
+from buildkit.llb.op import ContextOp, ExecOp, GitOp, HttpOp
 from buildkit.progress.events import Emit, StepCached, StepFailed, StepStarted
 from buildkit.solver import account
 from buildkit.solver.causes import Causes, Past
 from buildkit.solver.policy import CachePolicy
-from buildkit.solver.schedule import Schedule, critical_paths
+from buildkit.solver.schedule import Schedule, critical_paths, needed_by
 from buildkit.solver.step import Broken, End, Hit, Made, Miss, Step, StepLogs
 from grammar.urls import redacted
 from runtime.typed import assert_never
@@ -97,6 +97,8 @@ class _Solver:
         self._alike: dict[CacheKey, list[Vertex]] = {}
         self._making: dict[str, Miss] = {}
         self._ranked = False
+        self._before_runs: set[str] = set()
+        """What a RUN needs, and the RUNs, from the first miss on until one of these is missed."""
         self._error: BaseException | None = None
 
     def solve(self) -> Result:
@@ -194,6 +196,12 @@ class _Solver:
             seconds = self._step.causes.seconds()
             order = list(self._vertices)
             self._schedule.prefer(critical_paths(order, self._inputs, seconds))
+            runs = [one.id for one in self._vertices.values() if isinstance(one.op, ExecOp)]
+            self._before_runs = needed_by(order, self._inputs, runs)
+        if vertex.id in self._before_runs:
+            # What is behind it will probably have to run as well.
+            self._before_runs.clear()
+            self._step.expect_sandboxes()
         if miss.key in self._alike:
             self._alike[miss.key].append(vertex)
             return

@@ -127,6 +127,10 @@ class Step:
         """Note that the records of `keys` were used."""
         self._cache.touch(keys)
 
+    def expect_sandboxes(self) -> None:
+        """Get ready for the first step that runs something."""
+        self._ops.expect_sandboxes()
+
     def look(self, vertex: Vertex, inputs: Inputs) -> End:
         """Find the result of `vertex`."""
         try:

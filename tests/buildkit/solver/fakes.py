@@ -123,6 +123,8 @@ class FakeOps:
         self.ran: list[str] = []
         self.identified: list[str] = []
         self.threads: set[int] = set()
+        self.expecting: list[tuple[str, ...]] = []
+        """What had run by the time that sandboxes were expected."""
 
     def identify(self, vertex: Vertex, inputs: Sequence[Ref | None]) -> Identity:
         self.identified.append(name_of(vertex))
@@ -142,6 +144,9 @@ class FakeOps:
 
     def reuse(self, vertex: Vertex, inputs: Sequence[Ref | None], record: CachedStep) -> Ref | None:
         return None if record.diff_id in self.gone else on(inputs[0], record.diff_id)
+
+    def expect_sandboxes(self) -> None:
+        self.expecting.append(tuple(self.ran))
 
     def run(
         self,

@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from buildkit.solver.schedule import Schedule, critical_paths
+from buildkit.solver.schedule import Schedule, critical_paths, needed_by
 
 DIAMOND = {
     "base": (None,),
@@ -49,6 +49,12 @@ def test_a_critical_path_counts_a_vertex_and_the_longest_way_behind_it() -> None
         "right": 15.0,
         "join": 10.0,
     }
+
+
+def test_what_some_need_is_found_whatever_lies_between() -> None:
+    assert needed_by(list(DIAMOND), DIAMOND, ["left"]) == {"base", "left"}
+    assert needed_by(list(DIAMOND), DIAMOND, ["join"]) == set(DIAMOND)
+    assert needed_by(list(DIAMOND), DIAMOND, []) == set()
 
 
 def test_stopped_it_hands_out_nothing() -> None:

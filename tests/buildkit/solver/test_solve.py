@@ -121,6 +121,26 @@ def test_a_cached_graph_is_walked_without_any_thread(monkeypatch: pytest.MonkeyP
     assert machine.cache.touched == [step.key for step in machine.builds[-1].steps[1:]]
 
 
+def test_sandboxes_are_expected_when_a_run_lies_behind_the_first_miss() -> None:
+    machine = Machine(FakeOps({"a": "1", "z": "1"}))
+    plan = Plan()
+    context = plan.context()
+    copied = plan.copy(plan.base(), context, "a")
+    ran = plan.run(copied, "make")
+    target = plan.copy(ran, context, "z")
+    machine.build(plan.graph, target)
+    machine.build(plan.graph, target)
+    assert machine.ops.expecting == [()]  # once, before all that is carried out
+    machine.ops.files["z"] = "2"  # behind the RUN
+    machine.build(plan.graph, target)
+    assert machine.ops.ran == ["CopyOp"]
+    assert machine.ops.expecting == [()]
+    machine.ops.files["a"] = "2"
+    machine.build(plan.graph, target)
+    assert machine.ops.ran == ["CopyOp", "make", "CopyOp"]
+    assert machine.ops.expecting == [(), ()]
+
+
 def test_no_target_is_no_work() -> None:
     result = Machine().build(Graph(), None)
     assert (dict(result.refs), result.steps, result.error) == ({}, (), None)
