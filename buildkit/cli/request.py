@@ -256,8 +256,9 @@ def _outputs(
             "multiple outputs configured to write to stdout", hint="name a file for the others"
         )
     files = [os.path.abspath(output.dest) for output in found if _replaces(output)]
+    directories = {os.path.abspath(output.dest) for output in found if output.kind == "local"}
     for number, path in enumerate(files):
-        if path in files[:number]:
+        if path in files[:number] or path in directories:
             raise UsageError(f"multiple outputs configured to write to {path}")
     for output in found:
         if platforms and output.kind == "docker" and output.dest:

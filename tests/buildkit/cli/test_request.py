@@ -224,6 +224,8 @@ def test_the_page_names_no_option_that_there_is_not() -> None:
 def test_one_output_alone_goes_to_a_file(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=f"multiple outputs configured to write to {tmp_path}/a"):
         asked("-o", f"type=tar,dest={tmp_path}/a", "-o", f"type=oci,dest={tmp_path}/./a")
+    with pytest.raises(UsageError, match=f"multiple outputs configured to write to {tmp_path}/b"):
+        asked("-o", f"{tmp_path}/b", "-o", f"type=tar,dest={tmp_path}/b")
     for output in (f"type=local,dest={tmp_path}", "type=tar,dest=/dev/null"):
         asked("-o", output, "-o", output)
 
