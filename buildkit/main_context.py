@@ -124,6 +124,8 @@ def _local(context: str, file: str | None, fetch: Fetch | None, cancel: Cancel |
     if not os.path.isdir(context):
         what = "is not a directory" if os.path.lexists(context) else "not found"
         raise ContextError(f'unable to prepare context: path "{context}" {what}')
+    if not os.access(context, os.X_OK):  # else nothing is found in it
+        raise ContextError(f'unable to prepare context: path "{context}": permission denied')
     main = _directory(context, os.path.abspath(context))
     if file is not None:
         return _named(main, file, fetch, cancel)

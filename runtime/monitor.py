@@ -350,9 +350,13 @@ def _write_pid(path: str, pid: int) -> None:
     aside = f"{path}.{os.getpid()}.new"
     try:
         fd = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+    except OSError:
+        return  # as with the state: this must not end the container
+    try:
         os.write(fd, f"{pid}\n".encode())
-        os.close(fd)
         os.rename(aside, path)
     except OSError:
-        # As with the state: this must not end the container.
-        return
+        with contextlib.suppress(OSError):
+            os.unlink(aside)
+    finally:
+        os.close(fd)

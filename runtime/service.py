@@ -152,7 +152,7 @@ class Service:
                     streams.mute(stream)
 
     def _inspect(self, client: Client, message: Pause | Look | Processes) -> None:
-        inside = self._monitor.inside()
+        self._monitor.inside()  # raises where nothing runs
         match message:
             case Pause(paused):
                 self._monitor.tending.pause(paused=paused)
@@ -162,13 +162,14 @@ class Service:
                     f"/proc/{self._monitor.state.pid}/root",
                     os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC,
                 )
-                client.connection.send(Done(), [root])
-                os.close(root)
+                try:
+                    client.connection.send(Done(), [root])
+                finally:
+                    os.close(root)
             case Processes():
                 programs = [running.program.outer_pid() for running in self._execs.values()]
                 first = {self._monitor.state.pid, *programs}
                 client.tell(Listed(execs.descendants(first - {-1})))
-        del inside
 
     def _run(self, client: Client, fds: list[int], *, detached: bool) -> None:
         """Run a further program for a command."""

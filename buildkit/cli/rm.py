@@ -6,12 +6,11 @@ from buildkit.cli.containers import for_each, is_running, names_argument, opened
 from buildkit.cli.options import patience
 from buildkit.containers.ending import remove
 from buildkit.containers.volumes import VolumeStore
-from buildkit.errors import UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from buildkit.cli.arguments import Namespace, Parser
-    from buildkit.containers.store import Container, ContainerStore
+    from buildkit.containers.store import Container
 
 
 def add_arguments(parser: Parser) -> None:
@@ -41,15 +40,7 @@ def command(args: Namespace) -> int:
             remove(containers, one, force=args.force, volumes=volumes, timeout=args.time)
 
         if args.containers and (args.force or args.ignore):
-            args.containers = [text for text in args.containers if _is_known(containers, text)]
+            args.containers = [text for text in args.containers if containers.means_any(text)]
             if not args.containers and not args.all:
                 return 0
         return for_each(args, containers, act, wanted=lambda one: args.force or not is_running(one))
-
-
-def _is_known(containers: ContainerStore, text: str) -> bool:
-    try:
-        containers.find(text)
-    except UsageError:
-        return False
-    return True

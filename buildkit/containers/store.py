@@ -151,6 +151,13 @@ class ContainerStore:
                 return self._at(f"{self._top}/{found[0]}")
         raise UsageError(f"there is no container {text!r}", hint="'pybuild ps -a' lists them all")
 
+    def means_any(self, text: str) -> bool:
+        """Say whether a text means a container, or is the beginning of several IDs."""
+        if not _is_name(text):
+            return False
+        named = os.path.exists(f"{self._top}/names/{text}")
+        return named or any(one.startswith(text) for one in self._identities())
+
     def all(self) -> Iterator[Container]:
         """Yield all containers, the newest first."""
         found = []

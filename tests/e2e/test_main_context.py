@@ -66,6 +66,11 @@ class TestDirectory:
             caller.write(context / name, f"FROM busybox\nRUN echo it is {name}\n")
         shows(built(caller, context), f"it is {chosen}")
 
+    def test_one_that_may_not_be_entered_is_told(self, as_rootless: Caller) -> None:
+        context = as_rootless.context("FROM scratch\n")
+        as_rootless.perform(lambda: context.chmod(0o600))
+        refuses(as_rootless.pybuild("check", context), "permission denied", 1)
+
     def test_another_is_named_and_may_lie_elsewhere(self, caller: Caller) -> None:
         context = caller.tree(caller.place(), "file a text=inside")
         other = caller.place("other") / "Dockerfile.dev"

@@ -53,3 +53,18 @@ def test_a_name_whose_container_is_gone_is_free(tmp_path: Path) -> None:
         containers.rename(one, "first")
         assert containers.find("first").directory == one.directory
         assert added(root, containers, "second").record.name == "second"
+
+
+def test_what_begins_several_ids_means_some_and_none_alone(tmp_path: Path) -> None:
+    with StateRoot.open(str(tmp_path / "root")) as root:
+        containers = ContainerStore(root)
+        for identity in ("ab" * 32, "ac" * 32):
+            os.mkdir(root.path("containers", identity))
+        added(root, containers, "one")
+        assert [text for text in ("one", "ab", "a", "zz", "/") if containers.means_any(text)] == [
+            "one",
+            "ab",
+            "a",
+        ]
+        with pytest.raises(UsageError, match="the beginning of several"):
+            containers.find("a")
