@@ -262,19 +262,24 @@ def hold(directory: str) -> int | None:
     waited for: a start or a removal may follow at once.
     """
     fd = os.open(f"{directory}/lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    patience = time.monotonic() + _LEAVING
-    for turn in itertools.count():
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if turn < _LOOKS:
-                os.sched_yield()
-            elif _read(directory).status == "exited" and time.monotonic() < patience:
-                time.sleep(0.002)
+    try:
+        patience = time.monotonic() + _LEAVING
+        for turn in itertools.count():
+            try:
+                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if turn < _LOOKS:
+                    os.sched_yield()
+                elif _read(directory).status == "exited" and time.monotonic() < patience:
+                    time.sleep(0.002)
+                else:
+                    break
             else:
-                break
-        else:
-            return fd
+                return fd
+    except BaseException:
+        # Nobody else would give it back before the process ends, not even for a signal.
+        os.close(fd)
+        raise
     os.close(fd)
     return None
 

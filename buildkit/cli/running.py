@@ -27,6 +27,7 @@ from runtime import starting
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from io import FileIO
 
     from buildkit.cli.arguments import Namespace
     from buildkit.state.root import StateRoot
@@ -124,30 +125,30 @@ def cidfile(path: str | None) -> Iterator[Callable[[str], None]]:
     if path is None:
         yield lambda _: None
         return
-    fd: int | None = _reserved(path)
+    file: FileIO | None = None
+    told = False
 
     def write(identity: str) -> None:
-        nonlocal fd
-        if fd is not None:
-            os.write(fd, identity.encode())
-            os.close(fd)
-            fd = None
+        nonlocal told
+        if file is not None:
+            with file:
+                file.write(identity.encode())
+            told = True
 
     try:
+        # A signal may come at any line: whoever has made the file must be the one to remove it.
+        file = _reserved(path)
         yield write
-    except BaseException:
-        if fd is not None:
-            os.unlink(path)
-        raise
     finally:
-        if fd is not None:
-            os.close(fd)
+        if file is not None and not told:
+            file.close()
+            os.unlink(path)
 
 
-def _reserved(path: str) -> int:
+def _reserved(path: str) -> FileIO:
     try:
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-        return os.open(path, flags, 0o644)
+        return open(os.open(path, flags, 0o644), "wb", buffering=0)
     except FileExistsError:
         raise UsageError(
             f"the file {path} exists", hint="does its container still run? else remove the file"

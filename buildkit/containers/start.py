@@ -52,10 +52,11 @@ def start(
 
         if commons.is_ours(root.path("network")):
             task = task._replace(commons=root.path("network"))
-    lock = container.hold(one.directory)
-    if lock is None:
-        raise UsageError(f"container {one.record.name} is running already")
+    lock = None
     try:
+        lock = container.hold(one.directory)
+        if lock is None:
+            raise UsageError(f"container {one.record.name} is running already")
         remove_groups(container.read_state(one.directory))
         if any(mount.chown for mount in one.record.mounts):
             from buildkit.containers import ownership  # for this option only
@@ -64,8 +65,9 @@ def start(
         connection, monitor = starting.start(task, lock, early)
     except BaseException:
         # Unless a monitor has it, nobody does: whoever hears of this may remove the container.
-        with contextlib.suppress(OSError):
-            os.close(lock)
+        if lock is not None:
+            with contextlib.suppress(OSError):
+                os.close(lock)
         raise
     # From here on the container's own marks hold its layers.
     root.release()

@@ -10,6 +10,7 @@ from runtime import container
 from runtime.container import Check, HealthCheck, Port, Restart, State, Status, Task
 from runtime.idmap import IdMap, Range
 from runtime.spec import Bind, File, Process, RootFs, SandboxSpec
+from tests.interruption import interrupted
 
 
 def task(directory: Path) -> Task:
@@ -83,6 +84,19 @@ def test_a_container_has_one_monitor(tmp_path: Path) -> None:
     assert not container.is_free(str(tmp_path))
     os.close(lock)
     assert container.is_free(str(tmp_path))
+
+
+def test_an_interrupted_wait_for_the_lock_gives_it_back(tmp_path: Path) -> None:
+    def work() -> None:
+        lock = container.hold(str(tmp_path))
+        assert lock is not None
+        os.close(lock)
+
+    times = 0
+    for line in interrupted(work, container.__file__, "hold"):
+        assert container.is_free(str(tmp_path)), f"line {line}"
+        times += 1
+    assert times > 3
 
 
 @pytest.mark.parametrize(("status", "waits"), [("exited", True), ("running", False)])
