@@ -8,6 +8,7 @@ from buildkit.cli.arguments import Namespace, Parser
 from buildkit.cli.attending import tell
 from buildkit.cli.containers import found, names_argument, opened
 from buildkit.cli.options import switch
+from buildkit.containers.store import not_running
 from buildkit.errors import UsageError
 from runtime import container, foreground
 from runtime.control import Connection
@@ -28,9 +29,7 @@ def command(args: Namespace) -> int:
     with opened(args) as (_root, containers):
         one = next(found(containers, args.containers))
         if one.state.status not in ("running", "paused"):
-            raise UsageError(
-                f"container {one.record.name} is not running", hint="pybuild ps lists what runs"
-            )
+            raise not_running(one)
         interactive = container.read_task(one.directory).interactive
     if one.record.terminal and not args.no_stdin and not os.isatty(0):
         raise UsageError("the input device is not a terminal", hint="add --no-stdin to look")

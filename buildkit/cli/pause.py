@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from buildkit.cli.arguments import Namespace, Parser
 from buildkit.cli.containers import for_each, is_running, names_argument, opened
+from buildkit.containers.store import Container, not_running
 from runtime.control import Connection, Pause
 
 
@@ -20,10 +21,11 @@ def command(args: Namespace) -> int:
 
 def switch(args: Namespace, *, paused: bool) -> int:
     """Pause containers, or let them go on."""
+
+    def act(one: Container) -> None:
+        if not is_running(one):
+            raise not_running(one)
+        Connection.to(one.directory).ask(Pause(paused))
+
     with opened(args) as (_root, containers):
-        return for_each(
-            args,
-            containers,
-            lambda one: Connection.to(one.directory).ask(Pause(paused)),
-            wanted=is_running,
-        )
+        return for_each(args, containers, act, wanted=is_running)

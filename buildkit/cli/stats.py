@@ -12,7 +12,7 @@ from buildkit.cli.containers import found, is_running, names_argument, opened
 from buildkit.cli.listing import print_table
 from buildkit.cli.options import seconds
 from buildkit.cli.template import print_rows
-from buildkit.containers.store import Container, ContainerStore
+from buildkit.containers.store import Container, ContainerStore, not_running
 from buildkit.containers.use import Use, read_use
 from buildkit.errors import UsageError
 from buildkit.sizes import size_text
@@ -65,9 +65,7 @@ def _measured(args: Namespace, containers: ContainerStore) -> list[dict[str, Any
         chosen = list(found(containers, args.containers))
         for one in chosen:
             if not is_running(one):
-                raise UsageError(
-                    f"container {one.record.name} is not running", hint="pybuild ps lists what runs"
-                )
+                raise not_running(one)
     else:
         chosen = [one for one in containers.all() if args.all or is_running(one)]
     before = {one.record.identity: _read(one) for one in chosen}

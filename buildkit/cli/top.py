@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 
 from buildkit.cli.arguments import Namespace, Parser
-from buildkit.cli.containers import opened
+from buildkit.cli.containers import is_running, opened
 from buildkit.cli.listing import print_table
 from buildkit.containers.processes import read_process
+from buildkit.containers.store import not_running
 from buildkit.errors import UsageError
 from runtime.control import Connection, Listed, Processes
 
@@ -21,6 +22,8 @@ def command(args: Namespace) -> int:
     """Print a line for each process."""
     with opened(args) as (_root, containers):
         one = containers.find(args.container)
+        if not is_running(one):
+            raise not_running(one)
         answer, _fds = Connection.to(one.directory).ask(Processes())
         if not isinstance(answer, Listed):
             raise UsageError("the monitor of the container did not answer")

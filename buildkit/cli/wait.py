@@ -9,8 +9,9 @@ import time
 from buildkit.cli.arguments import Namespace, Parser
 from buildkit.cli.containers import found, names_argument, opened
 from buildkit.containers.ending import wait
-from buildkit.containers.store import Container
+from buildkit.containers.store import Container, not_running
 from buildkit.errors import UsageError
+from runtime.container import State
 
 _STATES = ("created", "running", "paused", "exited", "stopped")
 _HEALTHS = ("healthy", "unhealthy")
@@ -55,16 +56,18 @@ def _told(one: Container, condition: str) -> int:
     """Wait for what a container's monitor tells of."""
     health = condition if condition in _HEALTHS else ""
     code = wait(one, health)
-    if health and _health(one) != health:
+    if not health:
+        return code
+    try:
+        state = one.state
+    except FileNotFoundError:  # removed at its end
+        state = State()
+    else:
+        if state.status == "created":
+            raise not_running(one)
+    if state.health != health:
         raise UsageError(f"container {one.record.name} has ended before it was {health}")
     return code
-
-
-def _health(one: Container) -> str:
-    try:
-        return one.state.health
-    except FileNotFoundError:  # removed at its end
-        return ""
 
 
 def _looked(one: Container, conditions: frozenset[str], interval: float) -> int:

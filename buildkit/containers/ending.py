@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 
-from buildkit.containers.store import Container, ContainerStore
+from buildkit.containers.store import Container, ContainerStore, not_running
 from buildkit.errors import UsageError
 from runtime import container
 from runtime.control import Connection, Done, Processes, Signal, Stop, Wait
@@ -41,9 +41,7 @@ def stop(one: Container, *, signal: int = 0, timeout: float = -1.0, again: bool 
 def kill(one: Container, number: int) -> None:
     """Send a container's program a signal. Raises UsageError where it does not run."""
     if one.state.status not in ("running", "paused"):
-        raise UsageError(
-            f"container {one.record.name} is not running", hint="pybuild ps lists what runs"
-        )
+        raise not_running(one)
     connection = Connection.to(one.directory)
     connection.send(Signal(number))
     connection.close()

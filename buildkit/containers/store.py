@@ -47,6 +47,12 @@ class Container(NamedTuple):
         return self.record.identity[:12]
 
 
+def not_running(one: Container) -> UsageError:
+    """Return what is told of a container that does not run, and would have to."""
+    name = one.record.name
+    return UsageError(f"container {name} is not running", hint="pybuild ps lists what runs")
+
+
 class ContainerStore:
     """The containers below one state root; any number of processes may use it."""
 

@@ -139,6 +139,8 @@ def test_exec_has_streams_a_status_and_an_environment_of_its_own(pybuild: Pybuil
 def test_waiting_for_what_a_container_is(pybuild: Pybuild) -> None:
     pybuild("create", "-it", "--name", "box", "--network", "none", "busybox", "sleep", "999").ok()
     assert pybuild("wait", "--condition", "created", "box").ok().output == "-1\n"
+    for words in (("wait", "--condition", "healthy"), ("pause",), ("unpause",), ("top",)):
+        assert "container box is not running" in pybuild(*words, "box").errors
     row = json.loads(pybuild("stats", "-a", "--no-stream", "--format", "json").ok().output)
     assert (row["Name"], row["CPUPerc"], row["PIDs"]) == ("box", "0.00%", "0")
     refused = pybuild("start", "-ai", "box")
