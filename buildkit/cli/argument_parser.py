@@ -26,6 +26,14 @@ from buildkit.cli.arguments import (
 from buildkit.errors import UsageError
 
 
+class _Formatter(argparse.HelpFormatter):
+    """Writes the help: a switch has no value, though `=true` and `=false` are taken from it."""
+
+    def _format_action_invocation(self, action: argparse.Action) -> str:
+        text = super()._format_action_invocation(action)
+        return ", ".join(action.option_strings) if action.metavar == "" else text
+
+
 class _Parser(argparse.ArgumentParser):
     """An argument parser whose errors look like all the others."""
 
@@ -76,7 +84,7 @@ def argparse_parser(declared: Parser) -> _Parser:
         description=declared.summary,
         allow_abbrev=False,
         # argparse makes one for each option; without a width it imports shutil to ask for it.
-        formatter_class=lambda prog: argparse.HelpFormatter(prog, width=98),
+        formatter_class=lambda prog: _Formatter(prog, width=98),
     )
     _declare(parser, declared)
     return parser

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from buildkit.cli.argument_parser import argparse_parser
 from buildkit.cli.argument_reader import read
 from buildkit.cli.options import LONGEST, bare, parser_for, patience, seconds, state_path, switch
 from buildkit.errors import UsageError
@@ -68,6 +69,16 @@ def test_a_switch_is_given_or_has_a_value(words: list[str], value: bool) -> None
     parser.add_argument("rest", nargs="*")
     found = read(parser, [*words, "word"])
     assert (found.dry, found.rest) == (value, ["word"])
+
+
+def test_a_switch_of_two_names_is_on_until_it_is_off() -> None:
+    parser = parser_for("x", "")
+    switch(parser, "-H", "--human", default=True, help="for people")
+    parser.add_argument("rest")
+    for words, value in (([], True), (["-H"], True), (["--human=0"], False)):
+        found = read(parser, [*words, "word"])
+        assert (found.human, found.rest) == (value, "word")
+    assert "\n  -H, --human  for people\n" in argparse_parser(parser).format_help()
 
 
 def test_an_option_that_may_stand_alone_never_takes_the_next_word() -> None:
