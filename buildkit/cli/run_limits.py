@@ -6,8 +6,6 @@ podman-run(1); the kernel's cgroup-v1/memory.rst and sched-bwc.rst.
 
 from __future__ import annotations
 
-import re
-
 from buildkit.cli.arguments import Namespace
 from buildkit.containers import flags
 from buildkit.errors import UsageError
@@ -45,15 +43,9 @@ def with_limits(args: Namespace, resources: Resources) -> Resources:
         cpu_shares=args.cpu_shares,
         cpu_period=args.cpu_period,
         cpu_quota=args.cpu_quota,
-        cpuset_mems=_list(args.cpuset_mems),
+        cpuset_mems=flags.set_of("--cpuset-mems", args.cpuset_mems),
         parent=_parent(args.cgroup_parent),
     )
-
-
-def _list(text: str) -> str:
-    if text and not re.fullmatch("[0-9]+(-[0-9]+)?(,[0-9]+(-[0-9]+)?)*", text):
-        raise UsageError(f"invalid list {text!r} for --cpuset-mems", hint="as in 0-1,3")
-    return text
 
 
 def _parent(text: str) -> str:

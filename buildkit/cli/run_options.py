@@ -347,7 +347,7 @@ def resources_of(args: Namespace) -> Resources:
         memory=memory,
         memory_swap=flags.swap_of(args.memory_swap or "", memory),
         cpus=args.cpus,
-        cpuset_cpus=args.cpuset_cpus,
+        cpuset_cpus=flags.set_of("--cpuset-cpus", args.cpuset_cpus),
         pids=args.pids_limit if args.pids_limit else None,
     )
     if not any(getattr(args, name) not in (None, "", False) for name in _RARE):

@@ -177,7 +177,7 @@ def resources_of(args: Namespace) -> Resources | None:
         given[field] = value
     if not any(given.values()):
         return None
-    from buildkit.containers.flags import swap_of  # containers' values: rarely needed
+    from buildkit.containers.flags import set_of, swap_of  # containers' values: rarely needed
     from runtime.spec import Resources  # the sandbox's, too
 
     cpus = _number("--cpus", given["cpus"])
@@ -191,7 +191,7 @@ def resources_of(args: Namespace) -> Resources | None:
         memory=memory,
         memory_swap=swap_of(given["memory_swap"], memory),
         cpus=cpus,
-        cpuset_cpus=given["cpuset_cpus"],
+        cpuset_cpus=set_of("--cpuset-cpus", given["cpuset_cpus"]),
         pids=None if pids is None else int(pids),
     )
 

@@ -264,6 +264,16 @@ def swap_of(text: str, memory: int | None) -> int | None:
     return total
 
 
+def set_of(option: str, text: str) -> str:
+    """Return a list of numbers and ranges, as the kernel takes it. Raises UsageError."""
+    if text:
+        import re  # for these options only
+
+        if not re.fullmatch("[0-9]+(-[0-9]+)?(,[0-9]+(-[0-9]+)?)*", text):
+            raise UsageError(f"invalid list {text!r} for {option}", hint="as in 0-1,3")
+    return text
+
+
 def seconds_of(option: str, text: str) -> float:
     """Return the seconds that an option gives: `30s`, `1m30s`, `500ms`, `0.5s`, or a number."""
     try:

@@ -27,6 +27,7 @@ ROWS: list[tuple[Refused, str]] = [
     (lambda: mounts.parse_tmpfs("/x:size=y"), "as in 64m"),
     (lambda: mounts.parse_mount("type=tmpfs,target=/x,tmpfs-mode=9"), "octal"),
     (lambda: mounts.checked(mounts.parse_volume("/none/a:/b")), "make it first"),
+    (lambda: flags.set_of("--cpuset-cpus", "x"), "as in 0-1,3"),
     (lambda: flags.parse_device("/dev/none"), "as in /dev/fuse"),
     (lambda: flags.parse_device("/etc/passwd"), "as in /dev/fuse"),
     (lambda: values.tag_of(f"a@{DIGEST}"), f"leave @{DIGEST} out"),
