@@ -66,8 +66,11 @@ class Child:
         return self._status.fileno()
 
     def signal(self, number: int) -> None:
-        """Send a signal; one that process 1 would ignore by default kills it instead."""
-        if self._first and number in _DEADLY and not self._handles(number):
+        """Send a signal; one that process 1 would ignore by default kills it instead.
+
+        What it handles or blocks before it is ready is our doing, and not the program's.
+        """
+        if self._first and number in _DEADLY and not (self.ready and self._handles(number)):
             self._asked_to_end_by = number
             number = KILL
         try:
@@ -189,7 +192,7 @@ def start(
         return _start_in(user, plan, given, group, (ours, theirs))
     syscalls.unshare(syscalls.CLONE_NEWPID)
     try:
-        pid = os.fork()
+        pid = process.fork()
     except OSError:
         _come_back(namespace)
         if supervisor is not None:
@@ -260,7 +263,7 @@ def join(
     syscalls.prctl(syscalls.PR_SET_DUMPABLE, 0)
     syscalls.setns(sandbox, syscalls.CLONE_NEWPID)
     try:
-        pid = os.fork()
+        pid = process.fork()
     except OSError:
         _come_back(namespace)
         if supervisor is not None:

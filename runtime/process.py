@@ -8,6 +8,7 @@ exec(3) and the exit codes of the shells.
 
 from __future__ import annotations
 
+import _signal  # type: ignore[import-not-found]  # `signal` costs 5 ms for its enums
 import errno
 import fcntl
 import os
@@ -29,7 +30,26 @@ _UNLOCK_TERMINAL = 0x40045431
 _OPEN_PEER = 0x5441
 _UNCHANGEABLE = (9, 19)
 """SIGKILL and SIGSTOP."""
+_ENDING = (1, 2, 3, 15)
+"""SIGHUP, SIGINT, SIGQUIT, SIGTERM: what commands pass on, and monitors handle."""
 _MULTIPLEXER = os.makedev(5, 2)
+
+
+def fork() -> int:
+    """Fork a process that becomes a program: what would end that ends it from the beginning.
+
+    A handler of ours in it would take in what its program is to get, and act with our state.
+    Source: fork(2), pthread_sigmask(3).
+    """
+    before = _signal.pthread_sigmask(_signal.SIG_BLOCK, _ENDING)
+    try:
+        pid = os.fork()
+        if pid == 0:
+            for number in _ENDING:
+                syscalls.reset_signal(number)
+    finally:
+        _signal.pthread_sigmask(_signal.SIG_SETMASK, before)
+    return pid
 
 
 def clean(stdin: int, stdout: int, stderr: int) -> None:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 from contextlib import contextmanager
 
-from runtime import syscalls
+from runtime import process, syscalls
 from runtime.errors import UnsupportedError
 from runtime.idmap import IdMap, Range
 from runtime.values import NamedTuple
@@ -164,7 +164,7 @@ def fork_into(user: int, prepare: Callable[[], object], main: Callable[[], objec
     process 1 of its own pid namespace, so that it becomes the parent. Raises UnsupportedError.
     """
     number_read, number = os.pipe2(os.O_CLOEXEC)
-    pid = os.fork()
+    pid = process.fork()
     if pid == 0:
         try:
             os.close(number_read)
