@@ -10,11 +10,14 @@ import json
 
 from buildkit.llb.op import CopyOp, CopySource
 from buildkit.oci.digest import Digest, sha256_of
+from buildkit.snapshot.snapshot import Snapshot
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping, Sequence
 
+    from buildkit.cache.result import Ref
+    from buildkit.ops.stores import Stores
     from buildkit.state.root import StateRoot
 
 
@@ -28,6 +31,42 @@ def spec_of(op: CopyOp, origin: int) -> str:
     flags = (op.exclude, op.parents, op.chmod, bool(op.chown), op.keep_owner)
     text = json.dumps([1, paths, flags])
     return sha256_of(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def known_of(
+    stores: Stores, op: CopyOp, origins: Iterable[int], inputs: Sequence[Ref | None]
+) -> dict[int, Digest] | None:
+    """Return what `op` selects, where all it selects from are snapshots looked at before."""
+    found: dict[int, Digest] = {}
+    for number in origins:
+        digest = known(stores, inputs[number], spec_of(op, number))
+        if digest is None:
+            return None
+        found[number] = digest
+    return found
+
+
+def known(stores: Stores, ref: Ref | None, spec: str) -> Digest | None:
+    """Return what `spec` selects from `ref`, a snapshot that was looked at before or is offered."""
+    if not isinstance(ref, Snapshot):
+        return None
+    digest = find(stores.root, ref.chain, spec)
+    if digest is None and stores.offered is not None:
+        digest = stores.offered.selection(ref.chain, spec)
+    return digest
+
+
+def save_of(
+    root: StateRoot, op: CopyOp, digests: Mapping[int, Digest], inputs: Sequence[Ref | None]
+) -> None:
+    """Remember what `op` selects from snapshots: digests by input."""
+    rows = [
+        (ref.chain, spec_of(op, number), digest)
+        for number, digest in digests.items()
+        if isinstance(ref := inputs[number], Snapshot)
+    ]
+    if rows:
+        save(root, rows)
 
 
 def find(root: StateRoot, chain: Digest, spec: str) -> Digest | None:

@@ -235,10 +235,10 @@ class BuildOps:
         return Identity((), known=Snapshot.of(op.diff_ids))
 
     def _identify_copy(self, vertex: Vertex, op: CopyOp, inputs: Inputs) -> Identity:
-        known = self._remembered(op, _origins_of(op), inputs)
+        known = remembered.known_of(self._stores, op, _origins_of(op), inputs)
         if known is None:
             digests = self._select(vertex, op, inputs).selection.digests
-            self._remember(op, digests, inputs)
+            remembered.save_of(self._stores.root, op, digests, inputs)
         else:
             digests = known
         parent: InputIdentity = None if op.link else _chain(inputs[0])
@@ -300,36 +300,6 @@ class BuildOps:
         if held is not None:
             held.origins.close()
 
-    def _remembered(
-        self, op: CopyOp, numbers: set[int], inputs: Inputs
-    ) -> dict[int, Digest] | None:
-        """Return what `op` selects, where all it selects from are snapshots looked at before."""
-        found: dict[int, Digest] = {}
-        for number in numbers:
-            digest = self._known(inputs[number], remembered.spec_of(op, number))
-            if digest is None:
-                return None
-            found[number] = digest
-        return found
-
-    def _known(self, ref: Ref | None, spec: str) -> Digest | None:
-        """Return what `spec` selects from `ref`, a snapshot that was looked at before."""
-        if not isinstance(ref, Snapshot):
-            return None
-        digest = remembered.find(self._stores.root, ref.chain, spec)
-        if digest is None and self._stores.offered is not None:
-            digest = self._stores.offered.selection(ref.chain, spec)
-        return digest
-
-    def _remember(self, op: CopyOp, digests: Mapping[int, Digest], inputs: Inputs) -> None:
-        rows = [
-            (ref.chain, remembered.spec_of(op, number), digest)
-            for number, digest in digests.items()
-            if isinstance(ref := inputs[number], Snapshot)
-        ]
-        if rows:
-            remembered.save(self._stores.root, rows)
-
     def _identify_exec(self, op: ExecOp, inputs: Inputs) -> Identity:
         """A RUN depends on its parent and on what its mounts show, file by file."""
         shown: dict[int, dict[str, str]] = {}
@@ -371,7 +341,7 @@ class BuildOps:
     def _content(self, number: int, source: str, inputs: Inputs) -> Digest:
         """Return the digest of what a mount of `source` in input `number` shows."""
         ref, spec = inputs[number], mount_spec(number, source)
-        known = self._known(ref, spec)
+        known = remembered.known(self._stores, ref, spec)
         if known is not None:
             return known
         with self._looking:
