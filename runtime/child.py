@@ -65,6 +65,11 @@ class Child:
         """A descriptor that is readable when `hear` has something to take in."""
         return self._status.fileno()
 
+    @property
+    def is_refused(self) -> bool:
+        """Whether it has said, by the end of what it says, that it is not the program."""
+        return self._unstarted is not None or self._failed is not None
+
     def signal(self, number: int) -> None:
         """Send a signal; one that process 1 would ignore by default kills it instead.
 

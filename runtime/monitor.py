@@ -65,6 +65,7 @@ class Monitor:
         self._uplink: Uplink | None = None
         self._timer: int | None = None
         self._timed_out = False
+        self._noted = self._told = False
         self._result = ExitStatus(0)
         self.service = Service(self, first)
         self.tending = Tending(self)
@@ -116,6 +117,7 @@ class Monitor:
             view=self._maker.view(self.group),
         )
         self.began = time.monotonic()
+        self._noted = self._told = False
         self.running = child.start(
             actions,
             given,
@@ -139,13 +141,22 @@ class Monitor:
         if running is None:
             return
         heard_all = not running.hear()
-        if running.ready or heard_all:
-            self.loop.forget(running.status_fd)
-        if running.ready:
+        if running.ready and not self._noted:
             self._started(running)
+        if heard_all:
+            self.loop.forget(running.status_fd)
+            if running.ready and not running.is_refused:
+                self._runs()
+
+    def _runs(self) -> None:
+        """Tell who waits that the program runs: the descriptor went with the execve(2)."""
+        if not self._told:
+            self._told = True
+            self.service.started()
 
     def _started(self, running: Child) -> None:
         """Note that the program is about to run."""
+        self._noted = True
         if self.streams is not None:
             self.streams.started(running.terminal)
             running.terminal = None
@@ -168,7 +179,6 @@ class Monitor:
         if self.task.pidfile:
             _write_pid(self.task.pidfile, self.state.pid)
         self.event("start")
-        self.service.started()
         self.tending.begin()
         if self.task.timeout:
             self._timer = self.loop.after(self.task.timeout, self._time_out)
@@ -185,10 +195,11 @@ class Monitor:
         self.loop.forget(running.pidfd)
         self.loop.forget(running.status_fd)
         self.loop.cancel(self._timer)
-        was_ready = running.ready
         result = running.finish()
-        if running.ready and not was_ready:
+        if running.ready and not self._noted:
             self._started(running)
+        if self._noted and not running.is_refused:
+            self._runs()
         self.tending.end()
         self.running = None
         streams.drain()

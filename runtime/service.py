@@ -283,7 +283,7 @@ class Service:
     def ended(self, result: ExitStatus) -> None:
         """Tell everybody that the container has ended."""
         for client in self._clients:
-            if client.attached:
+            if client.attached or (client is self._first and not self._told_to_start):
                 client.tell(result)
             elif client.waits is not None or (client.stopping and not client.again):
                 # Who wants it to run again hears that nobody is here, and starts it.

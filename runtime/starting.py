@@ -12,7 +12,7 @@ import os
 from runtime import interpreter, syscalls, wire
 from runtime.control import Begin, Connection, Refused, Started
 from runtime.errors import SandboxError, StateError
-from runtime.spec import descriptors
+from runtime.spec import ExitStatus, descriptors
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -83,10 +83,10 @@ def _execute(task: Task, first: Connection, lock: int) -> None:
     os.execve(words[0], words, interpreter.environment(*kept))
 
 
-def running(connection: Connection) -> int:
-    """Wait until the container runs; return the number of its process 1.
+def running(connection: Connection) -> ExitStatus | None:
+    """Wait until the container's program runs; return its status if it could not be executed.
 
-    Raises SandboxError where it could not be started.
+    Raises SandboxError where the container could not be started.
     """
     received = connection.receive()
     if received is None:
@@ -94,6 +94,8 @@ def running(connection: Connection) -> int:
     message = received[0]
     if isinstance(message, Refused):
         raise SandboxError(message.message, hint=message.hint)
+    if isinstance(message, ExitStatus):
+        return message
     if not isinstance(message, Started):
         raise StateError(f"unexpected message {message}")
-    return message.pid
+    return None

@@ -7,9 +7,8 @@ from buildkit.cli.containers import chosen, in_processes, is_running, names_argu
 from buildkit.cli.options import patience
 from buildkit.containers.ending import stop
 from buildkit.containers.flags import signal_of
-from buildkit.containers.start import start
+from buildkit.containers.start import expect_to_run, start
 from buildkit.snapshot.overlay import OverlayStore
-from runtime import starting
 
 
 def add_arguments(parser: Parser) -> None:
@@ -35,4 +34,4 @@ def _restart(args: Namespace, name: str) -> None:
         one = containers.find(name)
         if not stop(one, signal=signal_of(args.signal), timeout=args.time, again=True):
             started = start(root, OverlayStore(root), one, attached=False)
-            starting.running(started.connection)
+            expect_to_run(started)

@@ -11,7 +11,7 @@ import os
 import sys
 from functools import partial
 
-from buildkit.cli.attending import attended, manner_of
+from buildkit.cli.attending import attended, manner_of, tell
 from buildkit.cli.interrupts import cancellable
 from buildkit.cli.options import open_root
 from buildkit.cli.run_image import files_of, image_of
@@ -44,7 +44,10 @@ def run(args: Namespace, early: Early | None) -> int:
     with cancellable(), open_root(args, shared=shared, beside=wishes.others) as root:
         started = _started(root, args, wishes, early)
         if not wishes.attached:
-            starting.running(started.connection)
+            status = starting.running(started.connection)
+            if status is not None:
+                tell(status)
+                return status.code
             sys.stdout.write(f"{started.task.identity}\n")
             return 0
         return attended(started, manner)

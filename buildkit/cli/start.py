@@ -8,10 +8,10 @@ from buildkit.cli.arguments import Namespace, Parser
 from buildkit.cli.attending import attended
 from buildkit.cli.containers import found, in_processes, names_argument, opened
 from buildkit.cli.options import state_path, switch
-from buildkit.containers.start import start
+from buildkit.containers.start import expect_to_run, start
 from buildkit.errors import UsageError
 from buildkit.snapshot.overlay import OverlayStore
-from runtime import foreground, starting
+from runtime import foreground
 from runtime.foreground import Manner
 
 
@@ -41,7 +41,7 @@ def _start(args: Namespace, text: str) -> None:
     with opened(args, shared=True, beside=_others(args, text)) as (root, containers):
         one = containers.find(text)
         started = start(root, OverlayStore(root), one, attached=False)
-        starting.running(started.connection)
+        expect_to_run(started)
 
 
 def _others(args: Namespace, text: str) -> tuple[str, ...]:

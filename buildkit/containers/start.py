@@ -13,6 +13,7 @@ from buildkit.containers.store import Container, remove_groups
 from buildkit.errors import UsageError
 from buildkit.snapshot.snapshot import Snapshot
 from runtime import container, mounts, starting, terminal
+from runtime.errors import SandboxError
 from runtime.spec import RootFs
 from runtime.values import NamedTuple
 
@@ -102,3 +103,10 @@ def prepared(store: OverlayStore, one: Container, *, attached: bool) -> Task:
 
         spec = spec._replace(mounts=(*spec.mounts, *map(secret_file, one.record.secrets)))
     return task._replace(spec=spec)
+
+
+def expect_to_run(started: Started) -> None:
+    """Wait until a program runs that nobody stays with. Raises SandboxError if it does not."""
+    status = starting.running(started.connection)
+    if status is not None:
+        raise SandboxError(status.reason)

@@ -542,6 +542,33 @@ def test_a_container_gets_another_name(pybuild: Pybuild) -> None:
     detached(pybuild, "new", WAIT, "--network", "none")
 
 
+def test_a_program_that_cannot_be_executed_is_told_also_by_who_does_not_stay(
+    pybuild: Pybuild,
+) -> None:
+    detach = ("run", "-d", "--network", "none")
+    for options, program, code, message in (
+        (("--name", "absent"), "nope", 127, "nope: not found in the PATH"),
+        (("--rm", "--restart", "no"), "nope", 127, "nope: not found in the PATH"),
+        (("-t", "--restart", "always", "--name", "wrong"), "/bin", 126, "/bin: is a directory"),
+    ):
+        done = pybuild(*detach, *options, "busybox", program)
+        assert (done.status, done.output) == (code, "")
+        assert done.errors == f"pybuild: {message}\n"
+    states = [pybuild.inspect(name)["State"] for name in ("absent", "wrong")]
+    assert [(state["Status"], state["ExitCode"]) for state in states] == [
+        ("exited", 127),
+        ("exited", 126),
+    ]
+    for command in ("start", "restart"):
+        done = pybuild(command, "absent")
+        assert (done.status, done.output) == (1, "")
+        assert done.errors == "ERROR: nope: not found in the PATH\n"
+    pybuild("rm", "absent", "wrong").ok()
+    for _ in range(3):  # its end may be seen before its start
+        done = pybuild(*detach, "--rm", "busybox", "true").ok()
+        assert len(done.output) == 65
+
+
 def test_what_does_not_run_is_pruned(pybuild: Pybuild) -> None:
     detached(pybuild, "runs", WAIT, "--network", "none")
     kept = pybuild("create", "--label", "keep=1", "busybox", "true").ok().output
