@@ -10,7 +10,6 @@ import argparse
 import sys
 from collections.abc import Callable, Sequence
 from itertools import pairwise
-from typing import Any, NoReturn
 
 from buildkit.cli.arguments import (
     REMAINDER,
@@ -24,6 +23,10 @@ from buildkit.cli.arguments import (
     Parser,
 )
 from buildkit.errors import UsageError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, NoReturn
 
 
 class _Formatter(argparse.HelpFormatter):

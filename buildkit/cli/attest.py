@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import sys
-from typing import Any
 
 from buildkit.attestation.kept import kept
 from buildkit.attestation.statement import (
@@ -34,6 +33,10 @@ from buildkit.sizes import size_text
 from buildkit.worker import Worker
 from runtime.typed import get_args
 from runtime.values import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 
 class _Found(NamedTuple):

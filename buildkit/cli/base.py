@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
 
 from buildkit.cli.arguments import Namespace, Parser
 from buildkit.cli.interrupts import cancellable
@@ -18,6 +17,7 @@ from buildkit.oci.reference import Reference
 from buildkit.progress.escape import visible
 from buildkit.state.root import StateRoot
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from buildkit.base.image import Made
 

@@ -8,7 +8,6 @@ import os
 import sys
 import time
 from collections.abc import Iterator
-from typing import Any, BinaryIO
 
 from buildkit.cli.arguments import Namespace, Parser
 from buildkit.cli.containers import opened
@@ -16,6 +15,11 @@ from buildkit.cli.moments import seconds_of
 from buildkit.cli.template import line_of
 from buildkit.errors import UsageError
 from buildkit.progress.escape import visible
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, BinaryIO
+
 
 _PAUSE = 0.1
 _NANO = 1_000_000_000

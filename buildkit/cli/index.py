@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import sys
-from typing import Any
 
 from buildkit.archive.combine import Combiner, Source, combined, replacing, top_of
 from buildkit.cli.arguments import Namespace, Parser
@@ -36,6 +35,10 @@ from buildkit.progress.events import Emit, Note
 from buildkit.progress.table import display_for
 from buildkit.registry.client import Registry
 from buildkit.worker import Worker
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 
 def add_arguments(parser: Parser) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-from typing import Any
 
 from buildkit.cli.arguments import Namespace, Parser
 from buildkit.cli.listing import print_json
@@ -17,6 +16,10 @@ from buildkit.oci.digest import Digest
 from buildkit.oci.platforms import Platform
 from buildkit.oci.reference import Reference
 from buildkit.state.root import StateRoot
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 
 def add_arguments(parser: Parser) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING
 
 from buildkit.cli.arguments import Namespace, Parser
 from buildkit.cli.inspect import image_for, image_platform_of
@@ -16,6 +15,7 @@ from buildkit.oci.digest import Digest
 from buildkit.oci.platforms import Platform
 from buildkit.oci.reference import Reference
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from buildkit.exporter.oci import NamedImage
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import sys
 import time
-from typing import Any
 
 from buildkit.cli.arguments import Namespace, Parser
 from buildkit.cli.containers import found, is_running, names_argument, opened
@@ -17,6 +16,11 @@ from buildkit.containers.use import Use, read_use
 from buildkit.errors import UsageError
 from buildkit.sizes import size_text
 from runtime.errors import SandboxError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
 
 _HEADS = {
     "ID": "ID",

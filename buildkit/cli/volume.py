@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import Any
 
 from buildkit.cli.arguments import Namespace, Parser
 from buildkit.cli.containers import opened
@@ -18,6 +17,11 @@ from buildkit.containers.mounts import volume_name
 from buildkit.containers.volumes import VolumeRecord, VolumeStore
 from buildkit.errors import UsageError
 from buildkit.state.root import StateRoot
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
 
 _HEADS = {
     "Name": "VOLUME NAME",

@@ -7,7 +7,6 @@ plugins) is left out.
 from __future__ import annotations
 
 import os
-from typing import Any
 
 from buildkit.containers.store import Container
 from buildkit.containers.volumes import VolumeStore
@@ -15,6 +14,11 @@ from buildkit.state.root import StateRoot
 from runtime import container
 from runtime.container import HealthCheck, Port, State, Task
 from runtime.idmap import IdMap
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
 
 _NANO = 1_000_000_000
 _NEVER = "0001-01-01T00:00:00Z"

@@ -7,10 +7,15 @@ options is given. Source: podman-run(1).
 from __future__ import annotations
 
 import os
-from typing import Literal, TypeAlias
 
 from buildkit.errors import UsageError
+from runtime.typed import Literal
 from runtime.values import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import TypeAlias
+
 
 Name: TypeAlias = Literal["ipc", "uts", "cgroup", "network"]
 

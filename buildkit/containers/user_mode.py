@@ -9,11 +9,16 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator, Sequence
-from typing import Literal, TypeAlias
 
 from buildkit.errors import UsageError
 from runtime.idmap import Range
+from runtime.typed import Literal
 from runtime.values import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import TypeAlias
+
 
 Kind: TypeAlias = Literal[
     "keep-id", "auto", "nomap", "private", "maps", "names", "container", "path"

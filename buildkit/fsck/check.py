@@ -15,7 +15,6 @@ import hashlib
 import os
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import Any
 
 from buildkit.attestation import kept as attestations
 from buildkit.content.local import LocalBlobStore
@@ -38,6 +37,11 @@ from buildkit.state.locks import exclusive
 from buildkit.state.removal import remove_tree
 from buildkit.state.root import StateRoot
 from buildkit.state.schema import UNKEPT
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
 
 _MEANS = frozenset(
     {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EMFILE, errno.ENFILE, errno.ENOMEM}

@@ -9,13 +9,18 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterable, Iterator
-from typing import Literal, TypeAlias
 
 from buildkit.inventory.shared import Shared
 from buildkit.inventory.stack import Stacked
 from buildkit.tree.compare import Difference, Kind, compare
 from buildkit.tree.entry import Entry, text
+from runtime.typed import Literal
 from runtime.values import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import TypeAlias
+
 
 Letter: TypeAlias = Literal["A", "C", "D"]
 """Added, changed, deleted: as `docker diff` has them."""

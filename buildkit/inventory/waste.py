@@ -12,14 +12,19 @@ import hashlib
 import os
 import stat
 from collections.abc import Iterator, Sequence
-from typing import Literal, TypeAlias
 
 from buildkit.inventory.caches import Cache, cache_of
 from buildkit.inventory.stack import Stacked
 from buildkit.snapshot.marks import is_opaque, seen_in
 from buildkit.tree.entry import Entry, text
 from buildkit.tree.walk import outline
+from runtime.typed import Literal
 from runtime.values import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import TypeAlias
+
 
 Fate: TypeAlias = Literal["deleted", "overwritten", "mode or owner", "times or attributes"]
 """What a later layer does with a file that is still in an earlier one."""

@@ -11,7 +11,6 @@ import os
 import stat
 import time
 from collections.abc import Iterator
-from typing import Any
 
 from buildkit.oci.digest import Digest
 from buildkit.records.record import BuildRecord, StepRecord
@@ -22,6 +21,11 @@ from buildkit.tree.compare import Difference, compare
 from buildkit.tree.entry import Entry, text
 from runtime.safepath import open_beneath
 from runtime.values import NamedTuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
 
 SHOWN = 10
 """Differing files of a step of which the causes are looked for."""
