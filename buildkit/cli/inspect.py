@@ -8,6 +8,7 @@ import sys
 from buildkit.cli.arguments import Namespace, Parser
 from buildkit.cli.listing import print_json
 from buildkit.cli.options import open_root
+from buildkit.cli.report import describe
 from buildkit.cli.template import line_of
 from buildkit.errors import ImageError, UsageError
 from buildkit.images import ImageStore
@@ -37,19 +38,30 @@ def add_arguments(parser: Parser) -> None:
 def command(args: Namespace) -> int:
     """Print a JSON array with an object for each, or a line each with --format.
 
-    A name may mean both: then it is the container, as with docker.
+    A name may mean both: then it is the container, as with docker. What is not there is told of
+    behind what is.
     """
+    documents: list[dict[str, Any]] = []
+    missing: list[ImageError | UsageError] = []
     with open_root(args) as root:
         store = ImageStore(root)
         platform = image_platform_of(args.platform)
         kind = "image" if args.platform else args.type
-        documents = [_described(root, store, text, kind, platform) for text in args.images]
+        for text in args.images:
+            try:
+                documents.append(_described(root, store, text, kind, platform))
+            except (ImageError, UsageError) as error:
+                missing.append(error)
     if args.format in (None, "json"):
-        print_json(documents)
-        return 0
-    for document in documents:
-        sys.stdout.write(f"{line_of(args.format, document, '{{.Config.Env}}')}\n")
-    return 0
+        if documents:
+            print_json(documents)
+    else:
+        for document in documents:
+            sys.stdout.write(f"{line_of(args.format, document, '{{.Config.Env}}')}\n")
+    told = [describe(error) for error in missing]
+    sys.stdout.flush()
+    sys.stderr.writelines(text for _, text in told)
+    return max((status for status, _ in told), default=0)
 
 
 def _described(

@@ -253,6 +253,16 @@ def test_images_are_filtered(pybuild: Pybuild, text: str, found: bool) -> None:
     assert bool(pybuild("images", "-q", "--filter", text).ok().output) == found
 
 
+def test_inspect_shows_what_is_there_beside_what_is_not(pybuild: Pybuild) -> None:
+    for form, parsed in ((), json.loads), (("-f", "{{.Id}}"), str.split):
+        done = pybuild("inspect", *form, "missing:1", "base:1", "none")
+        assert done.status == 1
+        assert len(parsed(done.output)) == 1  # type: ignore[operator]
+        assert done.errors.count("ERROR: ") == 2
+    done = pybuild("inspect", "missing:1", "none")
+    assert (done.status, done.output, done.errors.count("ERROR: ")) == (1, "", 2)
+
+
 def test_inspect_shows_what_docker_shows(pybuild: Pybuild) -> None:
     document = pybuild.inspect("base:1")
     assert document["RepoTags"] == ["base:1"]
