@@ -147,25 +147,35 @@ class _MapHelper:
         self._pid = os.fork()
         if self._pid == 0:
             os.close(self._go)
-            failure = "interrupted"
+            failure, status = "interrupted", errno.EINTR
             try:
                 if os.read(go_read, 1):
                     failure = idmap.write_maps(parent, ids)
                 os.write(answer_write, failure.encode())
+                status = 0
+            except OSError as error:
+                status = error.errno or errno.EIO
             finally:
-                os._exit(0)
+                os._exit(status)
         os.close(go_read)
         os.close(answer_write)
 
     def write(self) -> str:
-        """Let the maps be written; return what went wrong."""
+        """Let the maps be written; return what went wrong.
+
+        Raises OSError where they could not be tried: at a limit of processes, say.
+        """
         os.write(self._go, b"g")
         answer = b"".join(iter(lambda: os.read(self._answer, 4096), b""))
-        self.cancel()
+        status = self.cancel()
+        if status:
+            # No exit status of a program: the helper's own, an error number or a signal.
+            number = status if status > 0 else errno.EINTR
+            raise OSError(number, os.strerror(number))
         return answer.decode()
 
-    def cancel(self) -> None:
-        """End the helper."""
+    def cancel(self) -> int:
+        """End the helper; return its exit code, less than 0 for a signal."""
         os.close(self._go)
         os.close(self._answer)
-        os.waitpid(self._pid, 0)
+        return os.waitstatus_to_exitcode(os.waitpid(self._pid, 0)[1])

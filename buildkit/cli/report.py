@@ -14,6 +14,9 @@ from buildkit.cli.standard import STDOUT
 from buildkit.errors import BuildError, Cancelled, ContextError, DefinitionError, StepError
 from buildkit.progress.escape import visible
 
+_NO_THREAD = "can't start new thread"
+"""What Python says of a limit, without an error number."""
+
 
 def describe(error: BaseException, *, run: bool = False) -> tuple[int, str]:
     """Return exit status and message for `error`; `run`: own faults are 125, as with docker run."""
@@ -37,6 +40,10 @@ def describe(error: BaseException, *, run: bool = False) -> tuple[int, str]:
         return (125 if run else 1), _message(
             "the clock of this machine is past the year 2262, the last that Python can tell",
             "set the clock",
+        )
+    if isinstance(error, RuntimeError) and str(error) == _NO_THREAD:
+        return (125 if run else 1), _message(
+            "no further thread can be started", "raise the limit of processes (ulimit -u)"
         )
     if isinstance(error, MemoryError):
         return 125, _message("out of memory", "")

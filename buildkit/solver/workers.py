@@ -34,12 +34,12 @@ class Workers(Generic[R]):
         """Tasks started whose end was not yet taken."""
 
     def start(self, tag: str, task: Callable[[], R]) -> None:
-        """Have `task` done now."""
+        """Have `task` done now. Raises RuntimeError where no thread can be started."""
         self.active += 1
         if self.active > len(self._threads):
             thread = threading.Thread(target=self._work, name="pybuild-step", daemon=True)
-            self._threads.append(thread)
             thread.start()
+            self._threads.append(thread)
         self._tasks.put((tag, task))
 
     def take(self) -> Finished[R]:

@@ -47,6 +47,18 @@ def test_an_ordinary_user_becomes_root_of_many_ids() -> None:
 
 
 @needs("rootless")
+def test_maps_that_cannot_even_be_tried_are_told_as_the_kernel_did() -> None:
+    program = (
+        "from runtime import idmap, rootless\n"
+        "def write_maps(*args): raise BlockingIOError(11, 'no process more')\n"
+        "idmap.write_maps = write_maps\n"
+        "try: rootless.enter()\n"
+        "except OSError as error: print(error.errno)"
+    )
+    assert run(program, ordinary=True) == "11\n"
+
+
+@needs("rootless")
 def test_without_subordinate_ids_there_is_one_and_a_reason() -> None:
     program = (
         "from runtime import idmap, rootless\n"

@@ -77,6 +77,14 @@ CASES: dict[str, tuple[BaseException, int, str]] = {
             "hint: raise the limit of open files (ulimit -n)\n"
         ),
     ),
+    "limit of processes": (
+        RuntimeError("can't start new thread"),
+        1,
+        (
+            "ERROR: no further thread can be started\n"
+            "hint: raise the limit of processes (ulimit -u)\n"
+        ),
+    ),
     "memory": (MemoryError(), 125, "ERROR: out of memory\n"),
 }
 
