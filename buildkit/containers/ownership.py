@@ -33,11 +33,14 @@ _MACHINE = (
     "/bin", "/boot", "/dev", "/etc", "/etc/passwd", "/etc/pki", "/etc/shadow", "/home", "/lib",
     "/lib64", "/media", "/opt", "/proc", "/root", "/run", "/sbin", "/srv", "/sys",
     "/tmp",  # noqa: S108 - to leave it alone
-    "/usr",
-    "/var", "/var/lib", "/var/log",
+    "/usr", "/usr/local",
+    "/var", "/var/cache", "/var/lib", "/var/log", "/var/spool",
+    "/var/tmp",  # noqa: S108 - to leave it alone
 )  # fmt: skip
-"""What podman refuses to give away, and with it what is above: `/`."""
-_KERNEL = ("/dev", "/proc", "/sys")
+"""What podman refuses to give away and more of the kind, and with it what is above: `/`."""
+_WHOLE = ("/bin", "/boot", "/dev", "/lib", "/lib64", "/proc", "/sbin", "/sys", "/usr")
+"""Refused with all below: the kernel's, and the machine's programs, whose owner decides what root
+runs, and which lose their setuid bits and capabilities when it changes, chown(2)."""
 
 
 class _Gift(NamedTuple):
@@ -113,10 +116,11 @@ def check(path: str, store: str, home: str) -> None:
 
     All are canonical paths, `home` may be empty. Raises UsageError.
     """
-    own = (f"{store}/volumes/", "/dev/shm/")  # noqa: S108 - memory like any other
+    # The last is memory like any other.
+    own = (f"{store}/volumes/", "/usr/local/", "/dev/shm/")  # noqa: S108
     kept = (*_MACHINE, store, *filter(None, (home,)))
     if any(_is_above(path, one) for one in kept) or (
-        any(_is_above(one, path) for one in (*_KERNEL, store)) and not path.startswith(own)
+        any(_is_above(one, path) for one in (*_WHOLE, store)) and not path.startswith(own)
     ):
         raise UsageError(
             f"{path} is not given to the user of a container",

@@ -13,7 +13,8 @@ STORE, HOME = "/srv/pybuild", "/home/me"
     [
         "/", "/etc", "/etc/passwd", "/usr", "/tmp", "/home", "/home/me", "/var/lib", "/proc/1/root",
         "/sys/kernel", "/dev/null", "/srv", "/srv/pybuild", "/srv/pybuild/layers", "/dev/shm",
-        "/srv/pybuild/volumes",
+        "/srv/pybuild/volumes", "/usr/lib", "/usr/share/doc", "/boot/grub", "/lib/modules",
+        "/usr/local", "/var/tmp", "/var/cache",
     ],
 )  # fmt: skip
 def test_what_others_need_is_not_given_away(path: str) -> None:
@@ -25,7 +26,7 @@ def test_what_others_need_is_not_given_away(path: str) -> None:
     "path",
     [
         "/home/me/data", "/home/men", "/srv/pybuild-data", "/srv/pybuild/volumes/v/data",
-        "/dev/shm/mine", "/var/lib/app", "/tmp/x",
+        "/dev/shm/mine", "/var/lib/app", "/tmp/x", "/usr/local/share/app", "/var/tmp/x", "/libs",
     ],
 )  # fmt: skip
 def test_what_is_for_the_container_is(path: str) -> None:
