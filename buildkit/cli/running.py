@@ -23,6 +23,7 @@ from buildkit.containers.store import Container, ContainerStore
 from buildkit.errors import UsageError
 from buildkit.snapshot.overlay import OverlayStore
 from runtime import starting
+from runtime.errors import StateError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -44,13 +45,27 @@ def run(args: Namespace, early: Early | None) -> int:
     with cancellable(), open_root(args, shared=shared, beside=wishes.others) as root:
         started = _started(root, args, wishes, early)
         if not wishes.attached:
-            status = starting.running(started.connection)
-            if status is not None:
-                tell(status)
-                return status.code
-            sys.stdout.write(f"{started.task.identity}\n")
-            return 0
-        return attended(started, manner)
+            return _left(root, started)
+        status = attended(started, manner)
+        if wishes.remove and os.path.exists(started.task.directory):
+            # Its monitor was killed, or we have detached, and it is not removed then.
+            _take_back(root, started.task.identity)
+        return status
+
+
+def _left(root: StateRoot, started: Started) -> int:
+    """Leave the container to itself once its program runs; return the exit status."""
+    try:
+        status = starting.running(started.connection)
+    except StateError:  # from no monitor, which would have removed it
+        if started.task.remove:
+            _take_back(root, started.task.identity)
+        raise
+    if status is not None:
+        tell(status)
+        return status.code
+    sys.stdout.write(f"{started.task.identity}\n")
+    return 0
 
 
 def _started(root: StateRoot, args: Namespace, wishes: Wishes, early: Early | None) -> Started:
@@ -73,10 +88,12 @@ def _take_back(root: StateRoot, identity: str) -> None:
     root.forget_connections()  # perhaps no more files may be open
     containers = ContainerStore(root)
     with contextlib.suppress(UsageError, OSError):
-        from buildkit.containers.ending import remove  # for this alone
+        from buildkit.containers.ending import remove, wait_for_monitor  # for this alone
         from buildkit.containers.volumes import VolumeStore
 
-        remove(containers, containers.find(identity), volumes=VolumeStore(root))
+        one = containers.find(identity)
+        wait_for_monitor(one)  # one that was killed may be dying still
+        remove(containers, one, volumes=VolumeStore(root))
 
 
 def made(root: StateRoot, store: OverlayStore, args: Namespace, wishes: Wishes) -> Container:

@@ -12,6 +12,7 @@ import threading
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -225,6 +226,18 @@ def test_a_killed_monitor_leaves_nothing_of_a_container_with_rm(
     until(lambda: state(pybuild, "box")["Status"] == "exited")
     pybuild(*words).ok()
     assert os.listdir(pybuild.root / "containers/names") == []
+    assert os.listdir(pybuild.root / "volumes") == []
+
+
+def test_a_caller_whose_monitor_is_killed_removes_a_container_with_rm(pybuild: Pybuild) -> None:
+    words = ("run", "--rm", "--name", "box", "--network", "none", "-v", "/data", "busybox")
+    with ThreadPoolExecutor(1) as pool:
+        run = pool.submit(pybuild, *words, "sleep", "1000")
+        names = pybuild.root / "containers/names"
+        until(lambda: (names / "box").exists() and state(pybuild, "box")["Status"] == "running")
+        os.kill(monitor_of(state(pybuild, "box")["Pid"]), signal.SIGKILL)
+        assert run.result().status == 137
+    assert os.listdir(names) == []
     assert os.listdir(pybuild.root / "volumes") == []
 
 
