@@ -117,8 +117,14 @@ class Zygote:
 
     @classmethod
     def of(cls, control: int, pid: int) -> Self:
-        """Take over what `spawning.spawn` returned."""
-        return cls(Channel.of(control), pid)
+        """Take over what `spawning.spawn` returned; where that fails it has ended."""
+        channel = Channel.of(control)
+        try:
+            return cls(channel, pid)
+        except OSError:
+            channel.close()
+            os.waitpid(pid, 0)
+            raise
 
     def begin(
         self,

@@ -46,8 +46,8 @@ class Sandboxes:
                 # One that was spawned goes along; it looks at its groups when it makes the first.
                 delegation.make_room(spec.resources)
                 # It starts by itself while the network is being made.
-                self._zygote = Zygote.of(*(self._spawned or spawning.spawn()))
-                self._spawned = None
+                spawned, self._spawned = self._spawned or spawning.spawn(), None
+                self._zygote = Zygote.of(*spawned)
             zygote = self._zygote
             if spec.network == "default":
                 if self._network is None:
