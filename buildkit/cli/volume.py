@@ -15,7 +15,7 @@ from buildkit.containers.flags import parse_labels
 from buildkit.containers.lost import remove_lost
 from buildkit.containers.mounts import volume_name
 from buildkit.containers.volumes import VolumeRecord, VolumeStore
-from buildkit.errors import UsageError
+from buildkit.errors import BuildError, UsageError
 from buildkit.state.root import StateRoot
 
 TYPE_CHECKING = False
@@ -136,5 +136,10 @@ def _prune(root: StateRoot, volumes: VolumeStore, args: Namespace) -> None:
     used = volumes_in_use(root)
     for one in list(volumes.all()):
         if one.name not in used and (one.anonymous or args.all):
-            volumes.remove(one.name)
+            try:
+                volumes.remove(one.name)
+            except BuildError:
+                if os.path.lexists(volumes.path(one.name)):
+                    raise
+                continue  # somebody was quicker
             sys.stdout.write(f"{one.name}\n")
