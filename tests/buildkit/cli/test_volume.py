@@ -12,11 +12,12 @@ from buildkit.errors import StoreError
 from buildkit.state.root import StateRoot
 
 
-def arguments(top: str) -> Namespace:
-    """Return the arguments of `volume prune --force --all`."""
+def prune(top: str) -> None:
+    """Do what `volume prune --force --all` does, in the namespaces of the tests."""
     args = Namespace()
-    args.root, args.action, args.force, args.all = top, "prune", True, True
-    return args
+    args.force, args.all = True, True
+    with StateRoot.open(top) as root:
+        volume._prune(root, VolumeStore(root), args)
 
 
 def test_prune_goes_on_where_somebody_was_quicker(
@@ -35,7 +36,7 @@ def test_prune_goes_on_where_somebody_was_quicker(
         remove(self, name)
 
     monkeypatch.setattr(VolumeStore, "remove", beaten)
-    assert volume.command(arguments(top)) == 0
+    prune(top)
     assert sorted(capsys.readouterr().out.split()) == ["a", "c"]
 
 
@@ -51,4 +52,4 @@ def test_prune_tells_of_a_volume_that_stays(
 
     monkeypatch.setattr(VolumeStore, "remove", refuse)
     with pytest.raises(StoreError, match="cannot remove a"):
-        volume.command(arguments(top))
+        prune(top)
